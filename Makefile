@@ -1,0 +1,64 @@
+# make demo | test | check | status | why | push | pull ...  See README.md.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+export PYTHONPATH := $(CURDIR)/src
+READY := .venv/.ready
+TARGET ?=
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# the environment: uv (installed beside, if absent) and a lock file with hashes that names no index
+$(READY): requirements.lock
+	@command -v uv >/dev/null || [ -d .uv ] || python3 -m pip install -q --disable-pip-version-check --target .uv uv
+	@uv=$$(command -v uv || echo "$(CURDIR)/.uv/bin/uv"); \
+	  echo "setting up .venv (about 6 GB: torch with CUDA)"; \
+	  [ -x .venv/bin/python ] || $$uv venv -q --python "$$(command -v python3)" .venv; \
+	  $$uv pip sync -q --python .venv/bin/python --require-hashes requirements.lock
+	@touch $@
+
+setup: $(READY)  ## set up .venv
+
+lock:  ## renew requirements.lock from requirements.in
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header requirements.in -o requirements.lock
+
+demo: $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
+	@python -m dash_repro.workspace demo config/demo.params.yaml
+	@cd demo && PYTHONPATH=$(CURDIR)/demo/src snakemake --profile workflow/profiles/demo $(TARGET)
+	@cd demo && PYTHONPATH=$(CURDIR)/demo/src python -m dash_repro.workspace --summary
+
+test: $(READY)  ## all tests
+	@python -m dash_repro.project --check
+	@$(MAKE) -s lint
+	pytest -n 2 --dist loadgroup $(PYTEST)
+
+check: $(READY)  ## the fast part of the tests (under 5 minutes)
+	@python -m dash_repro.project --check
+	@$(MAKE) -s lint
+	pytest -n 2 --dist loadgroup -m "not slow and not cluster" $(PYTEST)
+
+lint: $(READY)  ## ruff, snakefmt
+	ruff check -q . && ruff format -q --check . && snakefmt -q --check workflow
+
+plan: $(READY)  ## write workflow/plan.yaml and the generated part of dvc.yaml
+	python -m dash_repro.project
+
+status: $(READY)  ## what is valid, stale, present, absent, adopted
+	@python -m runledger status
+
+why: $(READY)  ## why TARGET (or everything stale) would run
+	@python -m runledger why $(TARGET)
+
+settle: $(READY)  ## write dvc.lock from the records (after a merge, too)
+	@python -m runledger settle
+
+push: $(READY)  ## send the bytes of every record to the DVC remote
+	@python -m runledger push
+
+pull: $(READY)  ## bring the bytes of what is valid (TARGET: only that and what it rests on)
+	@python -m runledger pull $(TARGET)
+
+.PHONY: help setup lock demo test check lint plan status why settle push pull

@@ -1,0 +1,35 @@
+"""scikit-learn's handwritten digits: real data that needs no download."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dash_repro.data.dataset import Dataset
+from dash_repro.data.images import fit_images
+
+TEST_EVERY = 5  # one image in five of each class is a test image
+
+
+def read_digits(block: Mapping[str, Any]) -> Dataset:
+    """1,797 scanned digits (8x8, 17 grey levels), enlarged, as grey RGB.
+
+    Every fifth image of each class, in the order of the source, is a test image. The
+    same writers are in both splits.
+
+    Args:
+        block: `image_size`.
+    """
+    from sklearn.datasets import load_digits  # a second to import
+
+    source = load_digits()
+    grey = np.rint(source.images * (255.0 / 16.0)).astype(np.uint8)
+    labels = source.target.astype(np.int64)
+    images = fit_images(np.repeat(grey[..., None], 3, axis=3), block["image_size"])
+    test = np.zeros(len(labels), dtype=bool)
+    for label in range(10):
+        test[np.flatnonzero(labels == label)[TEST_EVERY - 1 :: TEST_EVERY]] = True
+    names = np.array([str(label) for label in range(10)])
+    return Dataset(images[~test], labels[~test], images[test], labels[test], names)

@@ -1,0 +1,58 @@
+"""From a block of `prepare_data` in params.yaml to a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dash_repro.data.cifar import read_torchvision
+from dash_repro.data.dataset import (
+    Dataset,
+    DatasetError,
+    balanced_subset,
+    check_dataset,
+)
+from dash_repro.data.digits import read_digits
+from dash_repro.data.folder import read_folder
+from dash_repro.data.glyphs import read_glyphs
+
+# A source gets the block and returns a Dataset at image_size; it may stop at
+# max_train and max_test images, and prepare() makes sure of them.
+SOURCES: dict[str, Callable[[Mapping[str, Any]], Dataset]] = {
+    "torchvision": read_torchvision,
+    "folder": read_folder,
+    "digits": read_digits,
+    "glyphs": read_glyphs,
+}
+
+
+def prepare(block: Mapping[str, Any]) -> Dataset:
+    """The dataset of one block of `prepare_data`.
+
+    Args:
+        block: `source`, `name`, `path`, `image_size`, `max_train`, `max_test`.
+
+    Raises:
+        DatasetError: the source is unknown, or its files are missing or broken.
+    """
+    source = block["source"]
+    if source not in SOURCES:
+        raise DatasetError(
+            f"unknown source {source!r}",
+            "prepare_data in params.yaml",
+            f"use one of {', '.join(sorted(SOURCES))}",
+        )
+    dataset = check_dataset(SOURCES[source](block), f"source {source}")
+    train = _limited(dataset, "train", block["max_train"])
+    test = _limited(dataset, "test", block["max_test"])
+    return Dataset(*train, *test, class_names=dataset.class_names)
+
+
+def _limited(
+    dataset: Dataset, split: str, limit: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = dataset.split(split)
+    kept = balanced_subset(labels, limit, dataset.num_classes)
+    return images[kept], labels[kept]

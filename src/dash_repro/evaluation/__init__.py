@@ -1,0 +1,1 @@
+"""How good samples are, and how well a student's guidance gap is calibrated."""

@@ -1,0 +1,172 @@
+"""Calibration of a student's guidance gap against its teacher's (SPEC section 5)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dash_repro.diffusion.guidance import gap_statistics, summarize_gaps
+from dash_repro.diffusion.noise import image_noise, step_rng
+from dash_repro.diffusion.schedule import Schedule, add_noise
+from dash_repro.evaluation.branches import EpsModel, both_branches
+from dash_repro.evaluation.errors import EvaluationError
+from dash_repro.evaluation.progress import Progress
+
+_STREAM = "calibration"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which image, timestep and label each measured pair has.
+
+    Attributes:
+        indices: int64 (P,), of the image; every image comes once before one comes
+            again, and then with other noise and another timestep.
+        timesteps: int64 (P,), uniform on [0, T).
+        labels: int64 (P,), of the image.
+    """
+
+    indices: Tensor
+    timesteps: Tensor
+    labels: Tensor
+
+
+def draw_pairs(labels: np.ndarray, pairs: int, timesteps: int, seed: int) -> Pairs:
+    """Choose the pairs; a function of its arguments only.
+
+    Args:
+        labels: int64 (N,), of the test images.
+        pairs: P; more than N uses images again.
+        timesteps: T.
+        seed: of the order of the images and of the timesteps.
+
+    Raises:
+        EvaluationError: no images or no pairs.
+    """
+    if pairs < 1 or len(labels) < 1:
+        raise EvaluationError(
+            f"{pairs} pairs of {len(labels)} test images",
+            "measure_calibration.pairs in params.yaml",
+            "use at least one of each",
+        )
+    order = torch.randperm(len(labels), generator=step_rng(seed, 0, _STREAM))
+    indices = order[torch.arange(pairs) % len(labels)]
+    t = torch.randint(timesteps, (pairs,), generator=step_rng(seed, 1, _STREAM))
+    return Pairs(indices, t, torch.from_numpy(labels)[indices])
+
+
+def measure_gaps(
+    student: EpsModel,
+    teacher: EpsModel,
+    images: np.ndarray,
+    pairs: Pairs,
+    schedule: Schedule,
+    null_token: int,
+    seed: int,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> dict[str, Tensor]:
+    """`gap_statistics` of every pair; both networks see the same x_t.
+
+    Args:
+        student, teacher: eps models on the device.
+        images: uint8 (N, H, W, 3).
+        null_token: label of the unconditional branch.
+        seed: of the noise, one draw a pair: other batch sizes give the same x_t.
+        batch_size: pairs computed together; moves only last bits.
+        progress: called with (pairs done, pairs in all).
+
+    Returns:
+        (P,) float64 each, on the CPU.
+    """
+    parts: list[dict[str, Tensor]] = []
+    shape = (3, *images.shape[1:3])
+    alpha_bar = schedule.alpha_bar.to(device)
+    for rows in torch.arange(len(pairs.indices)).split(batch_size):
+        x0 = to_model_range(images[pairs.indices[rows].numpy()]).to(device)
+        noise = image_noise(seed, rows.tolist(), shape, stream=_STREAM).to(device)
+        t, y = pairs.timesteps[rows].to(device), pairs.labels[rows].to(device)
+        x_t = add_noise(alpha_bar, x0, t, noise)
+        with torch.inference_mode():
+            own = both_branches(student, x_t, t, y, null_token)
+            stats = gap_statistics(*own, *both_branches(teacher, x_t, t, y, null_token))
+        parts.append({name: values.cpu() for name, values in stats.items()})
+        if progress is not None:
+            progress(int(rows[-1]) + 1, len(pairs.indices))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def summarize_calibration(
+    stats: dict[str, Tensor], timesteps: Tensor, total: int, bins: int
+) -> dict[str, Any]:
+    """The content of calibration.json.
+
+    Args:
+        stats: of `measure_gaps`.
+        timesteps: (P,) of the pairs.
+        total: T.
+        bins: of equal width; bin k holds t in [T k / bins, T (k + 1) / bins).
+
+    Returns:
+        "pairs", the five numbers of `summarize_gaps` (rho is Eq. 9),
+        "teacher_gap_norm" = E||Delta_T||, and "bins" with rho(t), cos and gap MSE.
+        What is undefined (an empty bin, a teacher without a gap) is None.
+
+    Raises:
+        EvaluationError: a network gave NaN or infinity, or more bins than timesteps.
+    """
+    _require_usable(stats, total, bins)
+    edges = [total * k / bins for k in range(bins + 1)]
+    return {
+        "pairs": len(timesteps),
+        **_defined(summarize_gaps(stats)),
+        "teacher_gap_norm": stats["norm_t"].mean().item(),
+        "bins": [
+            _bin(stats, (timesteps >= low) & (timesteps < high), low, high)
+            for low, high in itertools.pairwise(edges)
+        ],
+    }
+
+
+def _require_usable(stats: dict[str, Tensor], total: int, bins: int) -> None:
+    if not 1 <= bins <= total:
+        raise EvaluationError(
+            f"{bins} bins of {total} timesteps",
+            "measure_calibration.bins in params.yaml",
+            f"use 1 to {total}",
+        )
+    if not all(bool(torch.isfinite(values).all()) for values in stats.values()):
+        raise EvaluationError(
+            "the student's or the teacher's eps holds NaN or infinity",
+            "checkpoints of measure_calibration",
+            "look at their history.csv; the training diverged",
+        )
+
+
+def _bin(
+    stats: dict[str, Tensor], inside: Tensor, low: float, high: float
+) -> dict[str, Any]:
+    values: dict[str, float | None] = {"rho": None, "cos": None, "gap_mse": None}
+    if inside.any():
+        chosen = {name: column[inside] for name, column in stats.items()}
+        found = _defined(summarize_gaps(chosen))
+        values = {name: found[name] for name in values}
+    return {"t_low": low, "t_high": high, "n": int(inside.sum()), **values}
+
+
+def _defined(summary: dict[str, float]) -> dict[str, float | None]:
+    return {
+        name: None if math.isnan(value) else value for name, value in summary.items()
+    }
+
+
+def to_model_range(images: np.ndarray) -> Tensor:
+    """uint8 (N, H, W, 3) to float32 (N, 3, H, W) in [-1, 1] (SPEC section 1)."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1.0

@@ -1,0 +1,98 @@
+"""Frechet distance of two Gaussians fitted to features, in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dash_repro.evaluation.errors import EvaluationError, require_finite
+
+
+def gaussian_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and unbiased covariance of features (N, D), in float64.
+
+    Returns:
+        (D,) and (D, D).
+
+    Raises:
+        EvaluationError: fewer than two rows, or values that are not finite.
+    """
+    if len(features) < 2:
+        raise EvaluationError(
+            f"a covariance of {len(features)} images", "", "use two or more"
+        )
+    values = require_finite(features, "features").astype(np.float64)
+    mean = values.mean(axis=0)
+    centred = values - mean
+    return mean, centred.T @ centred / (len(values) - 1)
+
+
+def frechet_distance(
+    mean1: np.ndarray, cov1: np.ndarray, mean2: np.ndarray, cov2: np.ndarray
+) -> float:
+    """||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (Heusel et al. 2017).
+
+    S1 S2 has the eigenvalues of the symmetric S1^(1/2) S2 S1^(1/2), so that two
+    symmetric decompositions do, and rank deficiency needs no added diagonal.
+
+    Args:
+        mean1, mean2: (D,).
+        cov1, cov2: (D, D), symmetric, positive semidefinite.
+
+    Raises:
+        EvaluationError: shapes that differ, or values that are not finite.
+    """
+    _require_alike(mean1, mean2)
+    for values in (mean1, cov1, mean2, cov2):
+        require_finite(np.asarray(values), "statistics")
+    levels, axes = np.linalg.eigh(cov1)
+    root = (axes * np.sqrt(levels.clip(min=0.0))) @ axes.T
+    cross = np.linalg.eigvalsh(_symmetric(root @ cov2 @ root))
+    return _distance(mean1, np.trace(cov1), mean2, np.trace(cov2), cross)
+
+
+def frechet_to_reference(
+    features: np.ndarray, mean: np.ndarray, cov: np.ndarray
+) -> float:
+    """`frechet_distance` of features (N, D) to reference statistics.
+
+    With fewer images than dimensions the eigenvalues that count are those of the
+    N x N matrix X S X^T / (N - 1), X the centred features and S the reference's
+    covariance: the same distance, without a D x D decomposition.
+    """
+    count, dimension = features.shape
+    if count > dimension:
+        return frechet_distance(*gaussian_statistics(features), mean, cov)
+    _require_alike(features[0], mean)
+    if count < 2:
+        raise EvaluationError(f"a covariance of {count} images", "", "use two or more")
+    values = require_finite(features, "features").astype(np.float64)
+    require_finite(cov, "reference statistics")
+    centre = values.mean(axis=0)
+    scaled = (values - centre) / np.sqrt(count - 1)
+    cross = np.linalg.eigvalsh(_symmetric(scaled @ cov @ scaled.T))
+    return _distance(centre, np.square(scaled).sum(), mean, np.trace(cov), cross)
+
+
+def _distance(
+    mean1: np.ndarray,
+    trace1: float,
+    mean2: np.ndarray,
+    trace2: float,
+    cross: np.ndarray,
+) -> float:
+    shift = np.square(mean1 - mean2).sum()
+    overlap = np.sqrt(cross.clip(min=0.0)).sum()
+    return float(shift + trace1 + trace2 - 2.0 * overlap)
+
+
+def _symmetric(matrix: np.ndarray) -> np.ndarray:
+    return (matrix + matrix.T) / 2.0
+
+
+def _require_alike(first: np.ndarray, second: np.ndarray) -> None:
+    if np.shape(first) != np.shape(second):
+        raise EvaluationError(
+            f"features of {np.shape(first)} against {np.shape(second)} dimensions",
+            "reference statistics",
+            "make both with the same extractor",
+        )

@@ -1,0 +1,64 @@
+"""Kernel inception distance: an unbiased two-sample statistic, fit for few images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dash_repro.evaluation.errors import EvaluationError, require_finite
+
+
+def kid(
+    features: np.ndarray,
+    reference: np.ndarray,
+    subsets: int,
+    subset_size: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Squared MMD with kernel (x . y / D + 1)^3 over subsets (Binkowski et al. 2018).
+
+    Args:
+        features, reference: (N, D) and (M, D).
+        subsets: pairs of subsets to average over.
+        subset_size: images drawn from each side, without replacement.
+        seed: of the draws.
+
+    Returns:
+        Mean and population standard deviation (ddof 0) over the subsets; the mean may
+        be below zero, for the estimator is unbiased.
+
+    Raises:
+        EvaluationError: fewer images than a subset, or values that are not finite.
+    """
+    fewest = min(len(features), len(reference))
+    if not 2 <= subset_size <= fewest:
+        raise EvaluationError(
+            f"KID subsets of {subset_size} from {len(features)} images and "
+            f"{len(reference)} reference images",
+            "compute_metrics.kid_subset_size in params.yaml",
+            f"set it to 2..{fewest}, or use more images",
+        )
+    ours = require_finite(features, "features").astype(np.float64)
+    theirs = require_finite(reference, "reference features").astype(np.float64)
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(subsets):
+        x = ours[rng.choice(len(ours), subset_size, replace=False)]
+        y = theirs[rng.choice(len(theirs), subset_size, replace=False)]
+        values.append(squared_mmd(x, y))
+    return float(np.mean(values)), float(np.std(values))
+
+
+def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
+    """Unbiased squared maximum mean discrepancy of x (m, D) and y (n, D)."""
+    within = sum(_off_diagonal_mean(kernel(z, z)) for z in (x, y))
+    return float(within - 2.0 * kernel(x, y).mean())
+
+
+def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """k(x_i, y_j) = (x_i . y_j / D + 1)^3; (m, n)."""
+    return (x @ y.T / x.shape[1] + 1.0) ** 3
+
+
+def _off_diagonal_mean(matrix: np.ndarray) -> float:
+    size = len(matrix)
+    return (matrix.sum() - np.trace(matrix)) / (size * (size - 1))

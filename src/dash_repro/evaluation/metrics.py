@@ -1,0 +1,79 @@
+"""All image metrics of one sample set, from one pass of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from dash_repro.evaluation.errors import EvaluationError
+from dash_repro.evaluation.extractors import Extractor
+from dash_repro.evaluation.features import extract_features
+from dash_repro.evaluation.frechet import frechet_to_reference
+from dash_repro.evaluation.inception_score import inception_score
+from dash_repro.evaluation.progress import Progress
+from dash_repro.evaluation.reference import Reference, kid_of
+
+
+def compute_metrics(
+    images: np.ndarray,
+    reference: Reference,
+    extractor: Extractor,
+    settings: Mapping[str, Any],
+    device: torch.device,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Frechet distance, inception score and KID, with names that say whose they are.
+
+    Args:
+        images: uint8 (N, H, W, 3).
+        reference: made with the same extractor.
+        settings: section `compute_metrics` of params.yaml.
+        progress: called with (images done, images in all).
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        EvaluationError: another extractor's reference, or too few images.
+    """
+    _require_same(reference, extractor)
+    features, classes = extract_features(images, extractor, device, progress=progress)
+    seed = settings["shuffle_seed"]
+    score, score_std = inception_score(classes, settings["is_splits"], seed)
+    kid, kid_std = kid_of(features, reference.features, settings)
+    distance = frechet_to_reference(features, reference.mu, reference.sigma)
+    name = extractor.inception_score_name
+    return {
+        "extractor": extractor.name,
+        "num_samples": len(images),
+        "reference": {"split": reference.split, "n": reference.n},
+        "metrics": {
+            "frechet": {"name": extractor.frechet_name, "value": distance},
+            "inception_score": {"name": name, "value": score, "std": score_std},
+            "kid": {"name": extractor.kid_name, "value": kid, "std": kid_std},
+        },
+        "floor": _floor(reference),
+    }
+
+
+def _floor(reference: Reference) -> dict[str, Any]:
+    return {
+        "split": reference.floor_split,
+        "n": reference.floor_n,
+        "frechet": reference.floor_frechet,
+        "kid": reference.floor_kid,
+    }
+
+
+def _require_same(reference: Reference, extractor: Extractor) -> None:
+    if reference.extractor != extractor.identity:
+        raise EvaluationError(
+            f"the reference was made with extractor {reference.extractor!r}, "
+            f"the samples are measured with {extractor.identity!r}",
+            "reference.npz",
+            "run extract_reference again; statistics of two extractors (or modes) "
+            "cannot be compared",
+        )

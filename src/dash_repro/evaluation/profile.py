@@ -1,0 +1,156 @@
+"""What a network costs: parameters, operations, time and memory of guided sampling."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dash_repro.evaluation.branches import both_branches
+from dash_repro.evaluation.errors import EvaluationError
+from dash_repro.models.flops import count_flops
+from dash_repro.models.unet import UNet
+
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+def profile_model(
+    model: UNet, batch_size: int, steps: int, repeats: int, device: torch.device
+) -> dict[str, Any]:
+    """Costs of one network; times and memory are of this machine, now.
+
+    Args:
+        model: in eval mode, on the device.
+        batch_size: images sampled together; a guided forward computes twice as many.
+        steps: DDIM steps K.
+        repeats: timed forwards, after one that is not.
+
+    Returns:
+        The content of profile.json: "parameters"; of one image, "forward_flops" and
+        "sampling_flops" (2 K forwards); "guided_forward_s", the median of
+        a batch; "sampling_latency_s" = K times that; "peak_memory_bytes" and how it
+        was taken ("peak_memory_kind": cuda_allocated, or rss_growth on a CPU, None
+        where no growth shows);
+        "batch_size", "steps", "repeats", "device", "threads".
+
+    Raises:
+        EvaluationError: settings below 1.
+    """
+    _require_positive(batch_size, steps, repeats)
+    flops = count_flops(model, model.config.image_size)
+    run = _GuidedForward(model, batch_size, device)
+    kind, peak = _peak_memory(run, device)
+    median = statistics.median(_seconds(run, device) for _ in range(repeats))
+    return {
+        "parameters": sum(values.numel() for values in model.parameters()),
+        "forward_flops": flops,
+        "sampling_flops": 2 * steps * flops,
+        "guided_forward_s": median,
+        "sampling_latency_s": steps * median,
+        "peak_memory_bytes": peak,
+        "peak_memory_kind": kind,
+        "batch_size": batch_size,
+        "steps": steps,
+        "repeats": repeats,
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _require_positive(batch_size: int, steps: int, repeats: int) -> None:
+    if min(batch_size, steps, repeats) < 1:
+        raise EvaluationError(
+            f"batch_size {batch_size}, steps {steps}, repeats {repeats}",
+            "profile_model in params.yaml",
+            "use numbers from 1",
+        )
+
+
+class _GuidedForward:
+    """Both branches of a batch of noise, as one sampler step computes them."""
+
+    def __init__(self, model: UNet, batch_size: int, device: torch.device) -> None:
+        self.model = model
+        size = model.config.image_size
+        shape = (batch_size, 3, size, size)
+        self.x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(
+            device
+        )
+        self.t = torch.full((batch_size,), 500, dtype=torch.int64, device=device)
+        labels = torch.arange(batch_size, device=device)
+        self.y = labels % model.config.num_classes
+
+    @torch.inference_mode()
+    def __call__(self) -> None:
+        both_branches(self.model, self.x, self.t, self.y, self.model.null_token)
+
+
+def _seconds(run: _GuidedForward, device: torch.device) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    run()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak_memory(
+    run: Callable[[], object], device: torch.device
+) -> tuple[str, int | None]:
+    """Kind and bytes of the peak during one run, which also warms up."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        _wait(device)
+        return "cuda_allocated", torch.cuda.max_memory_allocated(device)
+    before = _reset_peak_rss()
+    run()
+    growth = _peak_rss() - before
+    # Pages that an earlier instance left in the allocator hide what is used again.
+    return "rss_growth", growth if growth > 0 else None
+
+
+def _reset_peak_rss() -> int:
+    """Forget the process's peak where Linux can; resident bytes now, else the peak."""
+    try:
+        _CLEAR_REFS.write_text("5")
+        return _status_bytes("VmRSS")
+    except (OSError, KeyError):
+        return _peak_rss()
+
+
+def _peak_rss() -> int:
+    try:
+        return _status_bytes("VmHWM")
+    except (OSError, KeyError):
+        unit = 1 if platform.system() == "Darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _status_bytes(key: str) -> int:
+    lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(fields[key].split()[0]) * 1024
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the processor's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor() or platform.machine()

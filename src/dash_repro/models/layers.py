@@ -1,0 +1,134 @@
+"""Layers of the UNet (SPEC section 2)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def timestep_embedding(t: Tensor, width: int) -> Tensor:
+    """Sine then cosine of t exp(-log(10000) i / (h - 1)), i < h = width / 2.
+
+    Args:
+        t: (B,) timesteps.
+        width: an even number of at least 4.
+
+    Returns:
+        (B, width) float32.
+    """
+    half = width // 2
+    index = torch.arange(half, dtype=torch.float32, device=t.device)
+    angles = t.float()[:, None] * torch.exp(-math.log(10000.0) / (half - 1) * index)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class Norm(nn.GroupNorm):
+    """GroupNorm whose statistics are float32 whatever the precision around it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype not in (torch.float16, torch.bfloat16):
+            return super().forward(x)
+        weight, bias = self.weight.float(), self.bias.float()
+        h = F.group_norm(x.float(), self.num_groups, weight, bias, self.eps)
+        return h.to(x.dtype)
+
+
+class Dropout(nn.Module):
+    """Dropout that can draw its masks from a generator of its own.
+
+    With `generator` set, masks depend on that generator alone, so that models trained
+    side by side do not disturb each other's; without, on torch's global one.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0.0:
+            return x
+        keep = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self.generator)
+        return x * keep.div_(1.0 - self.p)
+
+
+class ResidualBlock(nn.Module):
+    """Norm - SiLU - conv; plus embedding; Norm - SiLU - dropout - conv; plus skip."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        emb_channels: int,
+        dropout: float,
+        groups: int,
+        eps: float,
+    ) -> None:
+        super().__init__()
+        self.norm1 = Norm(groups, channels_in, eps)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.emb = nn.Linear(emb_channels, channels_out)
+        self.norm2 = Norm(groups, channels_out, eps)
+        self.dropout = Dropout(dropout)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        same = channels_in == channels_out
+        self.skip = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """x (B, in, H, W), emb (B, E) already through SiLU -> (B, out, H, W)."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = h + self.emb(emb)[:, :, None, None]
+        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
+        return self.skip(x) + h
+
+
+class Attention(nn.Module):
+    """Single-head self-attention over pixels, with a residual connection.
+
+    One 1x1 convolution makes q, k and v; scores are scaled by 1 / sqrt(C).
+    """
+
+    def __init__(self, channels: int, groups: int, eps: float) -> None:
+        super().__init__()
+        self.norm = Norm(groups, channels, eps)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        batch, channels, height, width = x.shape
+        # pixels by channels in memory, without which fused attention is not chosen
+        qkv = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).contiguous()
+        # one head: (B, 1, pixels, C) each
+        q, k, v = (part.unsqueeze(1) for part in qkv.chunk(3, dim=2))
+        mixed = F.scaled_dot_product_attention(q, k, v).squeeze(1)
+        return x + self.out(
+            mixed.transpose(1, 2).reshape(batch, channels, height, width)
+        )
+
+
+class Downsample(nn.Module):
+    """Stride-2 convolution on input padded by one at the right and the bottom."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H / 2, W / 2)."""
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    """Nearest-neighbour doubling, then a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))

@@ -1,0 +1,202 @@
+"""Reads metrics, calibrations, profiles and curves into rows; averages nothing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dash_repro.arrays import ArrayFileError, load_npz, read_json
+from dash_repro.paper.rows import CollectedError, Row, number_text
+
+CALIBRATION_METRICS = ("rho", "cos", "gap_mse", "err_cond", "err_uncond")
+SNAPSHOTS = (
+    6  # of lambda and omega_hat kept for Figure S1, the first and last among them
+)
+_IDENTITY = (
+    "dataset",
+    "model",
+    "width",
+    "seed",
+    "sampler",
+    "guidance",
+    "scale",
+    "steps",
+    "sampling_seed",
+)
+
+
+def identity_row(
+    item: str, stage: str, instance: str, member: Mapping[str, Any]
+) -> Row:
+    """The columns that say whose number it is.
+
+    Args:
+        item: table or figure.
+        stage, instance: producer of the file.
+        member: typed identity from the plan (dash_repro.paper.items).
+
+    Raises:
+        CollectedError: the identity is of another stage, or names no dataset.
+    """
+    if member.get("stage") != stage or "dataset" not in member:
+        raise CollectedError(
+            f"{stage}/{instance} has the identity {dict(member)}",
+            f"members of {item}",
+            "make the plan give each member its stage and dataset",
+        )
+    columns = {key: _text(member.get(key)) for key in _IDENTITY}
+    if columns["scale"]:
+        columns["scale"] = number_text(float(columns["scale"]))
+    return Row(item=item, stage=stage, instance=instance, **columns)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def read_instance(path: Path, base: Row) -> list[Row]:
+    """Rows of one result file, told by the stage that made it.
+
+    Raises:
+        CollectedError: no reader for that stage.
+        ArrayFileError: a file that is broken or lacks a key.
+    """
+    if base.stage not in READERS:
+        raise CollectedError(
+            f"no reader for files of {base.stage}",
+            str(path),
+            "add one to dash_repro.paper.collect.READERS",
+        )
+    try:
+        return list(READERS[base.stage](path, base))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArrayFileError(
+            f"lacks {error} (or holds it in another form)",
+            str(path),
+            "delete the file and run the same command again",
+        ) from error
+
+
+def _number(base: Row, metric: str, name: str, value: Any, **columns: str) -> Row:
+    return replace(base, metric=metric, name=name, value=number_text(value), **columns)
+
+
+def read_metrics(path: Path, base: Row) -> Iterator[Row]:
+    """metrics.json: each metric, its spread over splits or subsets, and the floors."""
+    content = read_json(path)
+    row = replace(base, n=str(content["num_samples"]), extractor=content["extractor"])
+    for metric, entry in content["metrics"].items():
+        yield _number(row, metric, entry["name"], entry["value"])
+        if entry.get("std") is not None:
+            yield _number(row, f"{metric}_std", entry["name"], entry["std"])
+    floor = content["floor"]
+    for metric, value in floor.items():
+        if metric in content["metrics"] and value is not None:
+            value = value["value"] if isinstance(value, Mapping) else value
+            name = content["metrics"][metric]["name"]
+            yield _number(row, f"floor_{metric}", name, value, n=str(floor["n"]))
+
+
+def read_calibration(path: Path, base: Row) -> Iterator[Row]:
+    """calibration.json: the gap statistics, whole and by bin of t.
+
+    A cosine that is undefined (null) gives no row.
+    """
+    content = read_json(path)
+    row = replace(base, n=str(content["pairs"]))
+    for metric in (*CALIBRATION_METRICS, "teacher_gap_norm"):
+        if content[metric] is not None:
+            yield _number(row, metric, metric, content[metric])
+    for part in content["bins"]:
+        middle = number_text((part["t_low"] + part["t_high"]) / 2)
+        for metric in ("rho", "cos", "gap_mse"):
+            if part.get(metric) is not None:
+                count = str(part["n"])
+                yield _number(
+                    row, f"{metric}_bin", metric, part[metric], x=middle, n=count
+                )
+
+
+def read_profile(path: Path, base: Row) -> Iterator[Row]:
+    """profile.json: every number in it, under its key; texts (the device) too."""
+    for key, value in sorted(read_json(path).items()):
+        if isinstance(value, bool) or value is None:
+            continue
+        if isinstance(value, int | float):
+            yield _number(base, "profile", key, value)
+        elif isinstance(value, str):
+            yield replace(base, metric="profile_text", name=key, value=value)
+
+
+def read_history(path: Path, base: Row) -> Iterator[Row]:
+    """history.csv of a student: the monitored steps."""
+    with open(path, newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            if not line["rho"]:
+                continue
+            for metric in CALIBRATION_METRICS:
+                if line[metric] and line[metric] != "nan":
+                    yield replace(
+                        base,
+                        metric=f"{metric}_step",
+                        name=metric,
+                        value=number_text(float(line[metric])),
+                        step=str(int(line["step"])),
+                    )
+
+
+def read_export(path: Path, base: Row) -> Iterator[Row]:
+    """tirt.safetensors: lambda and omega_hat over t."""
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+    except Exception as error:  # safetensors raises its own type, by version
+        raise ArrayFileError(
+            f"not a whole safetensors file: {error}",
+            str(path),
+            "delete the file and run the same command again",
+        ) from None
+    for metric in ("lambda", "omega_hat"):
+        yield from _curve(base, metric, tensors[metric])
+
+
+def read_curriculum(path: Path, base: Row) -> Iterator[Row]:
+    """curriculum.npz: a few snapshots of lambda and omega_hat, and the loss over t."""
+    names = ["steps", "lambda", "omega_hat", "loss_mean", "loss_std"]
+    arrays = load_npz(path, names)
+    for index in snapshot_indices(len(arrays["steps"])):
+        step = str(int(arrays["steps"][index]))
+        for metric in ("lambda", "omega_hat"):
+            yield from _curve(
+                replace(base, step=step), f"{metric}_snapshot", arrays[metric][index]
+            )
+    for metric in ("loss_mean", "loss_std"):
+        yield from _curve(base, metric, arrays[metric])
+
+
+def snapshot_indices(count: int) -> list[int]:
+    """At most SNAPSHOTS indices of `count`, evenly spread, both ends included."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(SNAPSHOTS, count))})
+
+
+def _curve(base: Row, metric: str, values: np.ndarray) -> Iterator[Row]:
+    for t, value in enumerate(values):
+        if np.isfinite(value):
+            yield _number(base, metric, metric, value, x=number_text(float(t)))
+
+
+Reader = Callable[[Path, Row], Iterator[Row]]
+READERS: dict[str, Reader] = {
+    "compute_metrics": read_metrics,
+    "measure_calibration": read_calibration,
+    "profile_model": read_profile,
+    "train_student": read_history,
+    "export_tirt": read_export,
+    "train_teacher": read_curriculum,
+}

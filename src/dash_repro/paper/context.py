@@ -1,0 +1,298 @@
+"""What every table builder asks: raw values, paper values, names, captions."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from dash_repro.paper.aggregate import DASH, Cell, Value, cell, mean, round_half_up
+from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.rows import Collected, CollectedError, Row
+from runledger.errors import UserError
+
+METRIC_NAMES = {
+    "FID": "FID",
+    "IS": "IS",
+    "KID": "KID",
+    "fd_effnetlite0": "FD-EffNetLite0",
+    "is_effnetlite0": "IS-EffNetLite0",
+    "kid_effnetlite0": "KID-EffNetLite0",
+}
+DATASET_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+MODEL_NAMES = {
+    "teacher": "Teacher",
+    TEACHER: "Teacher",
+    "scratch": "Scratch",
+    "cond_only": "Conditional only",
+    "composite": "Composite",
+    "fitnets": "FitNets (+ L_{an})",
+    "gap_match": "Gap match",
+    "dash": "DASH",
+    "no_un": "without L_{un}",
+    "no_im": "without L_{im}",
+    "no_an": "without L_{an}",
+    "tirt_min_snr": "frozen Min-SNR weights",
+    "tirt_learned": "learned λ from 0",
+}
+COLUMN_METRICS = {"fid": "frechet", "is": "inception_score", "kid": "kid"}
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How samples are drawn: guidance "constant" or "tag", its scale, DDIM steps."""
+
+    guidance: str
+    scale: float
+    steps: int
+
+
+class PaperTable:
+    """One of the paper's CSVs, its rows by id; values stay the text they are."""
+
+    def __init__(self, by_id: Mapping[str, Mapping[str, str]]) -> None:
+        self.by_id = by_id
+
+    @classmethod
+    def load(cls, path: Path, *keys: str) -> PaperTable:
+        """Read a CSV; a row's id joins its columns `keys` by underscores."""
+        with open(path, newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+        return cls({"_".join(line[key] for key in keys): line for line in lines})
+
+    def value(self, row: str, column: str) -> str:
+        """Text of a value, "" where the paper has none."""
+        return self.by_id.get(row, {}).get(column) or ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a builder may read.
+
+    Attributes:
+        item: table that is built.
+        collected: its rows (of `claims`: the union of several tables' rows).
+        settings: section make_table of params.yaml.
+        scale: "paper" or "demo".
+        sources: the paper's CSVs by file name.
+        allow_missing: a missing number becomes a dash instead of an error.
+    """
+
+    item: str
+    collected: Collected
+    settings: Mapping[str, Any]
+    scale: str
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    allow_missing: bool = False
+
+    def param(self, key: str) -> Any:
+        """Value of params.yaml recorded with the rows."""
+        return self.collected.param(key)
+
+    def build_of(self, item: str) -> Context:
+        """The same rows and settings for another table."""
+        return replace(self, item=item)
+
+    def source(self, name: str, *keys: str) -> PaperTable:
+        """One of the paper's CSVs, its rows named by these columns."""
+        if name not in self.sources:
+            raise UserError(
+                f"{self.item} reads {name}, which is not among its inputs",
+                "paper/tables",
+                "restore the file from git and name it in dash_repro.paper.items",
+            )
+        return PaperTable.load(self.sources[name], *keys)
+
+    def sampler(self, model: str) -> Sampler:
+        """The default sampler: TAG for teachers, the params' for students."""
+        sampling = self.param("experiments.sampling")
+        if model.startswith("teacher_"):
+            return Sampler("tag", float(self.param("tag.w_max")), sampling["steps"])
+        kind = sampling["student_guidance"]
+        scale = self.param("tag.w_max") if kind == "tag" else sampling["guidance_scale"]
+        return Sampler(kind, float(scale), sampling["steps"])
+
+    def metric(
+        self,
+        metric: str,
+        experiment: str,
+        dataset: str,
+        model: str,
+        width: int | None = None,
+        sampler: Sampler | None = None,
+    ) -> list[Row]:
+        """Rows of a sample metric over the experiment's training and sampling seeds."""
+        sampler = sampler or self.sampler(model)
+        sampling_seeds = self.param("experiments.sampling.sampling_seeds")
+        rows = []
+        for seed in self.param(f"experiments.{experiment}.seeds"):
+            for sampling_seed in sampling_seeds:
+                where = {
+                    "dataset": dataset,
+                    "model": model,
+                    "width": width,
+                    "seed": seed,
+                    "guidance": sampler.guidance,
+                    "scale": float(sampler.scale),
+                    "steps": sampler.steps,
+                    "sampling_seed": sampling_seed,
+                }
+                rows += self._one(metric, **where)
+        return rows
+
+    def calibration(
+        self, metric: str, experiment: str, dataset: str, model: str, width: int
+    ) -> list[Row]:
+        """Rows of a calibration metric over the experiment's training seeds."""
+        rows = []
+        for seed in self.param(f"experiments.{experiment}.seeds"):
+            where = {"dataset": dataset, "model": model, "width": width, "seed": seed}
+            rows += self._one(metric, **where)
+        return rows
+
+    def profile(
+        self, key: str, dataset: str, model: str, width: int | None = None
+    ) -> list[Row]:
+        """The row of one number of a network's profile."""
+        where = {"dataset": dataset, "model": model, "width": width}
+        return self._one("profile", name=key, **where)
+
+    def _one(self, metric: str, **where: Any) -> list[Row]:
+        if self.allow_missing and not self.collected.find(metric, **where):
+            return []
+        return [self.collected.one(metric, **where)]
+
+    def measured(
+        self, address: str, rows: list[Row], decimals: int, **more: Any
+    ) -> Cell:
+        """A cell from rows; with allow_missing, a dash where there are none."""
+        address = f"{self.item}/{address}"
+        if not rows:
+            return dash(address, "missing", more.get("paper", ""))
+        values = more.pop("values", None) or [value_of(row) for row in rows]
+        return cell(
+            address,
+            values,
+            decimals,
+            self.settings["ddof"],
+            metric=rows[0].metric,
+            name=_same(rows, "name"),
+            n=_same(rows, "n"),
+            extractor=_same(rows, "extractor"),
+            **more,
+        )
+
+
+def value_of(row: Row, role: str = "") -> Value:
+    """The raw value of a row, with where it came from."""
+    return Value(
+        row.value, row.seed, row.sampling_seed, row.stage, row.instance, role=role
+    )
+
+
+def _same(rows: Sequence[Row], column: str) -> str:
+    found = sorted({getattr(row, column) for row in rows})
+    if len(found) > 1:
+        raise CollectedError(
+            f"one cell mixes {column}s {found}",
+            ", ".join(f"{row.stage}/{row.instance}" for row in rows),
+            "run the instances again with the same params",
+        )
+    return found[0]
+
+
+def dash(address: str, note: str, paper: str = "") -> Cell:
+    """A cell without a number, and why."""
+    return Cell(address, DASH, "dash", note=note, paper=paper)
+
+
+def word(address: str, text: str, kind: str = "param", paper: str = "") -> Cell:
+    """A cell that shows a param, a definition or a word."""
+    return Cell(address, text or DASH, kind, paper=paper)
+
+
+def printed(address: str, value: str, decimals: int) -> Cell:
+    """A literature value as printed in the paper."""
+    text = round_half_up(Decimal(value), decimals)
+    return Cell(address, text, "literature", decimals=decimals, paper=value)
+
+
+def metric_name(name: str) -> str:
+    """The name a metric may be called by in print."""
+    return METRIC_NAMES.get(name, name.replace("_", "-"))
+
+
+def dataset_name(dataset: str) -> str:
+    """Printed name of a dataset."""
+    return DATASET_NAMES.get(dataset, dataset)
+
+
+def model_name(model: str) -> str:
+    """Printed name of a row; a new student shows under its own id."""
+    return MODEL_NAMES.get(model, model.replace("_", "-"))
+
+
+def small_unit(rows: Sequence[Row]) -> int:
+    """Exponent e so that the largest value times 10^e is at least 0.1; 0, 3, 6, ...
+
+    The paper's gap MSE fits e = 0; another scale of the same quantity may not.
+    """
+    largest = max((abs(row.number) for row in rows), default=Decimal(1))
+    exponent = 0
+    while 0 < largest.scaleb(exponent) < Decimal("0.1"):
+        exponent += 3
+    return exponent
+
+
+def unit_text(exponent: int) -> str:
+    """ " (×10^{−3})" for exponent 3."""
+    return f" (×10^{{−{exponent}}})" if exponent else ""
+
+
+def protocol(
+    context: Context,
+    experiment: str,
+    steps: Sequence[int] = (),
+    scales: Sequence[float] = (),
+) -> str:
+    """Sentence on samples, steps, guidance and seeds; a demo says so first.
+
+    Args:
+        experiment: its seeds are named.
+        steps, scales: given where the table varies them; then they are not repeated.
+    """
+    sampling = context.param("experiments.sampling")
+    seeds = context.param(f"experiments.{experiment}.seeds")
+    rows = context.collected.find("frechet")
+    counts = " or ".join(sorted({row.n for row in rows}, key=int)) or "no"
+    parts = [f"{counts} samples"]
+    parts += [] if steps else [f"{sampling['steps']}-step DDIM"]
+    parts += [] if scales else [f"w = {sampling['guidance_scale']:g} (teacher: TAG)"]
+    if len(seeds) > 1:
+        parts.append(f"mean over training seeds {', '.join(map(str, seeds))}")
+    else:
+        parts.append(f"training seed {seeds[0]}")
+    return f"{', '.join(parts)}. {demo_mark(context.scale)}"
+
+
+def demo_mark(scale: str) -> str:
+    """Says that numbers are not at the paper's scale."""
+    return "" if scale == "paper" else "Demo scale: not the paper’s protocol."
+
+
+def floors(context: Context, datasets: Sequence[str]) -> str:
+    """Sentence with the real-vs-real floor of each distance."""
+    parts = []
+    for metric in ("frechet", "kid"):
+        for dataset in datasets:
+            rows = context.collected.find(f"floor_{metric}", dataset=dataset)
+            found = sorted({(row.name, row.value, row.n) for row in rows})
+            for name, value, count in found:
+                digits = 2 if metric == "frechet" else 4
+                text = round_half_up(mean([Decimal(value)]), digits)
+                place = f"on {dataset_name(dataset)} (n = {count})"
+                parts.append(f"{metric_name(name)} {text} {place}")
+    return "Real against real images: " + "; ".join(parts) + "." if parts else ""

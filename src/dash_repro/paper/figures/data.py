@@ -1,0 +1,73 @@
+"""Curves for plotting, out of collected rows: sorted, and averaged over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dash_repro.paper.rows import Collected, CollectedError, Row
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity along x over seeds.
+
+    Attributes:
+        x: (P,) ascending.
+        mean, low, high: (P,) over the seeds; low and high are the extremes.
+        seeds: how many.
+    """
+
+    x: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    seeds: int
+
+
+def curve(rows: Sequence[Row], along: str) -> Curve:
+    """Rows of one quantity as a curve.
+
+    Args:
+        rows: of one model on one dataset; several seeds.
+        along: "x" or "step".
+
+    Raises:
+        CollectedError: no rows.
+    """
+    if not rows:
+        raise CollectedError(
+            "a curve has no points", "the collected rows", "collect the results again"
+        )
+    groups: dict[float, list[float]] = {}
+    for row in rows:
+        groups.setdefault(float(getattr(row, along)), []).append(float(row.value))
+    x = np.array(sorted(groups))
+    columns = [groups[at] for at in x]
+    return Curve(
+        x,
+        np.array([np.mean(column) for column in columns]),
+        np.array([min(column) for column in columns]),
+        np.array([max(column) for column in columns]),
+        len({row.seed for row in rows}),
+    )
+
+
+def models_of(collected: Collected, metric: str) -> list[str]:
+    """Models with rows of a metric, DASH first, then by name."""
+    models = {row.model for row in collected.find(metric)}
+    return sorted(models, key=lambda model: (model != "dash", model))
+
+
+def first_dataset(collected: Collected, metric: str) -> str:
+    """The only dataset of a figure about the first one."""
+    datasets = sorted({row.dataset for row in collected.find(metric)})
+    if len(datasets) != 1:
+        raise CollectedError(
+            f"datasets {datasets} where one was expected",
+            collected.where,
+            "collect the results again",
+        )
+    return datasets[0]

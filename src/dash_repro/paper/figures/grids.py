@@ -1,0 +1,112 @@
+"""Figures 6, 7 and D1 to D7: generated images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dash_repro.paper.figures.style import GREY, Style
+
+GAP = 2  # white pixels between images
+FOOT = 0.05
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+    """Join images (R, C, H, W, 3) uint8 into one picture with white gaps."""
+    rows, columns, height, width, _ = images.shape
+    shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
+    picture = np.full(shape, 255, dtype=np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            top, left = row * (height + GAP), column * (width + GAP)
+            picture[top : top + height, left : left + width] = images[row, column]
+    return picture
+
+
+def _show(axes: Axes, images: np.ndarray) -> None:
+    axes.imshow(tile(images), interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def image_figure(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
+    """The layout that fits: rows of matched pairs, classes in columns, or grids.
+
+    Args:
+        arrays: of collect_images (dash_repro.paper.images.select_images).
+    """
+    if len(arrays["distances"]):
+        figure = _pairs(arrays, style)
+    elif len(arrays["columns"]):
+        figure = _classes(arrays, style)
+    else:
+        figure = _grids(arrays, style)
+    # A strip below the pictures, for the mark of a demo.
+    figure.get_layout_engine().set(rect=(0, FOOT, 1, 1 - FOOT), wspace=0.06)
+    return figure
+
+
+def _grids(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
+    """One grid a group, side by side, titled."""
+    groups = arrays["groups"]
+    _, rows, columns, *_ = arrays["images"].shape
+    height = rows / columns / len(groups)
+    figure = style.new(1.0, height + 0.06)
+    for index, group in enumerate(groups):
+        axes = figure.add_subplot(1, len(groups), index + 1)
+        _show(axes, arrays["images"][index])
+        axes.set_title(str(group))
+    return figure
+
+
+def _column_ticks(
+    axes: Axes, count: int, side: int, labels: list[str], size: float, top: bool
+) -> None:
+    places = [column * (side + GAP) + side / 2 for column in range(count)]
+    axes.set_xticks(places, labels, fontsize=size)
+    axes.tick_params(
+        axis="x", length=0, labeltop=top, labelbottom=not top, labelcolor="#222222"
+    )
+
+
+def _classes(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
+    """Samples of a class in each column, named above."""
+    _, rows, columns, _, side, _ = arrays["images"].shape
+    figure = style.new(1.0, rows / columns + 0.06)
+    axes = figure.add_subplot()
+    _show(axes, arrays["images"][0])
+    labels = [str(name).replace("_", " ") for name in arrays["columns"]]
+    _column_ticks(axes, columns, side, labels, style.font_size - 2, True)
+    return figure
+
+
+def _pairs(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
+    """Teacher above student, the farthest pair first; class above, distance below."""
+    count = arrays["images"].shape[2]
+    side = arrays["images"].shape[4]
+    figure = style.new(1.0, len(arrays["groups"]) / count + 0.10)
+    axes = figure.add_subplot()
+    _show(axes, np.concatenate(list(arrays["images"])))
+    names = [str(arrays["class_names"][label]) for label in arrays["labels"][0, 0]]
+    size = style.font_size - 2.5
+    labels = [name.replace("_", " ") for name in names]
+    _column_ticks(axes, count, side, labels, size, True)
+    places = [row * (side + GAP) + side / 2 for row in range(len(arrays["groups"]))]
+    axes.set_yticks(places, [str(group) for group in arrays["groups"]])
+    axes.tick_params(axis="y", length=0)
+    bottom = len(places) * (side + GAP)
+    for column, distance in enumerate(arrays["distances"]):
+        axes.text(
+            column * (side + GAP) + side / 2,
+            bottom + side * 0.12,
+            f"{distance:.1f}",
+            ha="center",
+            va="top",
+            fontsize=size,
+            color=GREY,
+        )
+    return figure

@@ -1,0 +1,198 @@
+"""How figures look: sizes, colours, direct labels, and bytes that repeat."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+GREY = "#666666"
+LIGHT = "#D0D0D0"
+PANEL = 0.47  # width of a panel, as a share of a full-width figure
+_OTHERS = ("#7A5195", "#8C564B", "#4D4D4D", "#B59F00")
+
+
+@dataclass(frozen=True)
+class Style:
+    """Section plot_figure of params.yaml, and whether this is a demo.
+
+    Attributes:
+        dpi, font_size (points), width (inches), palette: as in params.yaml.
+        scale: "paper" or "demo".
+    """
+
+    dpi: int
+    font_size: float
+    width: float
+    palette: Mapping[str, str]
+    scale: str
+
+    @classmethod
+    def from_params(cls, plot_figure: Mapping[str, Any], scale: str) -> Style:
+        """Read the section."""
+        return cls(
+            plot_figure["dpi"],
+            float(plot_figure["font_size"]),
+            float(plot_figure["width"]),
+            dict(plot_figure["palette"]),
+            scale,
+        )
+
+    def color(self, model: str) -> str:
+        """Colour of a row; rows without one in the palette share a few dark tones."""
+        name = "teacher" if model.startswith("teacher") else model
+        if name in self.palette:
+            return self.palette[name]
+        return _OTHERS[sum(map(ord, name)) % len(_OTHERS)]
+
+    def new(self, width: float = 1.0, height: float = 0.4) -> Figure:
+        """A figure of a share of the full width, and a height in the same unit."""
+        size = (self.width * width, self.width * height)
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Settings of text, lines and axes, for what is drawn inside."""
+        small = self.font_size - 1.5
+        settings = {
+            "font.size": self.font_size,
+            "font.family": "DejaVu Sans",
+            "mathtext.fontset": "dejavusans",
+            "axes.titlesize": self.font_size,
+            "axes.labelsize": self.font_size,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.linewidth": 0.7,
+            "axes.edgecolor": GREY,
+            "axes.labelcolor": "#222222",
+            "xtick.labelsize": small,
+            "ytick.labelsize": small,
+            "xtick.color": GREY,
+            "ytick.color": GREY,
+            "xtick.labelcolor": "#222222",
+            "ytick.labelcolor": "#222222",
+            "xtick.major.size": 2.5,
+            "ytick.major.size": 2.5,
+            "lines.linewidth": 1.5,
+            "legend.frameon": False,
+            "legend.fontsize": small,
+            "pdf.fonttype": 42,
+            "path.simplify": False,
+        }
+        with matplotlib.rc_context(settings):
+            yield
+
+
+def save(figure: Figure, style: Style, pdf: Path, png: Path) -> None:
+    """Write both files; equal figures give equal bytes (no dates, no versions)."""
+    if style.scale != "paper":
+        mark_demo(figure, style)
+    none = {"Creator": None, "Producer": None, "CreationDate": None}
+    figure.savefig(pdf, format="pdf", metadata=none)
+    figure.savefig(png, format="png", dpi=style.dpi, metadata={"Software": None})
+
+
+def mark_demo(figure: Figure, style: Style) -> None:
+    """Say in the figure itself that the run was a small one."""
+    figure.text(
+        0.004,
+        0.004,
+        "demo",
+        ha="left",
+        va="bottom",
+        color="#B00020",
+        fontsize=style.font_size - 2,
+        fontstyle="italic",
+        gid="demo",
+    )
+
+
+def end_labels(
+    axes: Axes, labels: Sequence[tuple[float, float, str, str]], size: float
+) -> None:
+    """Name lines at their right ends, moved apart where they would overlap.
+
+    Args:
+        labels: (x, y, text, colour) of each line's end, in data coordinates.
+        size: of the text, points.
+    """
+    figure = axes.get_figure()
+    height = axes.get_position().height * figure.get_size_inches()[1] * 72
+    low, high = axes.get_ylim()
+    log = axes.get_yscale() == "log"
+
+    def down(y: float) -> float:
+        return axes.transData.transform((labels[0][0], y))[1] if log else y
+
+    figure.draw_without_rendering()
+    span = abs(down(high) - down(low)) or 1.0
+    step = 1.15 * size / height * span
+    places = sorted((down(y), index) for index, (_, y, _, _) in enumerate(labels))
+    ends = sorted((down(low), down(high)))
+    moved = spread([place for place, _ in places], step, *ends)
+    for (place, index), at in zip(places, moved, strict=True):
+        x, y, text, color = labels[index]
+        points = (at - place) / span * height
+        axes.annotate(
+            text,
+            (x, y),
+            xytext=(4, points),
+            textcoords="offset points",
+            color=color,
+            fontsize=size,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def spread(
+    places: Sequence[float], step: float, low: float, high: float
+) -> list[float]:
+    """Ascending places moved as little as a few sweeps find, to be `step` apart.
+
+    Args:
+        places: ascending.
+        low, high: kept within these, as far as there is room.
+    """
+    moved = list(places)
+    for _ in range(300):
+        for index in range(len(moved) - 1):
+            lack = step - (moved[index + 1] - moved[index])
+            if lack > 0:
+                moved[index] -= lack / 2
+                moved[index + 1] += lack / 2
+        moved = [min(max(place, low), high) for place in moved]
+    return moved
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Few, plainly written ticks of a logarithmic axis that spans low to high."""
+    decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
+        ticks = [digit * 10.0**power for power in decades for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 3:
+            break
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick_text(value)))
+
+
+def _tick_text(value: float) -> str:
+    if 0.001 <= value < 10000:
+        return f"{value:g}"
+    digits, power = f"{value:.0e}".split("e")
+    factor = "" if digits == "1" else rf"{digits}\cdot "
+    return f"${factor}10^{{{int(power)}}}$"

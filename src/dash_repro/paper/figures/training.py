@@ -1,0 +1,220 @@
+"""Figures S1 and S2: where TIRT puts its weight, and how the branches learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dash_repro.paper.context import dataset_name
+from dash_repro.paper.figures.curves import iterations_axis, plot_name
+from dash_repro.paper.figures.data import Curve, curve, models_of
+from dash_repro.paper.figures.style import GREY, LIGHT, Style, log_ticks
+from dash_repro.paper.rows import Collected
+
+COLUMNS = 6
+TITLES = (
+    r"$\sigma(\lambda_t)$",
+    r"$\hat{\omega}_t$",
+    r"$\hat{\omega}_t\,/\,$Min-SNR",
+    r"ratio against loss $\ell_t$",
+)
+
+
+def figure_s1(collected: Collected, style: Style) -> Figure:
+    """sigmoid(lambda), omega_hat, their ratio to Min-SNR over training; ratio and loss.
+
+    One row a dataset; lines from light to dark are snapshots, early to final.
+    """
+    datasets = sorted({row.dataset for row in collected.find("lambda_snapshot")})
+    figure = style.new(1.25, 0.30 * len(datasets) + 0.06)
+    grid = figure.subplots(len(datasets), 4, squeeze=False)
+    base = curve(collected.find("omega_min_snr"), "x")
+    for index, dataset in enumerate(datasets):
+        first = index == 0
+        _tirt_row(grid[index], collected, dataset, base, style, first)
+        grid[index][0].set_ylabel(dataset_name(dataset))
+        for axes in grid[index][:3]:
+            axes.set_xlabel("t")
+        grid[index][3].set_xlabel(r"loss $\ell_t$")
+    return figure
+
+
+def _tirt_row(
+    row: Sequence[Axes],
+    collected: Collected,
+    dataset: str,
+    base: Curve,
+    style: Style,
+    titled: bool,
+) -> None:
+    steps = {r.step for r in collected.find("lambda_snapshot", dataset=dataset)}
+    ordered = sorted(steps, key=int)
+    shades = matplotlib.colormaps["Blues"](np.linspace(0.35, 1.0, len(ordered)))
+    ratios = []
+    for step, shade in zip(ordered, shades, strict=True):
+        where = {"dataset": dataset, "step": step}
+        lambda_ = curve(collected.find("lambda_snapshot", **where), "x")
+        omega = curve(collected.find("omega_hat_snapshot", **where), "x")
+        width = 1.4 if step == ordered[-1] else 0.8
+        ratio = omega.mean / np.interp(omega.x, base.x, base.mean)
+        ratios.append(ratio)
+        sigmoid = 1 / (1 + np.exp(-lambda_.mean))
+        row[0].plot(lambda_.x, sigmoid, color=shade, lw=width)
+        row[1].plot(omega.x, omega.mean, color=shade, lw=width)
+        row[2].plot(omega.x, ratio, color=shade, lw=width)
+    row[1].plot(base.x, base.mean, color=GREY, lw=0.9, linestyle=(0, (3, 2)))
+    row[2].axhline(1, color=GREY, lw=0.9, linestyle=(0, (3, 2)))
+    small = style.font_size - 2.5
+    _note(
+        row[0], f"step {int(ordered[0])} (light)\nto {int(ordered[-1])} (dark)", small
+    )
+    _note(row[1], "dashed: Min-SNR", small)
+    row[0].set_ylim(0, 1)
+    row[1].set_ylim(0, None)
+    limits = _log_limits([*ratios, np.ones(1)])
+    for axes in row[2:]:
+        axes.set_yscale("log")
+        axes.set_ylim(*limits)
+        log_ticks(axes.yaxis, *limits)
+    _loss_panel(row[3], collected, dataset, omega.x, ratio, style)
+    if titled:
+        for axes, title in zip(row, TITLES, strict=True):
+            axes.set_title(title)
+
+
+def _note(axes: Axes, text: str, size: float) -> None:
+    axes.text(
+        0.03,
+        0.04,
+        text,
+        transform=axes.transAxes,
+        fontsize=size,
+        color=GREY,
+        va="bottom",
+    )
+
+
+def _loss_panel(
+    axes: Axes,
+    collected: Collected,
+    dataset: str,
+    x: np.ndarray,
+    ratio: np.ndarray,
+    style: Style,
+) -> None:
+    """Final ratio against the monitored loss, coloured by t."""
+    loss = curve(collected.find("loss_mean", dataset=dataset), "x")
+    at = np.interp(loss.x, x, ratio)
+    dots = axes.scatter(loss.mean, at, c=loss.x, cmap="viridis", s=5, lw=0)
+    axes.axhline(1, color=LIGHT, lw=0.8, zorder=0)
+    limits = _log_limits([loss.mean])
+    axes.set_xscale("log")
+    axes.set_xlim(*limits)
+    log_ticks(axes.xaxis, *limits)
+    bar = axes.get_figure().colorbar(dots, ax=axes, pad=0.02, aspect=30)
+    bar.set_label("t", fontsize=style.font_size - 1)
+    bar.outline.set_visible(False)
+
+
+def figure_s2(collected: Collected, style: Style) -> Figure:
+    """rho and both branch errors during training, a small panel pair a student.
+
+    Above: rho, the other students in grey. Below: squared errors of the conditional
+    (full) and unconditional (dashed) branch, on one logarithmic scale.
+    """
+    models = models_of(collected, "rho_step")
+    bands = -(-len(models) // COLUMNS)
+    figure = style.new(1.25, 0.40 * bands)
+    grid = figure.subplots(2 * bands, COLUMNS, squeeze=False, sharex=True)
+    rho = {m: curve(collected.find("rho_step", model=m), "step") for m in models}
+    errors = {
+        (model, branch): curve(
+            collected.find(f"err_{branch}_step", model=model), "step"
+        )
+        for model in models
+        for branch in ("cond", "uncond")
+    }
+    limits = _log_limits([line.mean for line in errors.values()])
+    top = max(1.1, *(float(line.mean.max()) for line in rho.values())) * 1.05
+    for place in range(bands * COLUMNS):
+        above, below = grid[
+            2 * (place // COLUMNS) : 2 * (place // COLUMNS) + 2, place % COLUMNS
+        ]
+        if place >= len(models):
+            above.set_visible(False)
+            below.set_visible(False)
+            continue
+        model = models[place]
+        _rho_panel(above, model, rho, top, style)
+        _error_panel(below, model, errors, limits, style)
+        if place == 0:
+            text, size = "full: with label\ndashed: null token", style.font_size - 4
+            below.text(
+                1,
+                1,
+                text,
+                fontsize=size,
+                color=GREY,
+                transform=below.transAxes,
+                ha="right",
+                va="top",
+            )
+        _tidy(above, below, place, place + COLUMNS >= len(models), rho[model], style)
+    return figure
+
+
+def _log_limits(lines: Sequence[np.ndarray]) -> tuple[float, float]:
+    values = np.concatenate(lines)
+    values = values[values > 0]
+    return float(values.min()) * 0.7, float(values.max()) * 1.4
+
+
+def _rho_panel(
+    axes: Axes, model: str, rho: dict[str, Curve], top: float, style: Style
+) -> None:
+    for other, line in rho.items():
+        if other != model:
+            axes.plot(line.x, line.mean, color=LIGHT, lw=0.6)
+    axes.axhline(1, color=GREY, lw=0.5)
+    axes.plot(rho[model].x, rho[model].mean, color=style.color(model), lw=1.5)
+    axes.set_ylim(0, top)
+    axes.set_title(
+        plot_name(model), fontsize=style.font_size - 2, color=style.color(model)
+    )
+
+
+def _error_panel(
+    axes: Axes,
+    model: str,
+    errors: dict[tuple[str, str], Curve],
+    limits: tuple[float, float],
+    style: Style,
+) -> None:
+    for branch, line_style in (("cond", "-"), ("uncond", (0, (3, 1.5)))):
+        line = errors[model, branch]
+        axes.plot(
+            line.x, line.mean, color=style.color(model), lw=1.2, linestyle=line_style
+        )
+    axes.set_yscale("log")
+    axes.set_ylim(*limits)
+    log_ticks(axes.yaxis, *limits)
+
+
+def _tidy(
+    above: Axes, below: Axes, place: int, lowest: bool, line: Curve, style: Style
+) -> None:
+    """Labels at the left and the bottom of the whole figure only."""
+    if place % COLUMNS:
+        above.tick_params(labelleft=False)
+        below.tick_params(labelleft=False, which="both")
+    else:
+        above.set_ylabel("ρ")
+        below.set_ylabel("error")
+    if lowest:
+        below.tick_params(labelbottom=True)
+        iterations_axis(below, float(line.x[-1]))
+        below.set_xlabel(below.get_xlabel(), fontsize=style.font_size - 2.5)

@@ -1,0 +1,164 @@
+"""Picks the few generated images that a figure shows, with whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dash_repro.arrays import load_npz, read_json, save_npz
+from dash_repro.paper.rows import CollectedError
+
+PAPER_CLASSES = (  # columns of Figures D3 and D4
+    "apple",
+    "bed",
+    "bicycle",
+    "bottle",
+    "dinosaur",
+    "elephant",
+    "motorcycle",
+    "rose",
+    "sunflower",
+    "tiger",
+)
+SHOWN_CLASSES = 10
+PER_CLASS = 5
+MATCHED_GRID, STEPS_GRID = (5, 7), (4, 4)  # rows, columns
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One sample set of a figure.
+
+    Attributes:
+        instance: its id.
+        member: its identity (model, steps, ...).
+        images: uint8 (N, H, W, 3).
+        labels: int64 (N,).
+    """
+
+    instance: str
+    member: Mapping[str, Any]
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def read_samples(instance: str, path: Path, member: Mapping[str, Any]) -> Samples:
+    """Read one samples.npz."""
+    arrays = load_npz(path, ["images", "labels"])
+    return Samples(instance, member, arrays["images"], arrays["labels"])
+
+
+def select_images(
+    item: str, samples: Sequence[Samples], class_names: np.ndarray, pairs: Path | None
+) -> dict[str, np.ndarray]:
+    """Arrays of the item's small npz.
+
+    Args:
+        item: figure6, figure7 or figureD1 to figureD7.
+        samples: the sample sets that ITEMS names for it.
+        class_names: of the dataset.
+        pairs: pairs.json, for figureD6 and figureD7.
+
+    Returns:
+        images (G, R, C, H, W, 3) uint8 and labels (G, R, C) int64 of G groups of R rows
+        and C columns; groups (G,), their titles; columns (C,) titles or none; instances
+        (G,); distances (C,) or none; class_names.
+    """
+    if item in ("figureD6", "figureD7"):
+        if pairs is None:
+            raise CollectedError("no pairs.json", item, "run rank_pairs first")
+        chosen = _pairs(_ordered(samples), read_json(pairs))
+    elif item in ("figureD1", "figureD2", "figureD3", "figureD4"):
+        chosen = _by_class(samples[0], class_names)
+    else:
+        shape = MATCHED_GRID if item == "figure6" else STEPS_GRID
+        chosen = _grids(_ordered(samples), shape)
+    return {**chosen, "class_names": class_names}
+
+
+def _ordered(samples: Sequence[Samples]) -> list[Samples]:
+    """Teacher first, then the most steps; independent of the order of inputs."""
+
+    def rank(one: Samples) -> tuple[bool, int, str]:
+        teacher = str(one.member["model"]).startswith("teacher_")
+        return not teacher, -int(one.member["steps"]), one.instance
+
+    return sorted(samples, key=rank)
+
+
+def group_title(member: Mapping[str, Any], several_models: bool) -> str:
+    """Title of one group: who made it, or in how many steps."""
+    if not several_models:
+        return f"{member['steps']} steps"
+    if str(member["model"]).startswith("teacher_"):
+        return "Teacher"
+    return f"{str(member['model']).upper()} student"
+
+
+def _titles(samples: Sequence[Samples]) -> list[str]:
+    several = len({one.member["model"] for one in samples}) > 1
+    return [group_title(one.member, several) for one in samples]
+
+
+def _packed(
+    samples: Sequence[Samples], indices: np.ndarray, columns: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """The same (R, C) indices of every sample set."""
+    for one in samples:
+        if indices.max() >= len(one.images):
+            raise CollectedError(
+                f"{len(one.images)} images, and image {indices.max()} is wanted",
+                f"generate_samples/{one.instance}",
+                "raise generate_samples.num_samples in params.yaml",
+            )
+    return {
+        "images": np.stack([one.images[indices] for one in samples]),
+        "labels": np.stack([one.labels[indices] for one in samples]),
+        "groups": np.array(_titles(samples), dtype=np.str_),
+        "columns": np.array(list(columns), dtype=np.str_),
+        "instances": np.array([one.instance for one in samples], dtype=np.str_),
+        "distances": np.zeros(0),
+    }
+
+
+def _grids(samples: Sequence[Samples], shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    rows, columns = shape
+    return _packed(samples, np.arange(rows * columns).reshape(rows, columns))
+
+
+def shown_classes(class_names: Sequence[str]) -> list[int]:
+    """The paper's ten classes where the dataset has them all, else its first ten."""
+    names = [str(name) for name in class_names]
+    if set(PAPER_CLASSES) <= set(names):
+        return [names.index(name) for name in PAPER_CLASSES]
+    return list(range(min(SHOWN_CLASSES, len(names))))
+
+
+def _by_class(samples: Samples, class_names: np.ndarray) -> dict[str, np.ndarray]:
+    classes = shown_classes(class_names)
+    found = [np.flatnonzero(samples.labels == label)[:PER_CLASS] for label in classes]
+    fewest = min(len(indices) for indices in found)
+    if fewest < PER_CLASS:
+        raise CollectedError(
+            f"only {fewest} images of a class, {PER_CLASS} are shown",
+            f"generate_samples/{samples.instance}",
+            "raise generate_samples.num_samples in params.yaml",
+        )
+    names = [str(class_names[label]) for label in classes]
+    packed = _packed([samples], np.stack(found, axis=1), names)
+    return {**packed, "groups": np.array([""], dtype=np.str_)}
+
+
+def _pairs(samples: Sequence[Samples], pairs: Mapping[str, Any]) -> dict[str, Any]:
+    indices = np.array(pairs["indices"])[None, :]
+    packed = _packed(samples, indices)
+    return {**packed, "distances": np.array(pairs["distances"], dtype=np.float64)}
+
+
+def write_images(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the npz (deterministic bytes)."""
+    save_npz(path, **arrays)

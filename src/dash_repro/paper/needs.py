@@ -1,0 +1,91 @@
+"""How an item of the paper says what it is made of; read by the plan.
+
+How the plan reads a Need: take `experiments.<experiment>` of params.yaml; its datasets
+and seeds (all of them, or only the first), its students (`student`/`students`, or the
+ones named here that it has) at its width or widths; teachers are `teacher_<block>`.
+Samplers:
+  default  students: sampling.student_guidance (constant | tag) at
+           sampling.guidance_scale; teachers: TAG with tag.w_max; sampling.steps steps
+  table2   teacher_min_snr: constant at table2.guidance_scale, constant at
+           sampling.guidance_scale, TAG; teacher_tirt: constant at table2, TAG
+  steps    as default, once per entry of the experiment's `steps`
+  scales   as default, once per entry of `guidance_scales` (constant w of students,
+           w_max of the teacher's TAG)
+each for every entry of sampling.sampling_seeds, or the first where seeds is "first".
+
+Every collecting instance gets item["members"]: {"<stage>/<instance id>": identity} with
+typed keys, those that apply: stage, dataset, model (`teacher_tirt`, `dash`), width,
+seed, sampler, guidance ("constant" | "tag"), scale, steps, sampling_seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALL, FIRST, SECOND = "all", "first", "second"
+STUDENTS = "students"  # every student of the experiment
+TEACHER, MIN_SNR_TEACHER = "teacher_tirt", "teacher_min_snr"
+
+METRICS = ("compute_metrics", "metrics.json")
+CALIBRATION = ("measure_calibration", "calibration.json")
+PROFILE = ("profile_model", "profile.json")
+EXPORT = ("export_tirt", "tirt.safetensors")
+HISTORY = ("train_student", "history.csv")
+CURRICULUM = ("train_teacher", "curriculum.npz")
+SAMPLES = ("generate_samples", "samples.npz")
+PAIRS = ("rank_pairs", "pairs.json")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Instances of one stage that an item collects.
+
+    Attributes:
+        source: (stage, name of the one output file that is read).
+        experiment: block of `experiments` that gives datasets, seeds, widths, students.
+        models: (STUDENTS,) or names: student blocks and `teacher_<block>`; () where the
+            stage has no model (rank_pairs).
+        datasets: ALL, FIRST or SECOND of the experiment's datasets.
+        seeds: ALL or FIRST of the experiment's training seeds; "" without a seed.
+        samplers: "default", "table2", "steps", "scales"; "" without a sampler.
+        optional_models: names that the experiment may lack are left out silently.
+    """
+
+    source: tuple[str, str]
+    experiment: str
+    models: tuple[str, ...] = (STUDENTS,)
+    datasets: str = ALL
+    seeds: str = ALL
+    samplers: str = ""
+    optional_models: bool = False
+
+    @property
+    def stage(self) -> str:
+        """Stage that makes the file."""
+        return self.source[0]
+
+    @property
+    def file(self) -> str:
+        """Name of the output file that is read."""
+        return self.source[1]
+
+
+@dataclass(frozen=True)
+class ItemSpec:
+    """What one table or figure is made of.
+
+    Attributes:
+        kind: "table" or "figure".
+        title: short name, for pages and logs.
+        needs: instances that collect_results (or collect_images) reads.
+        params: dotted keys of params.yaml that the collecting stage records as rows.
+        sources: files in git that make_table reads (none for figures).
+        images: collected by collect_images instead of collect_results.
+    """
+
+    kind: str
+    title: str
+    needs: tuple[Need, ...] = ()
+    params: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    images: bool = False

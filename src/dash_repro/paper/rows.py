@@ -1,0 +1,195 @@
+"""The long table between raw results and the paper: one row per number, as text."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from runledger.errors import UserError
+
+PARAMS_STAGE = "params"
+
+
+class CollectedError(UserError):
+    """A number that a table or figure needs is missing, or is there twice."""
+
+
+@dataclass(frozen=True, order=True)
+class Row:
+    """One raw number; empty text where a column does not apply.
+
+    `value` is the shortest text that reads back to the same float. `step` is a training
+    step, `x` a timestep t (of a bin: its middle).
+    """
+
+    item: str = ""
+    dataset: str = ""
+    model: str = ""
+    width: str = ""
+    seed: str = ""
+    sampler: str = ""
+    guidance: str = ""
+    scale: str = ""
+    steps: str = ""
+    sampling_seed: str = ""
+    metric: str = ""
+    name: str = ""
+    value: str = ""
+    n: str = ""
+    extractor: str = ""
+    stage: str = ""
+    instance: str = ""
+    step: str = ""
+    x: str = ""
+
+    @property
+    def number(self) -> Decimal:
+        """The value, exactly as written."""
+        return Decimal(self.value)
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def number_text(value: float | int) -> str:
+    """Shortest text that reads back to the same number (repr)."""
+    return repr(value) if isinstance(value, int) else repr(float(value))
+
+
+def write_rows(path: Path | str, rows: Iterable[Row]) -> None:
+    """Write rows as CSV, sorted, so that the order of collection leaves no trace."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in sorted(rows):
+            writer.writerow([getattr(row, column) for column in COLUMNS])
+
+
+def read_rows(path: Path | str) -> Collected:
+    """Read what `write_rows` wrote.
+
+    Raises:
+        CollectedError: other columns than expected.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header = tuple(next(reader, ()))
+        if header != COLUMNS:
+            raise CollectedError(
+                f"columns {header} instead of {COLUMNS}",
+                str(path),
+                "delete the file and run collect_results again",
+            )
+        return Collected([Row(*line) for line in reader], str(path))
+
+
+def param_rows(item: str, params: Mapping[str, Any], keys: Iterable[str]) -> list[Row]:
+    """One row per dotted key of params.yaml, with its value as JSON."""
+    rows = []
+    for key in dict.fromkeys(keys):
+        value: Any = params
+        for part in key.split("."):
+            value = value[part]
+        text = json.dumps(_plain(value), sort_keys=True)
+        rows.append(
+            Row(item=item, metric="param", name=key, value=text, stage=PARAMS_STAGE)
+        )
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """Nested mappings and sequences as dicts and lists, for JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+class Collected:
+    """Rows of one item, looked up by what they are; never by their order."""
+
+    def __init__(self, rows: Iterable[Row], where: str) -> None:
+        self.where = where
+        self.rows = sorted(rows)
+        self._params = {
+            row.name: json.loads(row.value)
+            for row in self.rows
+            if row.stage == PARAMS_STAGE and row.metric == "param"
+        }
+        self._by_metric: dict[str, list[Row]] = {}
+        for row in self.rows:
+            self._by_metric.setdefault(row.metric, []).append(row)
+
+    def has_param(self, key: str) -> bool:
+        """Whether `param(key)` would find a value."""
+        try:
+            self.param(key)
+        except CollectedError:
+            return False
+        return True
+
+    def param(self, key: str) -> Any:
+        """Value of a dotted key of params.yaml that was recorded with the rows.
+
+        Raises:
+            CollectedError: neither it nor a section that holds it was recorded.
+        """
+        parts = key.split(".")
+        for cut in range(len(parts), 0, -1):
+            head = ".".join(parts[:cut])
+            if head not in self._params:
+                continue
+            value = self._params[head]
+            for part in parts[cut:]:
+                if not isinstance(value, dict) or part not in value:
+                    break
+                value = value[part]
+            else:
+                return value
+        raise CollectedError(
+            f"the params row {key!r} is missing",
+            self.where,
+            "name it in dash_repro.paper.items.ITEMS, then collect again",
+        )
+
+    def find(self, metric: str, **where: Any) -> list[Row]:
+        """Rows of a metric whose columns equal `where` (None: not compared)."""
+        wanted = {
+            column: _cell_text(value)
+            for column, value in where.items()
+            if value is not None
+        }
+        return [
+            row
+            for row in self._by_metric.get(metric, [])
+            if all(getattr(row, column) == text for column, text in wanted.items())
+        ]
+
+    def one(self, metric: str, **where: Any) -> Row:
+        """The only row of a metric with these columns.
+
+        Raises:
+            CollectedError: there is none, or there are several.
+        """
+        found = self.find(metric, **where)
+        if len(found) == 1:
+            return found[0]
+        place = ", ".join(f"{key} {value}" for key, value in where.items())
+        what = "no value" if not found else f"{len(found)} values"
+        raise CollectedError(
+            f"{what} of {metric} for {place}",
+            self.where,
+            "make the instances that it comes from, then collect again",
+        )
+
+
+def _cell_text(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    return number_text(value) if isinstance(value, int | float) else str(value)

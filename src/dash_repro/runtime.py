@@ -1,0 +1,80 @@
+"""How this process computes: device, precision, threads, determinism."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import torch
+
+from runledger.errors import UserError
+
+PRECISIONS = ("fp32", "fp16")
+
+
+def configure(numerics: str = "fp32") -> torch.device:
+    """Make the process's arithmetic repeatable and choose its device.
+
+    Threads: the environment variable RUNLEDGER_THREADS, 1 if unset. (Another count may
+    move last bits; so may another processor.) Float32 means float32: no TF32.
+
+    Args:
+        numerics: "fp32" or "fp16" (GPU only).
+
+    Returns:
+        The GPU where there is one, else the CPU.
+
+    Raises:
+        UserError: unknown precision, fp16 without a GPU, or a bad thread count.
+    """
+    # Read by cuBLAS when it starts; deterministic matmuls need a fixed workspace.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(_threads())
+    torch.use_deterministic_algorithms(True)
+    # Filling fresh memory costs time, and no code of ours reads it before writing.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    require_numerics(numerics, device)
+    return device
+
+
+def require_numerics(numerics: str, device: torch.device) -> None:
+    """Refuse a precision that the device cannot compute in (UserError)."""
+    if numerics not in PRECISIONS:
+        raise UserError(
+            f"unknown precision {numerics!r}",
+            "numerics in params.yaml",
+            f"set it to one of {', '.join(PRECISIONS)}",
+        )
+    if numerics == "fp16" and device.type != "cuda":
+        raise UserError(
+            "numerics: fp16 needs a GPU, and this process sees none",
+            "numerics in params.yaml",
+            "set it to fp32, or run where torch.cuda.is_available()",
+        )
+
+
+def describe() -> dict[str, Any]:
+    """What the arithmetic ran on, for a record: device, versions, threads."""
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "device": gpu or platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if gpu else None,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _threads() -> int:
+    text = os.environ.get("RUNLEDGER_THREADS", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(
+            f"RUNLEDGER_THREADS={text!r} is not a number of threads",
+            "environment",
+            "unset it, or set it to 1 or more",
+        )
+    return int(text)

@@ -1,0 +1,133 @@
+"""Training batches as a function of (seed, step)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dash_repro.diffusion.noise import step_rng
+from dash_repro.diffusion.schedule import Schedule, add_noise
+from dash_repro.objectives.objective import Batch
+from runledger.errors import UserError
+
+
+class BatchSource:
+    """Draws images, timesteps, noise and coins; nothing depends on earlier draws.
+
+    Every image comes once an epoch, in an order that is a function of (seed, epoch).
+
+    Args:
+        images: (N, H, W, 3) uint8.
+        labels: (N,) integers.
+        schedule: the forward process.
+        seed: the training seed.
+        stream: "teacher" or "student", so that they do not see the same noises.
+        batch_size: images a step.
+        holdout: share of the images left out, the same for all streams of a seed.
+        device: where the images live and the batches are made.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        schedule: Schedule,
+        *,
+        seed: int,
+        stream: str,
+        batch_size: int,
+        holdout: float,
+        device: torch.device,
+    ) -> None:
+        kept = _kept(len(images), holdout, seed)
+        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        self.images = torch.from_numpy(planes)[kept].to(device)
+        self.labels = torch.from_numpy(labels.astype(np.int64))[kept].to(device)
+        self.alpha_bar = schedule.alpha_bar.to(device)
+        self.timesteps = schedule.timesteps
+        self.seed, self.stream, self.batch_size = seed, stream, batch_size
+        self.device = device
+        self._orders: dict[int, Tensor] = {}
+
+    def draw(self, step: int) -> Batch:
+        """The batch of iteration `step`."""
+        rng = step_rng(self.seed, step, self.stream)
+        t = torch.randint(self.timesteps, (self.batch_size,), generator=rng)
+        return self._noisy(self._indices(step), t, rng)
+
+    def fixed(self, count: int) -> Batch:
+        """Images to measure progress on: random ones, timesteps stratified over T."""
+        rng = step_rng(self.seed, 0, f"{self.stream}-monitor")
+        strata = (torch.arange(count) + torch.rand(count, generator=rng)) / count
+        t = (strata * self.timesteps).long().clamp(max=self.timesteps - 1)
+        return self._noisy(self._some(count, rng), t, rng)
+
+    def fixed_at(self, count: int, t: Tensor) -> Batch:
+        """The same images and noises at each timestep of t, timestep by timestep.
+
+        Args:
+            count: images.
+            t: (n,) int64.
+
+        Returns:
+            A batch of n * count.
+        """
+        rng = step_rng(self.seed, 0, f"{self.stream}-timesteps")
+        zeros = torch.zeros(count, dtype=torch.int64)
+        once = self._noisy(self._some(count, rng), zeros, rng)
+        times = t.to(self.device).repeat_interleave(count)
+        x0, noise = once.x0.repeat(len(t), 1, 1, 1), once.noise.repeat(len(t), 1, 1, 1)
+        x_t = add_noise(self.alpha_bar, x0, times, noise)
+        return Batch(x_t, times, once.labels.repeat(len(t)), noise, once.coins, x0)
+
+    def _some(self, count: int, rng: torch.Generator) -> Tensor:
+        """Random images, (count,); repeated only where there are too few."""
+        order = torch.randperm(len(self.images), generator=rng)
+        return order[torch.arange(count) % len(order)]
+
+    def _noisy(self, indices: Tensor, t: Tensor, rng: torch.Generator) -> Batch:
+        shape = (len(indices), *self.images.shape[1:])
+        noise = torch.randn(shape, generator=rng).to(self.device)
+        coins = torch.rand(len(indices) + 1, generator=rng).to(self.device)
+        indices, t = indices.to(self.device), t.to(self.device)
+        x0 = self.images[indices].float() / 127.5 - 1.0
+        x_t = add_noise(self.alpha_bar, x0, t, noise)
+        return Batch(x_t, t, self.labels[indices], noise, coins, x0)
+
+    def _indices(self, step: int) -> Tensor:
+        """Images of a step: its stretch of the sequence of the epochs' orders."""
+        count = len(self.images)
+        start = step * self.batch_size
+        parts, position = [], start
+        while position < start + self.batch_size:
+            epoch, offset = divmod(position, count)
+            part = self._order(epoch)[
+                offset : offset + start + self.batch_size - position
+            ]
+            parts.append(part)
+            position += len(part)
+        return torch.cat(parts)
+
+    def _order(self, epoch: int) -> Tensor:
+        if epoch not in self._orders:
+            rng = step_rng(self.seed, epoch, f"{self.stream}-order")
+            recent = {
+                key: self._orders[key] for key in self._orders if key == epoch - 1
+            }
+            order = torch.randperm(len(self.images), generator=rng)
+            self._orders = {**recent, epoch: order}
+        return self._orders[epoch]
+
+
+def _kept(count: int, holdout: float, seed: int) -> Tensor:
+    """Indices trained on, ascending."""
+    order = torch.randperm(count, generator=step_rng(seed, 0, "holdout"))
+    kept = order[round(count * holdout) :].sort().values
+    if len(kept) == 0:
+        raise UserError(
+            f"no training image is left of {count} with holdout {holdout}",
+            "holdout in params.yaml; prepare_data",
+            "lower the holdout, or give more images",
+        )
+    return kept

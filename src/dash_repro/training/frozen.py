@@ -1,0 +1,45 @@
+"""The frozen teacher, whose outputs all students of a group share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dash_repro.models.unet import UNet
+from dash_repro.objectives.objective import Batch, Targets
+
+
+def both_branches(
+    model: UNet, batch: Batch, features: bool = False
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Conditional and unconditional eps of a batch, computed as one batch.
+
+    Returns:
+        (B, 3, H, W) each, and the feature maps of the conditional half if asked for.
+    """
+    count = len(batch.t)
+    labels = torch.cat([batch.labels, torch.full_like(batch.labels, model.null_token)])
+    out = model(batch.x_t.repeat(2, 1, 1, 1), batch.t.repeat(2), labels, features)
+    eps, maps = out if features else (out, {})
+    kept = {name: value[:count] for name, value in maps.items()}
+    return eps[:count], eps[count:], kept
+
+
+class FrozenTeacher:
+    """A teacher in eval mode, without gradients or label dropout (SPEC section 4).
+
+    Args:
+        model: with its EMA weights; moved to the device.
+        device: of the students.
+        numerics: "fp32" or "fp16".
+    """
+
+    def __init__(self, model: UNet, device: torch.device, numerics: str) -> None:
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.device, self.half = device, numerics == "fp16"
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, features: bool = False) -> Targets:
+        """Both branches for a batch; maps too if a student matches them."""
+        with torch.autocast(self.device.type, torch.float16, enabled=self.half):
+            return Targets(*both_branches(self.model, batch, features))

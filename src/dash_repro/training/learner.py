@@ -1,0 +1,221 @@
+"""One network in training: weights, EMA, optimiser, history, and its own dropout."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dash_repro.diffusion.noise import step_seed
+from dash_repro.models.unet import UNet
+from dash_repro.objectives.objective import Batch, Targets
+from dash_repro.objectives.weights import TimestepWeights
+from dash_repro.training.flat import FlatParameters, unflatten
+from dash_repro.training.settings import TrainSettings, learning_rate
+from runledger.errors import UserError
+
+
+class TrainingDiverged(UserError):
+    """A loss or gradient that is no longer a number."""
+
+
+class Learner:
+    """A network, its objective and its optimiser; independent of any other learner.
+
+    Args:
+        name: for messages.
+        model: the network; moved to the device, its parameters into one vector.
+        objective: NoiseObjective or DistillObjective; its parameters are trained too.
+        weights: of the timesteps; its lambda, if any, is trained too.
+        settings: of the training.
+        seed: the training seed; with the step it determines the dropout masks.
+        lambda_lr: initial learning rate of lambda.
+        device: where to train.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: UNet,
+        objective: nn.Module,
+        weights: TimestepWeights,
+        settings: TrainSettings,
+        *,
+        seed: int,
+        lambda_lr: float,
+        device: torch.device,
+    ) -> None:
+        self.name, self.settings, self.seed, self.device = name, settings, seed, device
+        self.model, self.objective = model.to(device).train(), objective.to(device)
+        self.weights = weights.to(device)
+        self.flat = FlatParameters([self.model, self.objective])
+        self.ema = self.flat.values.detach()[: self.flat.ends[0]].clone()
+        self.dropout_rng = torch.Generator(device)
+        self.model.set_dropout_generator(self.dropout_rng)
+        self.step = 0
+        self.history: list[dict[str, float]] = []
+        self.initial_lr = [settings.learning_rate]
+        self.trained: list[nn.Parameter] = [self.flat.values]
+        if weights.lambda_ is not None:
+            self.trained.append(weights.lambda_)
+            self.initial_lr.append(lambda_lr)
+        self.optimizer = _optimizer(settings, self.trained, self.initial_lr)
+        self.scaler = torch.amp.GradScaler(
+            device.type, enabled=settings.numerics == "fp16"
+        )
+        # loss and gradient norm of the iterations since the last row, read in blocks
+        self._pending = torch.zeros(settings.record_every, 2, device=device)
+        self._filled = 0
+
+    def update(self, batch: Batch, targets: Targets | None) -> None:
+        """One iteration; no value of it is waited for."""
+        settings = self.settings
+        for group, initial in zip(
+            self.optimizer.param_groups, self.initial_lr, strict=True
+        ):
+            group["lr"] = learning_rate(settings, self.step, initial)
+        self.dropout_rng.manual_seed(step_seed(self.seed, self.step, "dropout"))
+        for parameter in self.trained:
+            if parameter.grad is not None:
+                parameter.grad.zero_()
+        half = settings.numerics == "fp16"
+        with torch.autocast(self.device.type, torch.float16, enabled=half):
+            loss = self.objective(self.model, batch, targets, self.weights(batch.t))
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.trained, settings.grad_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        current = self.flat.values.detach()[: len(self.ema)]
+        self.ema.lerp_(current, 1.0 - settings.ema_decay)
+        self._pending[self._filled, 0] = loss.detach()
+        self._pending[self._filled, 1] = norm
+        self._filled += 1
+        self.step += 1
+
+    def check(self) -> None:
+        """Read the losses since the last row (TrainingDiverged if one is not finite).
+
+        Gradients in half precision may overflow: their step is skipped, not an error.
+        """
+        rows = self._pending[: self._filled]
+        watched = rows[:, :1] if self.settings.numerics == "fp16" else rows
+        finite = watched.isfinite().all(dim=1).tolist()
+        if not all(finite):
+            bad = self.step - self._filled + finite.index(False)
+            raise TrainingDiverged(
+                f"the loss or its gradient is not a number at iteration {bad}",
+                self.name,
+                "lower the learning rate, or use numerics: fp32 if it was fp16",
+            )
+
+    def record(self, measured: dict[str, float]) -> None:
+        """Add a row to the history: means since the last row, and what was measured."""
+        self.check()
+        row: dict[str, float] = {"step": self.step}
+        if self._filled:
+            loss, norm = self._pending[: self._filled].double().mean(dim=0).tolist()
+            lr = learning_rate(self.settings, self.step - 1, self.initial_lr[0])
+            row.update(loss=loss, lr=lr, grad_norm=norm)
+        self.history.append({**row, **measured})
+        self._filled = 0
+
+    def latest(self) -> dict[str, float]:
+        """The loss of late and the last rho, as far as there are any."""
+        known: dict[str, float] = {}
+        for row in self.history:
+            known.update({key: row[key] for key in ("loss", "rho") if key in row})
+        if self._filled:
+            known["loss"] = self._pending[: self._filled, 0].mean().item()
+        return {key: float(f"{value:.5g}") for key, value in known.items()}
+
+    @contextmanager
+    def averaged(self) -> Iterator[UNet]:
+        """The network with its EMA weights, in eval mode, for the time being."""
+        current = self.flat.values.detach()[: len(self.ema)]
+        kept = current.clone()
+        current.copy_(self.ema)
+        self.model.eval()
+        try:
+            yield self.model
+        finally:
+            self.model.train()
+            current.copy_(kept)
+
+    def ema_state_dict(self) -> dict[str, Tensor]:
+        """EMA weights by parameter name, on the CPU."""
+        return unflatten(self.ema.cpu(), self.model)
+
+    def lambda_(self) -> Tensor | None:
+        """(T,) raw lambda on the CPU, or None where none is learned."""
+        lambda_ = self.weights.lambda_
+        return None if lambda_ is None else lambda_.detach().cpu().clone()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """All that resuming needs (UserError if it is no longer finite)."""
+        self.check()
+        tensors = {"ema": self.ema, "pending": self._pending[: self._filled]}
+        for index, parameter in enumerate(self.trained):
+            tensors[f"value.{index}"] = parameter.detach()
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{index}.{key}"] = value
+        metadata = {
+            "history": json.dumps(self.history),
+            "scaler": json.dumps(self.scaler.state_dict()),
+        }
+        return tensors, metadata
+
+    def restore(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+        """Take up a state of `state`, at the iteration in its metadata."""
+        self.step = int(metadata["step"])
+        self.history = json.loads(metadata["history"])
+        self.scaler.load_state_dict(json.loads(metadata["scaler"]))
+        self.ema.copy_(tensors["ema"])
+        self._filled = len(tensors["pending"])
+        self._pending[: self._filled] = tensors["pending"].to(self.device)
+        with torch.no_grad():
+            for index, parameter in enumerate(self.trained):
+                parameter.copy_(tensors[f"value.{index}"])
+                prefix = f"optimizer.{index}."
+                self.optimizer.state[parameter] = {
+                    name.removeprefix(prefix): value.to(self.device)
+                    for name, value in tensors.items()
+                    if name.startswith(prefix)
+                }
+
+
+def _optimizer(
+    settings: TrainSettings, trained: list[nn.Parameter], rates: list[float]
+) -> torch.optim.Optimizer:
+    """Adam or AdamW over the vectors, each with its own initial learning rate."""
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter], "lr": rate}
+        for parameter, rate in zip(trained, rates, strict=True)
+    ]
+    common = {"betas": settings.betas, "fused": True}
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(groups, **common)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, **common)
+    raise UserError(
+        f"optimizer: {settings.optimizer!r} is not known",
+        "train_teacher, train_student in params.yaml",
+        "set it to adam or adamw",
+    )
+
+
+def history_csv(history: list[dict[str, float]], columns: list[str]) -> str:
+    """The history as CSV text; what a row lacks is left empty."""
+
+    def cell(value: float | None) -> str:
+        if value is None or math.isnan(value):
+            return ""
+        return str(value) if isinstance(value, int) else f"{value:.9g}"
+
+    lines = [",".join(cell(row.get(name)) for name in columns) for row in history]
+    return "\n".join([",".join(columns), *lines]) + "\n"

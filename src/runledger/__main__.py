@@ -1,0 +1,7 @@
+"""``python -m runledger``."""
+
+import sys
+
+from runledger.cli import main
+
+sys.exit(main())

@@ -1,0 +1,272 @@
+"""Commands for people: status, why, push, pull, settle, adopt, fetch, plan of jobs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runledger.dvclock import settle
+from runledger.errors import UserError
+from runledger.judge import Judge, Verdict
+from runledger.pipeline import CODE_STAGE, Pipeline
+from runledger.project import load_pipeline
+from runledger.records import Record
+from runledger.store import Store
+
+
+def _judged(root: Path) -> tuple[Pipeline, dict[str, Verdict]]:
+    pipeline = load_pipeline(root)
+    return pipeline, Judge(root, pipeline).judge()
+
+
+def _bytes(root: Path, verdict: Verdict, verify: bool) -> str:
+    """Say what is on disk: present, absent, or wrong (bytes read if verify)."""
+    store, states = Store(root), set()
+    for path, content in verdict.outputs.items():
+        target = root / path
+        if not target.exists():
+            states.add("absent")
+        elif not verify:
+            states.add("present")
+        else:
+            from runledger.store import hash_path
+
+            good = hash_path(target).md5 == content.md5
+            states.add("present" if good else "wrong")
+            if good:
+                store.remember(target, content)
+    if not verdict.outputs:
+        return "-"
+    order = ("wrong", "absent", "present")
+    return next(state for state in order if state in states)
+
+
+def tainted_by_adoption(
+    pipeline: Pipeline, verdicts: dict[str, Verdict]
+) -> dict[str, list[str]]:
+    """Return {instance: adopted instances that it or its ancestry rests on}."""
+    found: dict[str, set[str]] = {}
+    for name, verdict in verdicts.items():
+        mine = {name} if verdict.adopted else set()
+        for dep in verdict.instance.deps:
+            mine |= found.get(pipeline.producer.get(dep, ""), set())
+        found[name] = mine
+    return {name: sorted(names) for name, names in found.items() if names}
+
+
+def status(root: Path, verify: bool = False) -> list[dict[str, Any]]:
+    """Return one row an instance: verdict, bytes, reasons, adoption."""
+    pipeline, verdicts = _judged(root)
+    adopted = tainted_by_adoption(pipeline, verdicts)
+    rows = []
+    for name, verdict in verdicts.items():
+        if verdict.instance.stage == CODE_STAGE:
+            continue
+        row: dict[str, Any] = {
+            "instance": name,
+            "verdict": "valid" if verdict.valid else "stale",
+            "bytes": _bytes(root, verdict, verify),
+            "reasons": verdict.reasons,
+        }
+        failure = root / "results/.state/failures" / f"{name}.json"
+        if not verdict.valid and failure.exists():
+            known = json.loads(failure.read_text())
+            if known["frozen"] == verdict.frozen_digest:
+                row["failed"] = known["reason"]
+        if name in adopted:
+            row["adopted"] = adopted[name]
+            if verdict.adopted:
+                row["adoption"] = verdict.record.adopted
+        rows.append(row)
+    return rows
+
+
+def _status(root: Path, options: argparse.Namespace) -> int:
+    rows = status(root, options.verify)
+    wrong = [row for row in rows if row["bytes"] == "wrong"]
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return 1 if wrong else 0
+    counts: dict[str, Counter] = {}
+    for row in rows:
+        stage = row["instance"].partition("@")[0].partition("-")[0]
+        state = f"{row['verdict']} {row['bytes']}".removesuffix(" -")
+        counts.setdefault(stage, Counter())[state] += 1
+    for stage, states in counts.items():
+        listed = ", ".join(
+            f"{count} {state}" for state, count in sorted(states.items())
+        )
+        print(f"{stage:22s} {listed}")
+    for row in rows:
+        if row["bytes"] == "wrong":
+            print(f"wrong bytes: {row['instance']}")
+        if "failed" in row:
+            print(f"failed: {row['instance']}: {row['failed']}")
+        if "adoption" in row:
+            print(f"adopted: {row['instance']}: {row['adoption']['reason']}")
+        elif "adopted" in row:
+            print(f"rests on adopted bytes: {row['instance']} <- {row['adopted']}")
+    return 1 if wrong else 0
+
+
+def _why(root: Path, options: argparse.Namespace) -> int:
+    pipeline, verdicts = _judged(root)
+    names = [pipeline.find(target).name for target in options.target]
+    shown = names or [n for n, v in verdicts.items() if not v.valid]
+    for name in shown:
+        verdict = verdicts[name]
+        if verdict.valid:
+            print(f"{name}: valid, record {verdict.key}")
+            continue
+        print(f"{name}: stale")
+        for reason in verdict.reasons:
+            print(f"  {reason}")
+    if not shown:
+        print("everything is valid")
+    return 0
+
+
+def adopt(root: Path, target: str, reason: str) -> Record:
+    """Accept an instance's existing bytes under today's recipe, visibly.
+
+    The new record keeps the recipe that the bytes were really made with.
+
+    Raises:
+        UserError: no reason, nothing to adopt, bytes that no record knows, or an input
+            that is not valid.
+    """
+    pipeline, verdicts = _judged(root)
+    verdict = verdicts[pipeline.find(target).name]
+    judge = Judge(root, pipeline)
+    instance, where = verdict.instance, verdict.instance.name
+    if not reason.strip():
+        raise UserError("adopting needs a reason", where, 'give --reason "..."')
+    if verdict.valid:
+        raise UserError("it is valid already", where, "nothing to do")
+    if verdict.key is None:
+        raise UserError(
+            f"its inputs are not settled: {'; '.join(verdict.reasons)}",
+            where,
+            "adopt or run those first",
+        )
+    present = {o.path: judge.store.current(root / o.path) for o in instance.outs}
+    for record in reversed(judge.records.history(instance.stage, instance.id)):
+        known = {path: out["md5"] for path, out in record.outputs.items()}
+        if {p: c.md5 if c else None for p, c in present.items()} == known:
+            break
+    else:
+        raise UserError(
+            "no record of this instance made the bytes that are there",
+            where,
+            "bring the recorded bytes back (make pull) or run the stage",
+        )
+    new = Record(
+        instance=where,
+        key=verdict.key,
+        recipe=verdict.frozen,
+        inputs=verdict.inputs,
+        code_modules=judge.code.modules(f"stages/{instance.stage}.py"),
+        outputs=record.outputs,
+        run=record.run,
+        adopted={
+            "reason": reason,
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "made_with": (record.adopted or {}).get("made_with")
+            or {"key": record.key, "recipe": record.recipe, "inputs": record.inputs},
+            "differences": verdict.reasons,
+        },
+    )
+    judge.records.write(instance, new)
+    return new
+
+
+def _adopt(root: Path, options: argparse.Namespace) -> int:
+    record = adopt(root, options.instance, options.reason)
+    print(f"adopted {record.instance}: {'; '.join(record.adopted['differences'])}")
+    settle(root)
+    return 0
+
+
+def _settle(root: Path, options: argparse.Namespace) -> int:
+    done = settle(root)
+    print(
+        f"dvc.lock: {done['valid']} valid instances from their records, "
+        f"{done['kept']} outdated ones as they were"
+    )
+    for path in done["refused"]:
+        print(f"not written, its bytes are not the record's: {path}")
+    return 1 if done["refused"] else 0
+
+
+def _push(root: Path, options: argparse.Namespace) -> int:
+    from runledger.remote import push
+
+    done = push(root, options.remote)
+    print(f"sent {done.moved} objects; the remote had {done.present}")
+    if done.missing:
+        print(f"{len(done.missing)} recorded objects are neither here nor there")
+    return 0
+
+
+def _pull(root: Path, options: argparse.Namespace) -> int:
+    from runledger.remote import pull
+
+    done = pull(root, options.target, options.remote)
+    print(f"fetched {done.moved} objects; {done.present} were in the cache")
+    for md5 in done.missing:
+        print(f"the remote lacks {md5}")
+    return 1 if done.missing else 0
+
+
+def _fetch(root: Path, options: argparse.Namespace) -> int:
+    from runledger.records import Records
+    from runledger.remote import fetch_file
+
+    ticket = json.loads(Path(options.ticket).read_text())
+    record = Records(root).load(root / ticket["record"])
+    inline = record.outputs[ticket["path"]].get("inline")
+    fetch_file(root, ticket["path"], ticket["md5"], inline)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m runledger", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function: Any, help: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help)
+        command.set_defaults(function=function)
+        return command
+
+    command = add("status", _status, "what is valid, stale, present, absent, adopted")
+    command.add_argument("--json", action="store_true")
+    command.add_argument("--verify", action="store_true", help="read the bytes")
+    command = add("why", _why, "why instances are stale, old value and new")
+    command.add_argument("target", nargs="*", help="instance, stage/id or output path")
+    command = add("adopt", _adopt, "accept existing bytes after a harmless change")
+    command.add_argument("instance")
+    command.add_argument("--reason", required=True)
+    add("settle", _settle, "write dvc.lock from the records (after a merge, too)")
+    command = add("push", _push, "send the bytes of every record")
+    command.add_argument("--remote")
+    command = add("pull", _pull, "bring the bytes of valid instances")
+    command.add_argument("target", nargs="*", help="only these and what they rest on")
+    command.add_argument("--remote")
+    command = add("fetch", _fetch, "put the file of a ticket in place (for the rule)")
+    command.add_argument("ticket")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command in the current folder; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.function(Path.cwd(), options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,122 @@
+"""dvc.lock from verified records: `dvc status` then agrees with the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runledger.canonical import write_atomic
+from runledger.judge import Judge, Verdict
+from runledger.pipeline import CODE_STAGE, Instance, Pipeline
+from runledger.project import load_pipeline
+from runledger.store import Digest, hash_path
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _entry(path: str, content: Digest) -> dict[str, Any]:
+    entry = {"path": path, "hash": "md5", "md5": content.md5, "size": content.size}
+    if content.nfiles is not None:
+        entry["nfiles"] = content.nfiles
+    return entry
+
+
+class _Writer:
+    def __init__(self, root: Path, pipeline: Pipeline) -> None:
+        self.root, self.pipeline = root, pipeline
+        self.judge = Judge(root, pipeline)
+        self.verdicts = self.judge.judge()
+        self.folders: dict[str, Digest] = {}
+        self.refused: list[str] = []
+
+    def _dep(self, path: str) -> Digest:
+        maker = self.pipeline.producer.get(path)
+        if maker:
+            return self.verdicts[maker].outputs[path]
+        if (self.root / path).is_dir():
+            if path not in self.folders:
+                self.folders[path] = hash_path(self.root / path)
+            return self.folders[path]
+        return self.judge.store.current(self.root / path)
+
+    def _bytes_agree(self, verdict: Verdict) -> bool:
+        """Whether what is present of an instance's outputs is what its record says."""
+        for path, content in verdict.outputs.items():
+            found = self.judge.store.current(self.root / path)
+            if found is not None and found.md5 != content.md5:
+                self.refused.append(path)
+                return False
+        return True
+
+    def entry(self, instance: Instance) -> dict[str, Any] | None:
+        verdict = self.verdicts[instance.name]
+        if not verdict.valid or not self._bytes_agree(verdict):
+            return None
+        entry: dict[str, Any] = {"cmd": instance.cmd}
+        if instance.deps:
+            deps = sorted(instance.deps)
+            entry["deps"] = [_entry(path, self._dep(path)) for path in deps]
+        if instance.params:
+            named = self.pipeline.named_params(instance)
+            entry["params"] = {"params.yaml": dict(sorted(named.items()))}
+        outs = sorted(verdict.outputs.items())
+        entry["outs"] = [_entry(path, content) for path, content in outs]
+        return entry
+
+
+def settle(root: Path) -> dict[str, Any]:
+    """Write dvc.lock: valid instances from their records, others as they were.
+
+    Code fingerprints and inline text that are absent or outdated are put in place
+    first. Returns {"valid": n, "kept": n, "refused": paths whose bytes differ from the
+    record}. dvc.lock may be broken (a merge conflict): it is then written anew.
+    """
+    root = Path(root)
+    pipeline = load_pipeline(root)
+    writer = _Writer(root, pipeline)
+    _place_text(root, writer)
+    old = _read_lock(root)
+    stages, valid, kept = {}, 0, 0
+    for instance in pipeline.instances.values():
+        entry = writer.entry(instance)
+        if entry is not None:
+            stages[instance.name], valid = entry, valid + 1
+        elif instance.name in old:
+            stages[instance.name], kept = old[instance.name], kept + 1
+    text = yaml.dump(
+        {"schema": "2.0", "stages": stages}, Dumper=_Dumper, sort_keys=False, width=80
+    )
+    if stages:
+        write_atomic(root / "dvc.lock", text)
+    return {"valid": valid, "kept": kept, "refused": writer.refused}
+
+
+def _place_text(root: Path, writer: _Writer) -> None:
+    """Put code fingerprints and absent inline text of valid records in place."""
+    for verdict in writer.verdicts.values():
+        if verdict.instance.stage == CODE_STAGE:
+            text = writer.judge.code_text(verdict.instance.id)
+            path = root / verdict.instance.outs[0].path
+            if not path.exists() or path.read_text() != text:
+                write_atomic(path, text)
+        elif verdict.record:
+            for path, out in verdict.record.outputs.items():
+                if "inline" in out and not (root / path).exists():
+                    write_atomic(root / path, out["inline"])
+
+
+def _read_lock(root: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.load(
+            (root / "dvc.lock").read_text(),
+            Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),
+        )
+        return content["stages"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return {}

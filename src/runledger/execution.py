@@ -1,0 +1,199 @@
+"""What jobs of one process share: the plan they were given, inputs, publishing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runledger import environment
+from runledger.canonical import digest, disk_error, pretty, write_atomic
+from runledger.errors import UserError
+from runledger.fingerprint import Fingerprinter
+from runledger.judge import Judge, code_text
+from runledger.pipeline import CODE_STAGE, Instance, split_name
+from runledger.project import load_pipeline
+from runledger.recipes import Recipe, of_verdict, read_recipe
+from runledger.records import Record, Records
+from runledger.store import Digest, Store, hash_path, md5_text
+
+VERDICTS = "RUNLEDGER_VERDICTS"  # set by the head for its jobs
+CODE = "RUNLEDGER_CODE"  # folder of the code snapshot that its jobs run
+
+
+class Context:
+    """The checkout as the jobs of one process see it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.store, self.records = Store(root), Records(root)
+        self.code_root = self.root / os.environ.get(CODE, ".")
+        self.code = Fingerprinter(self.code_root)
+        self.known: Mapping[str, Mapping[str, Any]] = {}
+        self.commit: dict[str, Any] = {}
+
+    def recipes(self, stage: str, ids: list[str], paths: list[str]) -> list[Recipe]:
+        """Return the recipes of a command line.
+
+        Raises:
+            UserError: a Snakemake job without recipe, an unknown id.
+        """
+        verdicts = os.environ.get(VERDICTS)
+        if verdicts and not paths:
+            raise UserError(
+                "a job without a frozen recipe does not run",
+                f"stages/{stage}.py",
+                "let snakemake start it; by hand, unset " + VERDICTS,
+            )
+        if verdicts:
+            content = json.loads((self.root / verdicts).read_text(encoding="utf-8"))
+            self.known, self.commit = content["instances"], content["run"]
+            return [read_recipe(self.root / path) for path in paths]
+        pipeline = load_pipeline(self.root)
+        judged = Judge(self.root, pipeline).judge()
+        self.known = {
+            name: {
+                "valid": verdict.valid,
+                "frozen": verdict.frozen_digest,
+                "outputs": {p: out.md5 for p, out in verdict.outputs.items()},
+            }
+            for name, verdict in judged.items()
+        }
+        self.commit = environment.commit(self.root)
+        single = [""] if stage in pipeline.instances else []
+        names = [f"{stage}/{id}" if id else stage for id in ids or single]
+        return [of_verdict(judged[pipeline.find(n).name], pipeline) for n in names]
+
+    def modules(self, instance: Instance) -> dict[str, str]:
+        """Return {file: digest} of the code an instance runs."""
+        stage = instance.id if instance.stage == CODE_STAGE else instance.stage
+        return self.code.modules(f"stages/{stage}.py")
+
+    def check_code(self, instance: Instance, frozen: str) -> None:
+        """Refuse to run code other than what was planned."""
+        if digest(self.modules(instance)) != frozen:
+            raise UserError(
+                "the code changed since this job was planned",
+                str(self.code_root / "stages" / f"{instance.stage}.py"),
+                "run snakemake again; it plans with the code as it is now",
+            )
+
+    def restore(self, record: Record) -> bool:
+        """Put a record's outputs in place from record and cache; False if it cannot."""
+        for path, out in record.outputs.items():
+            target = self.root / path
+            if "inline" in out:
+                write_atomic(target, out["inline"])
+            elif not self.store.restore(out["md5"], target):
+                return False
+        return True
+
+    def _failure(self, instance: Instance) -> Path:
+        folder = self.root / "results" / ".state" / "failures"
+        return folder / f"{instance.name}.json"
+
+    def note_failure(self, recipe: Recipe, reason: str) -> None:
+        """Keep why an instance failed, with the recipe that failed."""
+        content = {"reason": reason, "frozen": recipe.frozen_digest}
+        write_atomic(self._failure(recipe.instance), pretty(content))
+
+    def clear_failure(self, instance: Instance) -> None:
+        """Forget an earlier failure."""
+        self._failure(instance).unlink(missing_ok=True)
+
+
+def verify_inputs(context: Context, recipe: Recipe) -> dict[str, str]:
+    """Hash every input and check it against the record of whoever made it.
+
+    Returns:
+        {path: md5} of all inputs but the code fingerprints.
+
+    Raises:
+        UserError: an input is missing, or is not what its producer recorded.
+    """
+    found: dict[str, str] = {}
+    if recipe.instance.stage == CODE_STAGE:  # its sources are the recipe's code digest
+        return found
+    for dep in recipe.instance.deps:
+        producer = recipe.producers.get(dep)
+        if producer and producer.startswith(CODE_STAGE):
+            continue
+        path = context.root / dep
+        if not path.exists():
+            raise UserError(
+                "an input is missing", dep, "run snakemake, which makes or fetches it"
+            )
+        md5 = hash_path(path).md5
+        if not _expected(context, recipe, dep, producer, md5):
+            raise UserError(
+                f"an input of {recipe.instance.name} is not what "
+                f"{producer or 'the plan'} recorded (md5 {md5}); it is not used",
+                dep,
+                "run snakemake again: it replaces wrong bytes, or plans anew",
+            )
+        found[dep] = md5
+    return found
+
+
+def _expected(
+    context: Context, recipe: Recipe, dep: str, producer: str | None, md5: str
+) -> bool:
+    if producer is None:
+        return recipe.sources[dep] == md5
+    known = context.known[producer]
+    if known["valid"]:
+        return known["outputs"][dep] == md5
+    return any(
+        digest(record.recipe) == known["frozen"] and record.outputs[dep]["md5"] == md5
+        for record in context.records.history(*split_name(producer))
+    )
+
+
+def publish(context: Context, instance: Instance, staging: Path) -> dict[str, Any]:
+    """Move finished outputs into cache and place; returns their record entries.
+
+    Raises:
+        UserError: an output was not written, or the disk is full.
+    """
+    outputs: dict[str, Any] = {}
+    for out in instance.outs:
+        source = staging / Path(out.path).name
+        if not source.exists():
+            raise UserError(
+                f"{instance.name} did not write {source.name}",
+                out.path,
+                f"this is a bug in stages/{instance.stage}.py",
+            )
+        content = hash_path(source)
+        entry: dict[str, Any] = {"md5": content.md5, "size": content.size}
+        if content.nfiles is not None:
+            entry["nfiles"] = content.nfiles
+            entry["files"] = dict(content.files)
+        if out.cached:
+            context.store.put(source, content)
+        else:
+            entry["inline"] = source.read_text(encoding="utf-8")
+        outputs[out.path] = entry
+    for out in instance.outs:
+        place(context, staging / Path(out.path).name, out.path, outputs[out.path])
+    return outputs
+
+
+def place(context: Context, source: Path, path: str, entry: Mapping[str, Any]) -> None:
+    """Move one output to its path, atomically, and remember its hash."""
+    target = context.root / path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source, target)
+    except OSError as error:
+        raise disk_error(error, target) from error
+    context.store.remember(target, Digest(entry["md5"], entry["size"]))
+
+
+def write_code_file(root: Path, code_root: Path, stage: str, target: Path) -> str:
+    """Write the fingerprint file of one stage (the stage program's whole work)."""
+    text = code_text(Fingerprinter(code_root), stage)
+    write_atomic(target, text)
+    return md5_text(text)

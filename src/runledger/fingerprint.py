@@ -1,0 +1,140 @@
+"""What code a program runs: a digest of its import closure inside the project.
+
+Comments, docstrings and formatting do not count, and neither does the version of
+Python that reads the files (fields that newer grammars add are skipped when empty).
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from runledger.canonical import digest
+from runledger.errors import UserError
+
+_SKIPPED = {"ctx", "type_comment", "kind", "lineno", "col_offset", "type_ignores"}
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _canonical(node: object) -> str:
+    """Spell a syntax tree without position, context or empty fields."""
+    if isinstance(node, list):
+        return "[" + ",".join(_canonical(item) for item in node) + "]"
+    if not isinstance(node, ast.AST):
+        return f"{type(node).__name__}:{node!r}"
+    fields = []
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(node, _DOCUMENTED):
+            value = _without_docstring(value)
+        if name not in _SKIPPED and value is not None and value != []:
+            fields.append(f"{name}={_canonical(value)}")
+    return f"{type(node).__name__}({','.join(fields)})"
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
+        return body[1:] or [ast.Pass()]
+    return body
+
+
+def source_digest(text: str) -> str:
+    """Digest Python source by meaning: comments, docstrings, layout do not count."""
+    return hashlib.sha256(_canonical(ast.parse(text)).encode()).hexdigest()[:32]
+
+
+def _imports(tree: ast.Module, package: list[str]) -> Iterable[str]:
+    """Yield the dotted names that a module imports, relative ones made absolute."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            yield stem
+            yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+class Fingerprinter:
+    """Digests the import closure of programs under one project root.
+
+    Args:
+        root: the checkout.
+        roots: folders searched for modules, in order, relative to root.
+        exclude: top-level packages that cannot change a stage's bytes.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        roots: tuple[str, ...] = ("src", "stages"),
+        exclude: tuple[str, ...] = ("runledger", "_path"),
+    ) -> None:
+        self.root, self.roots, self.exclude = Path(root), roots, set(exclude)
+        self.read = lru_cache(maxsize=None)(self._read)
+
+    def _find(self, name: str) -> list[Path]:
+        """Return the files that importing a dotted name runs, outermost first."""
+        parts = name.split(".")
+        if not name or parts[0] in self.exclude:
+            return []
+        for top in self.roots:
+            found: list[Path] = []
+            for depth in range(1, len(parts) + 1):
+                stem = self.root.joinpath(top, *parts[:depth])
+                init, module = stem / "__init__.py", stem.with_suffix(".py")
+                if init.is_file():
+                    found.append(init)
+                elif module.is_file():
+                    found.append(module)
+                else:
+                    break
+            if found:
+                return found
+        return []
+
+    def _read(self, path: Path) -> tuple[str, tuple[str, ...]]:
+        """Return a file's digest and the dotted names it imports."""
+        relative = path.relative_to(self.root)
+        package = list(relative.parts[1:-1])
+        try:
+            text = path.read_text(encoding="utf-8")
+            tree = ast.parse(text)
+        except (SyntaxError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"not valid Python: {error}", str(relative), "mend the file"
+            ) from None
+        return source_digest(text), tuple(_imports(tree, package))
+
+    def modules(self, program: str) -> dict[str, str]:
+        """Return {file: digest} of a program and everything it imports.
+
+        Raises:
+            UserError: the program is missing, or a file is not valid Python.
+        """
+        start = self.root / program
+        if not start.is_file():
+            raise UserError(
+                "a stage has no program", program, "add it, or mend dvc.yaml"
+            )
+        todo, seen = [start], {}
+        while todo:
+            path = todo.pop()
+            key = path.relative_to(self.root).as_posix()
+            if key in seen:
+                continue
+            seen[key], names = self.read(path)
+            for name in names:
+                todo.extend(self._find(name))
+        return dict(sorted(seen.items()))
+
+    def fingerprint(self, program: str) -> str:
+        """Return the digest of a program's closure."""
+        return digest(self.modules(program))

@@ -1,0 +1,307 @@
+"""Running instances: check inputs, compute, publish, record; one or several a process.
+
+A stage program calls ``main`` with a function of one Job, or of several. Under
+Snakemake a job is given frozen recipes (``--recipe``); under ``dvc repro`` or by hand
+it is given instance ids and freezes today's params itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runledger import environment
+from runledger.canonical import disk_error
+from runledger.errors import UserError
+from runledger.execution import Context, publish, verify_inputs
+from runledger.lease import Lease
+from runledger.pipeline import CODE_STAGE, split_name
+from runledger.recipes import Recipe
+from runledger.records import Record, recipe_key
+
+INTERRUPTED = 75  # exit status: state saved, run the same command to go on
+_stop: list[int] = []
+
+
+class Interrupted(Exception):
+    """The job saved its state because it was asked to stop."""
+
+
+def _on_signal(number: int, _frame: object) -> None:
+    _stop.append(number)
+
+
+def _nested(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn {"a.b": 1} into {"a": {"b": 1}}."""
+    tree: dict[str, Any] = {}
+    for dotted, value in params.items():
+        *parents, leaf = dotted.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        if isinstance(value, dict) and isinstance(node.get(leaf), dict):
+            node[leaf] = {**value, **node[leaf]}
+        else:
+            node[leaf] = value
+    return tree
+
+
+class Job:
+    """One instance being made.
+
+    Attributes:
+        stage, id: which instance.
+        item: its identity, typed values.
+        params: nested dict of the declared params only.
+        sources: inputs that no stage makes (files in git).
+        state: folder for resuming; survives a kill, dropped on success.
+        log: logger of this instance.
+    """
+
+    def __init__(self, context: Context, recipe: Recipe) -> None:
+        self.context, self.recipe = context, recipe
+        self.instance = recipe.instance
+        self.stage, self.id = self.instance.stage, self.instance.id
+        self.item = dict(recipe.frozen["item"])
+        self.params = _nested(recipe.frozen["params"])
+        self.root = context.root
+        self.sources = [
+            Path(d) for d in self.instance.deps if d not in recipe.producers
+        ]
+        self.log = self._logger()
+        self.status = "open"  # open, done, failed
+        self.notes: dict[str, Any] = {}
+        self.inputs_md5: dict[str, str] = {}
+        self.key = ""
+        self._started = time.time()
+        self._lease: Lease | None = None
+
+    def _logger(self) -> logging.Logger:
+        path = self.root / "results" / "logs" / self.stage / f"{self.id or '_'}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        logger = logging.Logger(self.instance.name, logging.INFO)
+        form = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+        for handler in (logging.FileHandler(path), logging.StreamHandler(sys.stderr)):
+            handler.setFormatter(form)
+            logger.addHandler(handler)
+        return logger
+
+    @property
+    def state(self) -> Path:
+        """Private folder that outlives a kill."""
+        folder = self.root / "results" / ".state" / "runs" / self.key
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _of(self, stage: str, name: str | None) -> list[tuple[str, Path]]:
+        found = []
+        for dep, producer in self.recipe.producers.items():
+            if split_name(producer)[0] == stage:
+                path = Path(dep)
+                if name in (None, path.name):
+                    found.append((path.parent.name, self.root / path))
+        return found
+
+    def input(self, stage: str, name: str | None = None) -> Path:
+        """Return the one input that a stage makes (of that file name, if given)."""
+        found = self._of(stage, name)
+        if len(found) != 1:
+            raise LookupError(
+                f"{self.instance.name} has {len(found)} inputs of {stage} {name or ''}"
+            )
+        return found[0][1]
+
+    def inputs(self, stage: str) -> list[tuple[str, Path]]:
+        """Return (instance id, path) of every input that a stage makes."""
+        return self._of(stage, None)
+
+    def output(self, name: str) -> Path:
+        """Return where to write the output of that file name."""
+        for out in self.instance.outs:
+            if Path(out.path).name == name:
+                return self._staging() / name
+        declared = [Path(out.path).name for out in self.instance.outs]
+        raise LookupError(f"{self.instance.name} declares {declared}, not {name}")
+
+    def _staging(self) -> Path:
+        folder = self.state / "out"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def note(self, **values: Any) -> None:
+        """Keep facts about the run for the record (JSON values)."""
+        self.notes.update(values)
+
+    def progress(self, **values: Any) -> None:
+        """Append one machine-readable line about how far the job is."""
+        folder = self.root / "results" / ".state" / "progress" / self.stage
+        folder.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"time": round(time.time(), 3), **values})
+        with open(folder / f"{self.id or '_'}.jsonl", "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def stop_requested(self) -> bool:
+        """Tell whether SIGTERM or SIGUSR1 came; from the first call on they are held.
+
+        After True: save the state and raise Interrupted.
+        """
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            if signal.getsignal(number) is not _on_signal:
+                signal.signal(number, _on_signal)
+        return bool(_stop)
+
+    # what follows is called by main, and by programs that make several instances
+
+    def open(self) -> bool:
+        """Check, lock and match; False if the instance is already made."""
+        context, instance = self.context, self.instance
+        context.check_code(instance, self.recipe.frozen["code"])
+        self.inputs_md5 = verify_inputs(context, self.recipe)
+        self.key = recipe_key(self.recipe.frozen, self.inputs_md5)
+        lease = Lease(self.state.parent.parent / "leases" / self.key)
+        lease.acquire(float(os.environ.get("RUNLEDGER_WAIT", "86400")), self.log)
+        self._lease = lease
+        record = context.records.get(instance, self.key)
+        if record is not None and context.restore(record):
+            self.log.info("a record matches: nothing to compute")
+            self._close("done")
+            return False
+        leg = {"start": _now(), "host": environment.describe(self.root)["host"]}
+        leg["job_id"] = os.environ.get("SLURM_JOB_ID")
+        with open(self.state / "legs.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(leg) + "\n")
+        shutil.rmtree(self.state / "out", ignore_errors=True)
+        self.log.info("start %s key %s", instance.name, self.key)
+        return True
+
+    def finish(self) -> None:
+        """Publish the outputs and write the record, last.
+
+        Raises:
+            UserError: an output is missing, an input changed, the disk is full.
+        """
+        context, instance = self.context, self.instance
+        if verify_inputs(context, self.recipe) != self.inputs_md5:
+            raise UserError(
+                "an input changed while the job ran; its result is not recorded",
+                instance.name,
+                "run the same command again",
+            )
+        outputs = publish(context, instance, self._staging())
+        record = Record(
+            instance=instance.name,
+            key=self.key,
+            recipe=dict(self.recipe.frozen),
+            inputs=self.inputs_md5,
+            code_modules=context.modules(instance),
+            outputs=outputs,
+            run=self._run(),
+        )
+        if self.stage != CODE_STAGE:  # its content is derived anew by every head
+            context.records.write(instance, record)
+        self.log.info("done in %.1f s", time.time() - self._started)
+        self._close("done")
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def _run(self) -> dict[str, Any]:
+        legs = [
+            json.loads(line)
+            for line in (self.state / "legs.jsonl").read_text().splitlines()
+        ]
+        return {
+            **self.context.commit,
+            **environment.describe(self.root),
+            "start": legs[0]["start"],
+            "end": _now(),
+            "seconds": round(time.time() - self._started, 3),
+            "legs": legs,
+            "notes": self.notes,
+        }
+
+    def fail(self, error: BaseException) -> None:
+        """Note that this instance failed; the others of the process go on."""
+        if isinstance(error, Interrupted):
+            self.log.warning("interrupted: state saved, run the same command to go on")
+        elif isinstance(error, UserError):
+            self.log.error("%s", error)
+        else:
+            self.log.error("failed: %r", error, exc_info=error)
+        if not isinstance(error, Interrupted):
+            reason = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
+            self.context.note_failure(self.recipe, reason)
+        self._close("interrupted" if isinstance(error, Interrupted) else "failed")
+
+    def _close(self, status: str) -> None:
+        self.status = status
+        if status == "done":
+            self.context.clear_failure(self.instance)
+        if self._lease:
+            self._lease.release()
+        for handler in list(self.log.handlers):
+            handler.flush()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def main(
+    stage: str,
+    run: Callable[[Job], None] | None = None,
+    run_many: Callable[[list[Job]], None] | None = None,
+) -> None:
+    """Run a stage program's instances and exit: 0, 1 (failed) or 75 (interrupted)."""
+    parser = argparse.ArgumentParser(prog=f"stages/{stage}.py")
+    parser.add_argument("id", nargs="*", help="instance ids, as in dvc.yaml")
+    parser.add_argument("--recipe", nargs="+", default=[], help="frozen recipe files")
+    arguments = parser.parse_args()
+    try:
+        context = Context(Path.cwd())
+        recipes = context.recipes(stage, arguments.id, arguments.recipe)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    jobs = [Job(context, recipe) for recipe in recipes]
+    ready = [job for job in jobs if _guard(job, job.open)]
+    if run_many is not None and ready:
+        _run_together(ready, run_many)
+    elif run is not None:
+        for job in ready:
+            _guard(job, lambda job=job: (run(job), job.finish()))
+    states = {job.status for job in jobs}
+    sys.exit(1 if "failed" in states else INTERRUPTED if "interrupted" in states else 0)
+
+
+def _guard(job: Job, step: Callable[[], Any]) -> bool:
+    """Run a step of one job; its failure is its own."""
+    if _stop:
+        job.fail(Interrupted())
+        return False
+    try:
+        return step() is not False
+    except OSError as error:
+        job.fail(disk_error(error, error.filename or job.root))
+    except (Exception, Interrupted) as error:
+        job.fail(error)
+    return False
+
+
+def _run_together(jobs: list[Job], run_many: Callable[[list[Job]], None]) -> None:
+    try:
+        run_many(jobs)
+    except (Exception, Interrupted) as error:
+        for job in jobs:
+            if job.status == "open":
+                job.fail(error)
+    for job in jobs:
+        if job.status == "open":
+            job.fail(RuntimeError("the program ended without finishing this instance"))

@@ -1,0 +1,274 @@
+"""The instances that a dvc.yaml stands for: commands, dependencies, params, outputs.
+
+Read without DVC, for a Snakefile must be cheap to parse. Understood are plain stages,
+``foreach``/``do`` and ``matrix``, with ``${...}`` from params.yaml, ``vars`` files and
+the item. A plain stage named ``stage-id`` is an instance of ``stage`` too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runledger.errors import UserError
+
+_HOLE = re.compile(r"\$\{\s*([^}\s]+)\s*\}")
+CODE_STAGE = "fingerprint_code"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A declared output; ``cached`` is false for small text that lives in git."""
+
+    path: str
+    cached: bool = True
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One stage applied to one identity."""
+
+    name: str
+    stage: str
+    id: str
+    cmd: str
+    deps: tuple[str, ...]
+    params: tuple[str, ...]
+    outs: tuple[Output, ...]
+    item: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key_name(self) -> str:
+        """Name of the instance's folder among records and recipes."""
+        return f"{self.stage}/{self.id or '_'}"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split an instance's name: stage@id or stage-id (stages have no hyphen)."""
+    stage, found, id = name.partition("@")
+    return (stage, id) if found else tuple(name.partition("-")[::2])
+
+
+def load_yaml(path: Path | str) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        UserError: missing, or not YAML; with line and column.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            return yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        raise UserError(
+            "file not found", str(path), "run from the repository's root"
+        ) from None
+    except yaml.YAMLError as error:
+        raise UserError(f"not valid YAML: {error}", str(path), "mend it") from None
+
+
+def lookup(tree: Any, dotted: str) -> Any:
+    """Return the value at a dotted key; KeyError names the part that is missing."""
+    value = tree
+    for part in dotted.split("."):
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            raise KeyError(f"{dotted} (at '{part}')")
+    return value
+
+
+def _fill(template: Any, scope: Mapping[str, Any]) -> Any:
+    """Replace every ${...}; a text that is only one hole takes the value's type."""
+    if isinstance(template, Mapping):
+        return {_fill(k, scope): _fill(v, scope) for k, v in template.items()}
+    if isinstance(template, list):
+        return [_fill(entry, scope) for entry in template]
+    if not isinstance(template, str) or "${" not in template:
+        return template
+    whole = _HOLE.fullmatch(template)
+    if whole:
+        return lookup(scope, whole[1])
+    return _HOLE.sub(lambda hole: _text(lookup(scope, hole[1])), template)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _outputs(stage: Mapping[str, Any]) -> Iterator[Output]:
+    for kind in ("outs", "metrics", "plots"):
+        for entry in stage.get(kind, []):
+            if isinstance(entry, str):
+                yield Output(entry)
+            else:
+                ((path, options),) = entry.items()
+                yield Output(path, bool((options or {}).get("cache", True)))
+
+
+def _instance(name: str, stage: str, id: str, spec: Mapping, item: Any) -> Instance:
+    params = spec.get("params", [])
+    if any(not isinstance(entry, str) for entry in params):
+        raise UserError(
+            "params of other files than params.yaml are not supported",
+            f"dvc.yaml, stage {name}",
+            "list dotted keys of params.yaml",
+        )
+    return Instance(
+        name=name,
+        stage=stage,
+        id=id,
+        cmd=" ".join(spec["cmd"].split()),
+        deps=tuple(spec.get("deps", [])),
+        params=tuple(params),
+        outs=tuple(_outputs(spec)),
+        item=item if isinstance(item, Mapping) else {},
+    )
+
+
+def _expand(name: str, spec: Mapping, scope: Mapping) -> Iterator[Instance]:
+    if "foreach" in spec:
+        data = _fill(spec["foreach"], scope)
+        pairs = (
+            data.items() if isinstance(data, Mapping) else ((_text(v), v) for v in data)
+        )
+        for key, item in pairs:
+            filled = _fill(spec["do"], {**scope, "item": item, "key": key})
+            yield _instance(f"{name}@{key}", name, str(key), filled, item)
+    elif "matrix" in spec:
+        axes = {axis: _fill(v, scope) for axis, v in spec["matrix"].items()}
+        body = {key: value for key, value in spec.items() if key != "matrix"}
+        for values in itertools.product(*axes.values()):
+            item = dict(zip(axes, values, strict=True))
+            key = "-".join(_text(value) for value in values)
+            filled = _fill(body, {**scope, "item": item, "key": key})
+            yield _instance(f"{name}@{key}", name, key, filled, item)
+    else:
+        stage, id = split_name(name)
+        yield _instance(name, stage, id, _fill(spec, scope), {})
+
+
+class Pipeline:
+    """All instances by name, in an order in which producers come first.
+
+    Args:
+        dvc: the parsed dvc.yaml.
+        params: the parsed params.yaml.
+        variables: values of the files named under ``vars`` (given, not read, so that a
+            plan that is newer than its file can be used).
+        items: identities of plain stages, by name (DVC has no place for them).
+    """
+
+    def __init__(
+        self,
+        dvc: Mapping[str, Any],
+        params: Mapping[str, Any],
+        variables: Mapping[str, Any] | None = None,
+        items: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        scope = {**params, **(variables or {})}
+        found: dict[str, Instance] = {}
+        for name, spec in dvc.get("stages", {}).items():
+            try:
+                for instance in _expand(name, spec, scope):
+                    item = (items or {}).get(instance.name)
+                    if item:
+                        instance = Instance(**{**vars(instance), "item": item})
+                    found[instance.name] = instance
+            except KeyError as error:
+                raise UserError(
+                    f"stage {name} names a key that params.yaml and the plan lack: "
+                    f"{error.args[0]}",
+                    "dvc.yaml",
+                    "correct the key, or add it to params.yaml",
+                ) from None
+        self.params = params
+        self.producer = self._producers(found)
+        self.instances = self._sorted(found)
+
+    @staticmethod
+    def _producers(found: Mapping[str, Instance]) -> dict[str, str]:
+        producer: dict[str, str] = {}
+        for instance in found.values():
+            for out in instance.outs:
+                if out.path in producer:
+                    raise UserError(
+                        f"two stages make {out.path}",
+                        f"dvc.yaml: {producer[out.path]}, {instance.name}",
+                        "give one of them another path",
+                    )
+                producer[out.path] = instance.name
+        return producer
+
+    def _sorted(self, found: Mapping[str, Instance]) -> dict[str, Instance]:
+        order: dict[str, Instance] = {}
+        open_names: set[str] = set()
+
+        def visit(name: str) -> None:
+            if name in order:
+                return
+            if name in open_names:
+                raise UserError(
+                    f"{name} depends on itself", "dvc.yaml", "break the cycle"
+                )
+            open_names.add(name)
+            for dep in found[name].deps:
+                if dep in self.producer:
+                    visit(self.producer[dep])
+            order[name] = found[name]
+
+        for name in found:
+            visit(name)
+        return order
+
+    def __getitem__(self, name: str) -> Instance:
+        try:
+            return self.instances[name]
+        except KeyError:
+            raise UserError(
+                f"there is no instance {name}",
+                "dvc.yaml and params.yaml",
+                "`make status` lists the instances",
+            ) from None
+
+    def named_params(self, instance: Instance) -> dict[str, Any]:
+        """Return {dotted key: value} of an instance's params.
+
+        Raises:
+            UserError: params.yaml lacks a key.
+        """
+        try:
+            return {key: lookup(self.params, key) for key in instance.params}
+        except KeyError as error:
+            raise UserError(
+                f"params.yaml lacks {error.args[0]}, which {instance.name} needs",
+                "params.yaml",
+                "add the key",
+            ) from None
+
+    def find(self, target: str) -> Instance:
+        """Find an instance by name, by ``stage/id``, or by the path of an output."""
+        name = self.producer.get(target, target)
+        if name not in self.instances and "/" in target:
+            stage, _, id = target.partition("/")
+            spellings = (
+                (f"{stage}@{id}", f"{stage}-{id}") if id.strip("_") else (stage,)
+            )
+            name = next((n for n in spellings if n in self.instances), name)
+        return self[name]
+
+    def consumers(self) -> dict[str, list[str]]:
+        """Return {instance: names of the instances that read its outputs}."""
+        readers: dict[str, list[str]] = {name: [] for name in self.instances}
+        for instance in self.instances.values():
+            for producer in {self.producer.get(dep) for dep in instance.deps}:
+                if producer:
+                    readers[producer].append(instance.name)
+        return readers

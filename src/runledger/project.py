@@ -1,0 +1,51 @@
+"""How a checkout says what its instances are: [tool.runledger] in pyproject.toml."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from runledger.errors import UserError
+from runledger.pipeline import Pipeline, load_yaml
+
+
+@lru_cache(maxsize=4)
+def settings(root: Path) -> dict[str, Any]:
+    """Return the [tool.runledger] table: ``pipeline``, ``libraries``."""
+    path = Path(root) / "pyproject.toml"
+    if not path.is_file():
+        return {}
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    return table.get("tool", {}).get("runledger", {})
+
+
+def load_pipeline(root: Path) -> Pipeline:
+    """Return today's instances of the checkout.
+
+    Calls ``pipeline = "module:function"`` of the settings with the root; without that
+    setting, reads params.yaml, dvc.yaml and the files under ``vars``.
+
+    Raises:
+        UserError: not a checkout, or its files cannot be used.
+    """
+    root = Path(root)
+    if not (root / "dvc.yaml").is_file():
+        raise UserError(
+            "there is no dvc.yaml here", str(root), "run from the repository's root"
+        )
+    entry = settings(root).get("pipeline")
+    if entry:
+        source = str(root / "src")
+        if source not in sys.path:
+            sys.path.insert(0, source)
+        module, _, name = entry.partition(":")
+        return getattr(importlib.import_module(module), name)(root)
+    dvc = load_yaml(root / "dvc.yaml")
+    variables: dict[str, Any] = {}
+    for path in dvc.get("vars", []):
+        variables.update(load_yaml(root / path))
+    return Pipeline(dvc, load_yaml(root / "params.yaml") or {}, variables)

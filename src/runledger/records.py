@@ -1,0 +1,119 @@
+"""Records: what was made, from what, by which code and params, in which bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from runledger.canonical import digest, pretty, write_atomic
+from runledger.errors import UserError
+from runledger.pipeline import Instance
+
+SCHEMA = 1
+
+
+def recipe_key(frozen: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """Name a recipe: digest of its frozen part and the md5 of every input."""
+    return digest({"frozen": frozen, "inputs": dict(inputs)})
+
+
+@dataclass
+class Record:
+    """One finished run of one instance.
+
+    ``recipe`` is the frozen part (stage, id, item, params, cmd, code), ``inputs`` maps
+    paths to md5, ``outputs`` maps paths to md5, size and, for text that lives in git,
+    the text itself. ``adopted`` is set where existing bytes were accepted by hand.
+    """
+
+    instance: str
+    key: str
+    recipe: dict[str, Any]
+    inputs: dict[str, str]
+    code_modules: dict[str, str]
+    outputs: dict[str, dict[str, Any]]
+    run: dict[str, Any]
+    adopted: dict[str, Any] | None = None
+    schema: int = SCHEMA
+    seal: str = field(default="")
+
+    def content_seal(self) -> str:
+        """Digest everything but the seal itself; an edit by hand breaks it."""
+        content = asdict(self)
+        content.pop("seal")
+        return digest(content)
+
+    @cached_property
+    def intact(self) -> bool:
+        """Whether key and seal are those of the record's own content."""
+        return (
+            self.key == recipe_key(self.recipe, self.inputs)
+            and self.seal == self.content_seal()
+        )
+
+
+class Records:
+    """The records of a checkout: results/records/<stage>/<id>/<key>.json."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = Path(root) / "results" / "records"
+
+    def path(self, instance: Instance, key: str) -> Path:
+        """Return where the record of an instance and a key lives."""
+        return self.folder / instance.key_name / f"{key}.json"
+
+    def load(self, path: Path) -> Record:
+        """Read one record.
+
+        Raises:
+            UserError: not readable, or its key and content disagree.
+        """
+        remedy = (
+            "restore it from git (git checkout -- FILE); if it never was committed, "
+            "delete it and run the same command again"
+        )
+        try:
+            record = Record(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"not a record: {error}", str(path), remedy) from None
+        if not record.intact or path.stem != record.key:
+            raise UserError("a record was edited by hand", str(path), remedy)
+        return record
+
+    def get(self, instance: Instance, key: str) -> Record | None:
+        """Return the record of a key, or None."""
+        path = self.path(instance, key)
+        return self.load(path) if path.exists() else None
+
+    def history(self, stage: str, id: str) -> list[Record]:
+        """Return all intact records of an instance, latest last."""
+        return sorted(
+            self._readable(self.folder / stage / (id or "_")),
+            key=lambda record: record.run.get("end", ""),
+        )
+
+    def _readable(self, folder: Path) -> Iterator[Record]:
+        for path in sorted(folder.glob("*.json")):
+            try:
+                yield self.load(path)
+            except UserError:
+                continue
+
+    def all(self) -> Iterator[Record]:
+        """Yield every intact record, current or not."""
+        for folder, _, names in sorted(os.walk(self.folder)):
+            if names:
+                yield from self._readable(Path(folder))
+
+    def write(self, instance: Instance, record: Record) -> Path:
+        """Seal and write a record, atomically."""
+        record.__dict__.pop("intact", None)
+        record.seal = record.content_seal()
+        path = self.path(instance, record.key)
+        write_atomic(path, pretty(asdict(record)))
+        return path

@@ -1,0 +1,456 @@
+"""What a Snakefile needs of the records: pruned inputs, fetching, bundles, guards.
+
+The head process judges every instance while the Snakefile is read, and hands the
+verdicts to its jobs by an environment variable; a cluster job that parses the Snakefile
+again reads them from there, so that both see one DAG.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runledger import environment
+from runledger.canonical import digest, pretty, write_once
+from runledger.errors import UserError
+from runledger.execution import CODE, VERDICTS
+from runledger.judge import Judge, Verdict, stale_closure
+from runledger.lease import HeadLock
+from runledger.pipeline import CODE_STAGE, Instance
+from runledger.project import load_pipeline
+from runledger.recipes import of_verdict, snapshot_code, write_recipe, write_verdicts
+from runledger.store import Store
+
+UNPRUNED = (
+    "RUNLEDGER_UNPRUNED"  # set: every instance keeps its inputs (--dag, --report)
+)
+PLAN = "RUNLEDGER_PLAN"  # what cluster jobs read instead of judging
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Stale instances of one stage that share a process."""
+
+    name: str
+    stage: str
+    instances: tuple[str, ...]
+
+
+class Ledger:
+    """The records as the Snakefile sees them.
+
+    Args:
+        root: the checkout.
+        main: whether this is the head process (``workflow.is_main_process``).
+        aliases: {target rule: (stages, id or None for all)} that it stands for.
+        sizes: {stage: most instances a process}; stages not named are not bundled.
+        groups: {stage: identity fields that members of a bundle share}.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        main: bool,
+        aliases: Mapping[str, tuple[Iterable[str], str | None]],
+        sizes: Mapping[str, int],
+        groups: Mapping[str, Iterable[str]],
+    ) -> None:
+        self.root, self.main = Path(root), main
+        self.aliases, self.sizes, self.groups = aliases, sizes, groups
+        self._announced = False
+        self.unpruned = bool(os.environ.get(UNPRUNED))
+        self.store = Store(root)
+        self.lock = HeadLock(root)
+        self.verdicts: dict[str, Verdict] = {}
+        self.pipeline = load_pipeline(root)
+        if main:
+            self._judge()
+        else:
+            self._read_plan()
+
+    # planning, in the head
+
+    def _judge(self) -> None:
+        os.environ.pop(VERDICTS, None)
+        lost: dict[str, str] = {}
+        while True:  # losing one artefact can make others needed
+            judge = Judge(self.root, self.pipeline, lost)
+            self.verdicts = judge.judge()
+            self.stale = {n for n, v in self.verdicts.items() if not v.valid}
+            self.stale |= self._stale_code(judge)
+            self.wanted = self._wanted()
+            gone = self._unavailable() if not self.unpruned else {}
+            if not gone.keys() - lost.keys():
+                break
+            lost.update(gone)
+        self._write_plan(judge)
+
+    def _stale_code(self, judge: Judge) -> set[str]:
+        """Name the code fingerprints whose file is not what it should be."""
+        found = set()
+        for name, verdict in self.verdicts.items():
+            if verdict.instance.stage == CODE_STAGE:
+                path = self.root / verdict.instance.outs[0].path
+                text = judge.code_text(verdict.instance.id)
+                if not path.exists() or path.read_text() != text:
+                    found.add(name)
+        return found
+
+    def _wanted(self) -> dict[str, dict[str, str]]:
+        """Return {path: ticket} of valid files that are wrong or absent but needed.
+
+        Needed are inputs of stale instances, and files named on the command line.
+        """
+        wanted = {}
+        for path in set(sys.argv[1:]) & self.pipeline.producer.keys():
+            maker = self.pipeline.producer[path]
+            if maker not in self.stale and self._missing(maker, path):
+                wanted[path] = self._ticket(maker, path)
+        for name in self.stale:
+            for dep in self.verdicts[name].instance.deps:
+                maker = self.pipeline.producer.get(dep)
+                if maker and maker not in self.stale and self._missing(maker, dep):
+                    wanted[dep] = self._ticket(maker, dep)
+        return wanted
+
+    def _ticket(self, maker: str, path: str) -> dict[str, str]:
+        """Say which bytes a file should have, and which record says so."""
+        record = self.verdicts[maker].record
+        place = self.store.root / "results" / "records"
+        place = place / self.pipeline[maker].key_name / f"{record.key}.json"
+        md5 = record.outputs[path]["md5"]
+        return {"path": path, "md5": md5, "record": self._relative(place)}
+
+    def _missing(self, maker: str, path: str) -> bool:
+        """Whether a valid instance's file is absent or has wrong bytes."""
+        content = self.store.current(self.root / path)
+        return content is None or content.md5 != self.verdicts[maker].outputs[path].md5
+
+    def _inline(self, path: str) -> str | None:
+        record = self.verdicts[self.pipeline.producer[path]].record
+        return record.outputs[path].get("inline") if record else None
+
+    def _unavailable(self) -> dict[str, str]:
+        """Return {md5: why} of wanted bytes that neither cache nor remote has."""
+        absent = {
+            ticket["md5"]
+            for path, ticket in self.wanted.items()
+            if self._inline(path) is None and not self.store.has(ticket["md5"])
+        }
+        if not absent:
+            return {}
+        from runledger.remote import missing_on_remote
+
+        where, gone = missing_on_remote(self.root, absent)
+        return {md5: f"its bytes are neither here nor on {where}" for md5 in gone}
+
+    def _write_plan(self, judge: Judge) -> None:
+        run = environment.commit(self.root)
+        self.recipes = {
+            name: write_recipe(
+                self.root, of_verdict(self.verdicts[name], self.pipeline)
+            )
+            for name in self.verdicts
+            if name in self.stale
+        }
+        self._make_newer()
+        os.environ[VERDICTS] = write_verdicts(self.root, self.verdicts, run)
+        os.environ[CODE] = snapshot_code(self.root, judge.code)
+        self.code = os.environ[CODE]
+        self.bundles = self._bundles()
+        plan = {
+            "bundles": [[b.name, b.stage, list(b.instances)] for b in self.bundles],
+            "recipes": self.recipes,
+            "stale": sorted(self.stale),
+            "wanted": self.wanted,
+        }
+        path = f"results/.state/plans/{digest(plan)}.json"
+        write_once(self.root / path, pretty(plan))
+        os.environ[PLAN] = path
+
+    def _make_newer(self) -> None:
+        """Let recipes be newer than outdated outputs, the one mtime Snakemake sees.
+
+        Files dated in the future are dated back: Snakemake fails jobs that read them.
+        """
+        now = time.time()
+        for name, recipe in self.recipes.items():
+            instance = self.verdicts[name].instance
+            for path in instance.deps:
+                _not_after(self.root / path, now)
+            times = [
+                mtime
+                for out in instance.outs
+                if (mtime := _not_after(self.root / out.path, now - 2))
+            ]
+            if times and (self.root / recipe).stat().st_mtime <= max(times):
+                os.utime(self.root / recipe, (now, now))
+
+    def _read_plan(self) -> None:
+        try:
+            plan = json.loads((self.root / os.environ[PLAN]).read_text())
+        except (KeyError, OSError) as error:
+            raise UserError(
+                f"a job cannot see the head's plan: {error}",
+                PLAN,
+                "export the environment to jobs (sbatch --export=ALL); share the disk",
+            ) from None
+        self.recipes, self.wanted = plan["recipes"], plan["wanted"]
+        self.stale, self.code = set(plan["stale"]), os.environ[CODE]
+        self.bundles = [
+            Bundle(n, s, tuple(members)) for n, s, members in plan["bundles"]
+        ]
+
+    # what rules use
+
+    def needs(self, stage: str, id: str, **inputs: Any) -> Callable[[Any], dict]:
+        """Return an input function: nothing for a valid instance, else its inputs.
+
+        Args:
+            stage, id: the instance; the id is a pattern of wildcards.
+            inputs: path patterns, lists of them, or functions of the wildcards.
+        """
+
+        def function(wildcards: Any) -> dict[str, Any]:
+            name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
+            return self._inputs(name, stage, inputs, wildcards)
+
+        return function
+
+    def _inputs(self, name: str, stage: str, inputs: Mapping, wildcards: Any) -> dict:
+        if name not in self.stale and not self.unpruned:
+            return {}
+        found = {
+            key: value(wildcards)
+            if callable(value)
+            else [entry.format(**wildcards) for entry in value]
+            if isinstance(value, list)
+            else value.format(**wildcards)
+            for key, value in inputs.items()
+        }
+        if stage != CODE_STAGE:
+            found["code"] = f"results/code/{stage}.json"
+        if not self.unpruned:
+            found["recipe"] = self.recipes[name]
+        return found
+
+    def deps(self, stage: str, id: str) -> Callable[[Any], list[str]]:
+        """Return a function giving what dvc.yaml lists for an instance, less code."""
+
+        def function(wildcards: Any) -> list[str]:
+            instance = self.pipeline.find(f"{stage}/{id.format(**wildcards)}")
+            return [dep for dep in instance.deps if not dep.startswith("results/code/")]
+
+        return function
+
+    def item(self, stage: str, id: str, key: str) -> Callable[[Any], Any]:
+        """Return a function giving one field of an instance's identity."""
+        return lambda wildcards: self.pipeline.find(
+            f"{stage}/{id.format(**wildcards)}"
+        ).item[key]
+
+    def targets(self, rule: str, workflow: Any) -> Callable[[Any], list[str]]:
+        """Return an input function: the files that a target rule asks for.
+
+        All outputs of its instances: stale ones are made, absent ones whose bytes are
+        at hand come back, present ones cost nothing. Refuses a run in which Snakemake
+        would decide instead of the records (only now are its settings known).
+        """
+        paths = [
+            out.path
+            for instance in self.pipeline.instances.values()
+            if self._is_target(instance, *self.aliases[rule])
+            for out in instance.outs
+            if self._worth_asking(instance.name, out.path)
+        ]
+
+        def function(_wildcards: Any) -> list[str]:
+            if self.main and not self._announced:
+                self._announced = True
+                self.check_settings(workflow)
+                self._announce()
+            return paths
+
+        return function
+
+    def _worth_asking(self, name: str, path: str) -> bool:
+        if not self.main or name in self.stale or self.unpruned:
+            return True
+        if self._missing(name, path):
+            ticket = self._ticket(name, path)
+            if self._inline(path) is None and not self.store.has(ticket["md5"]):
+                return False  # valid; its bytes are a `make pull` away
+            self.wanted[path] = ticket
+        return True
+
+    def fetchable(self) -> str:
+        """Return a pattern matching exactly the files to fetch (never empty)."""
+        if not self.wanted or self.unpruned:
+            return "(?!)"
+        return "|".join(re.escape(path) for path in sorted(self.wanted))
+
+    def ticket(self, wildcards: Any) -> str:
+        """Return the file that makes a wrong or absent file be fetched."""
+        path = wildcards.path
+        content = self.wanted[path]
+        ticket = self.root / f"results/.state/tickets/{digest(content)}.json"
+        if self.main:
+            write_once(ticket, pretty(content))
+            now = time.time()
+            if _not_after(self.root / path, now - 2):
+                os.utime(ticket, (now, now))
+        return ticket.relative_to(self.root).as_posix()
+
+    # bundles: how many stale instances share a process is a scheduling choice
+
+    def _bundles(self) -> list[Bundle]:
+        if self.unpruned:
+            return []
+        stale, found = self._asked_for(), []
+        for stage, size in self.sizes.items():
+            parts: dict[tuple, list[str]] = {}
+            for name in stale:
+                instance = self.pipeline[name]
+                if instance.stage == stage:
+                    key = tuple(instance.item[f] for f in self.groups.get(stage, ()))
+                    parts.setdefault(key, []).append(name)
+            for members in parts.values():
+                count = -(-len(members) // max(1, size))
+                for start in range(count):  # even sizes rather than a small rest
+                    chosen = tuple(members[start::count])
+                    if len(chosen) > 1:
+                        label = f"{stage}_bundle_{digest(list(chosen))[:8]}"
+                        found.append(Bundle(label, stage, chosen))
+        return found
+
+    def _asked_for(self) -> list[str]:
+        """Return the stale instances that the command line's targets need."""
+        words = set(sys.argv[1:])
+        rules = {word for word in words if word in self.aliases}
+        chosen = {
+            name
+            for name, instance in self.pipeline.instances.items()
+            if words & {out.path for out in instance.outs}
+            or any(self._is_target(instance, *self.aliases[rule]) for rule in rules)
+        }
+        return [
+            name
+            for name in stale_closure(
+                sorted(chosen or self.pipeline.instances),
+                self.verdicts,
+                self.pipeline.producer,
+            )
+        ] + sorted(n for n in self.stale if self.verdicts[n].valid)
+
+    @staticmethod
+    def _is_target(instance: Instance, stages: Iterable[str], id: str | None) -> bool:
+        return instance.stage in stages and id in (None, instance.id)
+
+    def bundle_inputs(self, bundle: Bundle) -> list[str]:
+        """Return what all members of a bundle read."""
+        if bundle.stage == CODE_STAGE:
+            return []
+        paths = {dep for name in bundle.instances for dep in self.pipeline[name].deps}
+        return sorted(paths)
+
+    def bundle_recipes(self, bundle: Bundle) -> list[str]:
+        """Return the members' frozen recipes."""
+        return [self.recipes[name] for name in bundle.instances]
+
+    def bundle_outputs(self, bundle: Bundle) -> list[str]:
+        """Return what all members of a bundle write."""
+        return [o.path for name in bundle.instances for o in self.pipeline[name].outs]
+
+    # guards and side effects, in the head only
+
+    def check_settings(self, workflow: Any) -> None:
+        """Refuse settings under which Snakemake would decide instead of the records.
+
+        Raises:
+            WorkflowError: other rerun triggers than mtime.
+        """
+        from snakemake.exceptions import WorkflowError
+
+        triggers = {str(trigger) for trigger in workflow.rerun_triggers}
+        if triggers != {"mtime"}:
+            error = UserError(
+                f"rerun triggers {sorted(triggers)}: records decide what runs, not "
+                "Snakemake's own comparison",
+                "command line or profile",
+                "drop --rerun-triggers, and keep workflow/profiles/default",
+            )
+            raise WorkflowError(str(error))
+
+    def start(self) -> None:
+        """Take the head's lock and save bytes that Snakemake is about to delete."""
+        self.lock.acquire()
+        for name in self.stale:
+            for out in self.verdicts[name].instance.outs:
+                self._rescue(self.root / out.path)
+
+    def _rescue(self, path: Path) -> None:
+        """Keep a recorded file in the cache before its path is made anew."""
+        if not path.is_file():
+            return
+        content = self.store.current(path)
+        if self.store.object_path(content.md5).exists():
+            return
+        instance = self.pipeline[self.pipeline.producer[self._relative(path)]]
+        for record in Judge(self.root, self.pipeline).records.history(
+            instance.stage, instance.id
+        ):
+            out = record.outputs.get(self._relative(path), {})
+            if out.get("md5") == content.md5 and "inline" not in out:
+                self.store.put(path, content)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def stop(self) -> None:
+        """Write dvc.lock from the records and give the lock back."""
+        from runledger.dvclock import settle
+
+        try:
+            settle(self.root)
+        finally:
+            self.lock.release()
+
+    def _announce(self) -> None:
+        """Print why what is stale is stale: changes in full, consequences counted."""
+        from snakemake.logging import logger
+
+        asked = [n for n in self._asked_for() if not self.verdicts[n].valid]
+        new, follows, lines = 0, 0, []
+        for name in asked:
+            reasons = self.verdicts[name].reasons
+            changes = [r for r in reasons if not r.endswith(" is stale")]
+            if changes == ["never run"]:
+                new += 1
+            elif changes:
+                lines.append(f"  {name}: {'; '.join(changes)}")
+            else:
+                follows += 1
+        if new:
+            lines.append(f"  {new} never run")
+        if follows:
+            lines.append(f"  {follows} only because something they read is stale")
+        if lines:
+            logger.info("\n".join([f"{len(asked)} stale instances:", *lines]))
+
+
+def _not_after(path: Path, latest: float) -> float | None:
+    """Date a file back if it is newer than that; returns its mtime, None if absent."""
+    try:
+        mtime = path.stat().st_mtime
+    except OSError:
+        return None
+    if mtime > latest and path.is_file():
+        os.utime(path, (latest, latest))
+    return min(mtime, latest)

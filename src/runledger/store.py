@@ -1,0 +1,188 @@
+"""Bytes: md5 as DVC computes it, the DVC cache layout, remembered hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from runledger.canonical import disk_error, write_atomic
+
+IGNORED = {"__pycache__", ".snakemake_timestamp", ".ipynb_checkpoints"}
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A file's or folder's md5 (".dir" at the end for a folder), size, file count."""
+
+    md5: str
+    size: int
+    nfiles: int | None = None
+    files: tuple[tuple[str, str], ...] = ()
+
+
+def md5_file(path: Path | str) -> str:
+    """Return the md5 of a file's bytes."""
+    hasher = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def md5_text(text: str) -> str:
+    """Return the md5 of a text in UTF-8."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _dir_json(files: list[tuple[str, str]]) -> str:
+    entries = sorted(files, key=lambda entry: tuple(entry[0].split("/")))
+    return json.dumps([{"md5": md5, "relpath": path} for path, md5 in entries])
+
+
+def hash_path(path: Path | str) -> Digest:
+    """Digest a file, or a folder as DVC does (its sorted list of files)."""
+    path = Path(path)
+    if not path.is_dir():
+        return Digest(md5_file(path), path.stat().st_size)
+    files, size = [], 0
+    for file in sorted(path.rglob("*")):
+        relative = file.relative_to(path)
+        if file.is_file() and not IGNORED & set(relative.parts):
+            files.append((relative.as_posix(), md5_file(file)))
+            size += file.stat().st_size
+    return Digest(md5_text(_dir_json(files)) + ".dir", size, len(files), tuple(files))
+
+
+class Store:
+    """The DVC cache of a checkout, and a memory of hashes already computed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.objects = self.root / ".dvc" / "cache" / "files" / "md5"
+        self.memory = self.root / "results" / ".state" / "hashes"
+
+    def object_path(self, md5: str) -> Path:
+        """Return where the DVC cache keeps an object."""
+        return self.objects / md5[:2] / md5[2:]
+
+    def has(self, md5: str) -> bool:
+        """Tell whether an object (for a folder: and all its files) is in the cache."""
+        path = self.object_path(md5)
+        if not path.is_file():
+            return False
+        return all(
+            self.object_path(entry["md5"]).is_file() for entry in self._entries(md5)
+        )
+
+    def _entries(self, md5: str) -> list[dict[str, str]]:
+        if not md5.endswith(".dir"):
+            return []
+        return json.loads(self.object_path(md5).read_text())
+
+    def _put_file(self, source: Path, md5: str) -> None:
+        target = self.object_path(md5)
+        if target.is_file() and target.stat().st_size == source.stat().st_size:
+            return
+        temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, temporary)
+            if md5_file(temporary) != md5:
+                raise OSError(f"{source} changed while it was copied")
+            os.chmod(temporary, 0o444)
+            os.replace(temporary, target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise disk_error(error, target) from error
+
+    def put(self, source: Path, content: Digest) -> None:
+        """Copy a file or folder into the cache by atomic rename, verified."""
+        if not content.md5.endswith(".dir"):
+            self._put_file(source, content.md5)
+            return
+        for relative, md5 in content.files:
+            self._put_file(source / relative, md5)
+        listing = self.object_path(content.md5)
+        if not listing.is_file():
+            write_atomic(listing, _dir_json(list(content.files)))
+
+    def restore(self, md5: str, target: Path) -> bool:
+        """Put an object of the cache at a path; False if the cache lacks it.
+
+        The bytes are checked on the way: a damaged cache object is removed, counts as
+        absent, and what was at the path stays.
+        """
+        if not self.has(md5):
+            return False
+        temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if md5.endswith(".dir"):
+                for entry in self._entries(md5):
+                    (temporary / entry["relpath"]).parent.mkdir(
+                        parents=True, exist_ok=True
+                    )
+                    shutil.copyfile(
+                        self.object_path(entry["md5"]), temporary / entry["relpath"]
+                    )
+            else:
+                shutil.copyfile(self.object_path(md5), temporary)
+            found = hash_path(temporary)
+            if found.md5 != md5:
+                self.object_path(md5).unlink(missing_ok=True)
+                return False
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(temporary, target)
+        except OSError as error:
+            raise disk_error(error, target) from error
+        finally:
+            if temporary.is_dir():
+                shutil.rmtree(temporary)
+            temporary.unlink(missing_ok=True)
+        self.remember(target, found)
+        return True
+
+    def _signature(self, path: Path) -> str | None:
+        """Describe a file's identity on disk; None for folders and absent files."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        if path.is_dir():
+            return None
+        return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+    def _memory_of(self, path: Path) -> Path:
+        name = md5_text(os.path.relpath(path, self.root))
+        return self.memory / name[:2] / name[2:]
+
+    def remember(self, path: Path, content: Digest) -> None:
+        """Keep a file's md5, so that a later look need not read the bytes again."""
+        signature = self._signature(path)
+        if signature:
+            write_atomic(self._memory_of(path), f"{signature}\n{content.md5}\n")
+
+    def current(self, path: Path) -> Digest | None:
+        """Return a path's digest as of now, from memory if unchanged; None if absent.
+
+        Unchanged means equal size, mtime and ctime in nanoseconds; ctime cannot be set
+        by a program, so an edit is not overlooked.
+        """
+        signature = self._signature(path)
+        if signature is None:
+            return hash_path(path) if path.is_dir() else None
+        try:
+            known, md5 = self._memory_of(path).read_text().splitlines()
+            if known == signature:
+                return Digest(md5, int(signature.split()[0]))
+        except (OSError, ValueError):
+            pass
+        content = hash_path(path)
+        self.remember(path, content)
+        return content

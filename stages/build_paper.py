@@ -1,0 +1,18 @@
+"""Build the paper as PDF from main.tex and every table and figure."""
+
+import _path  # noqa: F401
+from runledger.job import Job, main
+
+
+def run(job: Job) -> None:
+    """Run LaTeX on copies of the inputs."""
+    from dash_repro.paper.document import build_pdf
+
+    tables = [path for _, path in job.inputs("make_table")]
+    figures = [path for _, path in job.inputs("plot_figure")]
+    (main_tex,) = [path for path in job.sources if path.name == "main.tex"]
+    build_pdf(main_tex, tables, figures, job.output("main.pdf"))
+
+
+if __name__ == "__main__":
+    main("build_paper", run)

@@ -1,0 +1,25 @@
+"""Pick the images that one figure shows (SPEC section 6)."""
+
+import _path  # noqa: F401
+from runledger.job import Job, main
+
+
+def run(job: Job) -> None:
+    """Write the item's images with labels, class names and instances."""
+    from dash_repro.arrays import load_npz
+    from dash_repro.paper.images import read_samples, select_images, write_images
+
+    item, members = job.item["item"], job.item["members"]
+    samples = [
+        read_samples(instance, path, members[f"generate_samples/{instance}"])
+        for instance, path in job.inputs("generate_samples")
+    ]
+    class_names = load_npz(job.input("prepare_data"), ["class_names"])["class_names"]
+    pairs = job.input("rank_pairs") if job.inputs("rank_pairs") else None
+    chosen = select_images(item, samples, class_names, pairs)
+    write_images(job.output(f"{item}.npz"), chosen)
+    job.note(images=int(chosen["images"][..., 0, 0, 0].size))
+
+
+if __name__ == "__main__":
+    main("collect_images", run)

@@ -1,0 +1,58 @@
+"""Compare a student's guidance gap with its teacher's (SPEC section 5, Eq. 9)."""
+
+import _path  # noqa: F401
+from dash_repro.arrays import write_json
+from dash_repro.data.dataset import load_dataset
+from dash_repro.diffusion.generate import sampling_network
+from dash_repro.diffusion.schedule import Schedule, require_same_schedule
+from dash_repro.evaluation.calibration import (
+    draw_pairs,
+    measure_gaps,
+    summarize_calibration,
+)
+from dash_repro.evaluation.checks import require_same_images
+from dash_repro.evaluation.progress import LogProgress
+from dash_repro.models.checkpoint import load_checkpoint
+from dash_repro.runtime import configure
+from runledger.job import Job, main
+
+
+def run(job: Job) -> None:
+    """Make calibration.json of one student."""
+    settings = job.params["measure_calibration"]
+    device = configure(settings["numerics"])
+    paths = {
+        role: job.input(f"train_{role}", "model.safetensors")
+        for role in ("student", "teacher")
+    }
+    loaded = {role: load_checkpoint(path) for role, path in paths.items()}
+    schedule = Schedule.from_params(job.params["diffusion"])
+    dataset = load_dataset(job.input("prepare_data"))
+    for role, checkpoint in loaded.items():
+        require_same_schedule(checkpoint.schedule, schedule, paths[role])
+        require_same_images(checkpoint.config, dataset, paths[role])
+    images, labels = dataset.split("test")
+    pairs = draw_pairs(labels, settings["pairs"], schedule.timesteps, settings["seed"])
+    stats = measure_gaps(
+        *(
+            sampling_network(loaded[role].model, settings["numerics"], device)
+            for role in ("student", "teacher")
+        ),
+        images,
+        pairs,
+        schedule,
+        dataset.num_classes,
+        settings["seed"],
+        settings["batch_size"],
+        device,
+        LogProgress(job.log, "pairs"),
+    )
+    summary = summarize_calibration(
+        stats, pairs.timesteps, schedule.timesteps, settings["bins"]
+    )
+    write_json(job.output("calibration.json"), summary)
+    job.log.info("rho %s, cos %s", summary["rho"], summary["cos"])
+
+
+if __name__ == "__main__":
+    main("measure_calibration", run)

@@ -1,0 +1,25 @@
+"""Draw one figure as PDF and PNG (SPEC section 6)."""
+
+import _path  # noqa: F401
+from runledger.job import Job, main
+
+
+def run(job: Job) -> None:
+    """Draw the item from its collected rows or images."""
+    from dash_repro.paper.figures.make import plot_figure
+    from dash_repro.paper.items import ITEMS
+
+    item = job.item["item"]
+    made_by = "collect_images" if ITEMS[item].images else "collect_results"
+    plot_figure(
+        item,
+        job.input(made_by),
+        job.params["scale"],
+        job.params["plot_figure"],
+        job.output(f"{item}.pdf"),
+        job.output(f"{item}.png"),
+    )
+
+
+if __name__ == "__main__":
+    main("plot_figure", run)

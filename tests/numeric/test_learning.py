@@ -1,0 +1,149 @@
+"""It learns: handwritten digits at eight pixels, from data to recognised samples.
+
+About a minute on one core. The margins are wide of what seeds 42, 0 and 7 gave:
+0.97 of the guided teacher's samples recognised, branch errors down twentyfold, gap MSE
+a quarter of cond_only's.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.svm import SVC
+from training_tools import CPU, FakeJob, run_students, tiny_params
+
+from dash_repro.data.dataset import Dataset, load_dataset, save_dataset
+from dash_repro.data.prepare import prepare
+from dash_repro.diffusion.generate import generate, sampling_network
+from dash_repro.diffusion.sampling import Sampling
+from dash_repro.diffusion.schedule import Schedule
+from dash_repro.models.checkpoint import load_checkpoint
+from dash_repro.training.teachers import export_tirt, train_teacher
+
+pytestmark = pytest.mark.slow
+
+DIGITS = {
+    "source": "digits",
+    "name": "",
+    "path": "",
+    "image_size": 8,
+    "max_train": None,
+    "max_test": None,
+}
+PARAMS = tiny_params(
+    diffusion__timesteps=200,
+    network__channel_mult=[1, 2],
+    network__attention_resolution=4,
+    network__norm_groups=[4],
+    network__dropout=0.0,
+    train_teacher__iterations=800,
+    train_teacher__batch_size=32,
+    train_teacher__width=16,
+    train_teacher__blocks=1,
+    train_teacher__learning_rate=0.002,
+    train_teacher__ema_decay=0.995,
+    train_student__iterations=400,
+    train_student__batch_size=32,
+    train_student__learning_rate=0.002,
+    train_student__ema_decay=0.99,
+    train_student__monitor_every=100,
+    train_student__monitor_batch=200,
+)
+SEED, WIDTH = 42, 12
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the data, a TIRT teacher, and dash and cond_only packed."""
+    root = tmp_path_factory.mktemp("learning")
+    (root / "prepare_data").mkdir()
+    save_dataset(root / "prepare_data" / "images.npz", prepare(DIGITS))
+    item = {"dataset": "digits", "teacher": "tirt", "seed": SEED}
+    assert train_teacher(FakeJob(root, "train_teacher", PARAMS, **item), CPU)
+    export_tirt(FakeJob(root, "export_tirt", PARAMS, **item))
+    jobs = [_student(root, name) for name in ("dash", "cond_only")]
+    assert run_students(jobs)
+    assert [job.status for job in jobs] == ["done", "done"], [job.error for job in jobs]
+    return root
+
+
+@pytest.fixture(scope="module")
+def classifier(trained: Path) -> SVC:
+    """Trained on the real digits; it knows real digits that it has not seen."""
+    data: Dataset = load_dataset(trained / "prepare_data" / "images.npz")
+    recogniser = SVC(C=10.0, gamma=4e-6)
+    recogniser.fit(_pixels(data.train_images), data.train_labels)
+    assert recogniser.score(_pixels(data.test_images), data.test_labels) > 0.95
+    return recogniser
+
+
+def _student(root: Path, name: str) -> FakeJob:
+    item = {"dataset": "digits", "student": name, "width": WIDTH, "seed": SEED}
+    return FakeJob(root, "train_student", PARAMS, **item)
+
+
+def _pixels(images: np.ndarray) -> np.ndarray:
+    return images.mean(axis=-1).reshape(len(images), -1)
+
+
+def _recognised(weights: Path, scale: float, classifier: SVC) -> float:
+    """Share of 200 samples that the classifier takes for their label; chance: 0.1."""
+    checkpoint = load_checkpoint(weights)
+    sampling = Sampling(
+        num_samples=200,
+        num_classes=10,
+        shape=(3, 8, 8),
+        sampling_seed=0,
+        steps=20,
+        guidance="constant",
+        scale=scale,
+        w_min=1.0,
+        beta=5.0,
+        eta=0.0,
+        clip_x0=True,
+        chunk_size=100,
+    )
+    network = sampling_network(checkpoint.model, "fp32", CPU)
+    schedule = Schedule.from_params(checkpoint.schedule)
+    images = generate(network, schedule, sampling)
+    return classifier.score(_pixels(images), np.arange(200) % 10)
+
+
+def _measured(root: Path, name: str) -> list[dict[str, float]]:
+    """The rows of a student's history that hold its gap statistics."""
+    with open(_student(root, name).output("history.csv"), encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["gap_mse"]]
+    keys = ("step", "rho", "cos", "gap_mse", "err_cond", "err_uncond")
+    return [{key: float(row[key]) for key in keys} for row in rows]
+
+
+def test_teacher_samples_are_recognised(trained: Path, classifier: SVC) -> None:
+    weights = trained / "train_teacher" / "model.safetensors"
+    plain, guided, unguided = (
+        _recognised(weights, w, classifier) for w in (1.0, 2.0, 0.0)
+    )
+    assert plain > 0.6 and guided > 0.8, (plain, guided)
+    assert unguided < 0.3, "the null branch knows the label"
+    assert guided > plain, "guidance makes samples less like their class"
+
+
+def test_dash_samples_are_recognised(trained: Path, classifier: SVC) -> None:
+    weights = _student(trained, "dash").output("model.safetensors")
+    assert _recognised(weights, 2.0, classifier) > 0.5
+
+
+def test_both_branch_errors_of_dash_fall(trained: Path) -> None:
+    rows = _measured(trained, "dash")
+    assert [row["step"] for row in rows] == [0, 100, 200, 300, 400]
+    for branch in ("err_cond", "err_uncond"):
+        assert rows[-1][branch] < 0.2 * rows[0][branch], branch
+        assert rows[-1][branch] < rows[1][branch], branch
+
+
+def test_gap_of_dash_ends_closer_than_that_of_cond_only(trained: Path) -> None:
+    dash, cond_only = (_measured(trained, name) for name in ("dash", "cond_only"))
+    assert dash[0] == cond_only[0], "packed students of a seed start alike"
+    assert dash[-1]["gap_mse"] < 0.6 * cond_only[-1]["gap_mse"]
+    assert dash[-1]["err_uncond"] < cond_only[-1]["err_uncond"]
+    assert cond_only[-1]["err_cond"] < 0.2 * cond_only[0]["err_cond"]

@@ -1,0 +1,219 @@
+"""The stage programs of data and evaluation, from file to file, with a stand-in Job."""
+
+import json
+import logging
+
+import compute_metrics
+import extract_reference
+import measure_calibration
+import numpy as np
+import prepare_data
+import profile_model
+import pytest
+import rank_pairs
+import torch
+
+from dash_repro.arrays import ArrayFileError, save_npz
+from dash_repro.data.dataset import load_dataset
+from dash_repro.diffusion.schedule import Schedule, ScheduleError
+from dash_repro.evaluation.errors import EvaluationError
+from dash_repro.models.checkpoint import save_checkpoint
+from dash_repro.models.unet import UNet, UNetConfig
+
+PARAMS = {
+    "prepare_data": {
+        "tiny": {
+            "source": "digits",
+            "name": "",
+            "path": "",
+            "image_size": 8,
+            "max_train": 60,
+            "max_test": 40,
+        }
+    },
+    "extractor": {"name": "effnetlite0"},
+    "extract_reference": {"split": "train", "floor_split": "test"},
+    "compute_metrics": {
+        "is_splits": 2,
+        "kid_subsets": 2,
+        "kid_subset_size": 10,
+        "shuffle_seed": 0,
+    },
+    "diffusion": Schedule(20, "cosine", 0.008, 1e-4, 0.9999).to_dict(),
+    "measure_calibration": {
+        "pairs": 12,
+        "bins": 2,
+        "seed": 0,
+        "batch_size": 5,
+        "cos_undefined_below": 0.1,
+        "numerics": "fp32",
+    },
+    "profile_model": {"batch_size": 2, "steps": 4, "repeats": 1},
+    "rank_pairs": {"pool": 12, "shown": 3},
+}
+
+
+class StandInJob:
+    """The part of runledger's Job that these programs use."""
+
+    def __init__(self, folder, files=(), **item):
+        self.folder, self.files, self.item = folder, list(files), item
+        self.params, self.notes = PARAMS, {}
+        self.log = logging.getLogger("test")
+
+    def inputs(self, stage):
+        return [
+            (path.parent.name, path) for made_by, path in self.files if made_by == stage
+        ]
+
+    def input(self, stage, name=None):
+        ((_, path),) = self.inputs(stage)
+        assert name in (None, path.name)
+        return path
+
+    def output(self, name):
+        return self.folder / name
+
+    def note(self, **values):
+        self.notes.update(json.loads(json.dumps(values)))
+
+
+@pytest.fixture(autouse=True)
+def _keep_torch_settings():
+    """configure() changes the process; the other tests want it as it was."""
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    job = StandInJob(tmp_path_factory.mktemp("tiny"), dataset="tiny")
+    prepare_data.run(job)
+    assert job.notes == {"images": {"train": 60, "test": 40}, "classes": 10}
+    return job.output("images.npz")
+
+
+def _samples(folder, images, name):
+    path = folder / name / "samples.npz"
+    path.parent.mkdir()
+    labels = np.arange(len(images)) % 10
+    save_npz(path, images=images, labels=labels, sampling_seed=np.int64(0))
+    return "generate_samples", path
+
+
+def _checkpoint(folder, role, classes=10, cosine_s=0.008):
+    config = UNetConfig(
+        width=8,
+        blocks=1,
+        num_classes=classes,
+        channel_mult=(1, 2),
+        attention_resolution=4,
+        dropout=0.0,
+        norm_groups=4,
+        norm_eps=1e-6,
+        image_size=8,
+    )
+    torch.manual_seed(role == "teacher")
+    model = UNet(config)
+    for values in model.parameters():  # the last layer starts at zero: no gap at all
+        torch.nn.init.normal_(values, std=0.2)
+    folder.mkdir()
+    path = folder / "model.safetensors"
+    schedule = Schedule(20, "cosine", cosine_s, 1e-4, 0.9999).to_dict()
+    save_checkpoint(path, model.state_dict(), config, schedule, role, 1)
+    return f"train_{role}", path
+
+
+def test_metrics_from_images_to_json(images, tmp_path):
+    job = StandInJob(tmp_path, [("prepare_data", images)], dataset="tiny")
+    extract_reference.run(job)
+    reference = ("extract_reference", job.output("reference.npz"))
+    assert job.notes["n"] == 60
+
+    def measure(name, array):
+        files = [reference, _samples(tmp_path, array, name)]
+        compute_metrics.run(StandInJob(tmp_path, files, dataset="tiny"))
+        return json.loads((tmp_path / "metrics.json").read_text())
+
+    real = load_dataset(images).test_images
+    found = measure("real", real)
+    assert found["metrics"]["frechet"]["name"] == "fd_effnetlite0"
+    assert found["metrics"]["frechet"]["value"] == found["floor"]["frechet"]
+    assert found["num_samples"] == found["floor"]["n"] == 40
+    first = (tmp_path / "metrics.json").read_bytes()
+    measure("again", real)
+    assert (tmp_path / "metrics.json").read_bytes() == first
+    noise = np.random.default_rng(0).integers(0, 256, real.shape, dtype=np.uint8)
+    worse = measure("noise", noise)["metrics"]
+    assert worse["frechet"]["value"] > 2 * found["floor"]["frechet"]
+    assert worse["kid"]["value"] > found["metrics"]["kid"]["value"] + 0.01
+
+
+def test_a_sample_file_cut_short_is_named(images, tmp_path):
+    _, path = _samples(tmp_path, load_dataset(images).test_images, "cut")
+    path.write_bytes(path.read_bytes()[:5000])
+    job = StandInJob(tmp_path, [("generate_samples", path)], dataset="tiny")
+    with pytest.raises(ArrayFileError, match=r"cut/samples\.npz"):
+        compute_metrics.run(job)
+
+
+def test_calibration_from_checkpoints_to_json(images, tmp_path):
+    files = [
+        ("prepare_data", images),
+        _checkpoint(tmp_path / "student", "student"),
+        _checkpoint(tmp_path / "teacher", "teacher"),
+    ]
+    measure_calibration.run(StandInJob(tmp_path, files, dataset="tiny"))
+    found = json.loads((tmp_path / "calibration.json").read_text())
+    assert found["pairs"] == sum(part["n"] for part in found["bins"]) == 12
+    assert found["rho"] > 0 and found["teacher_gap_norm"] > 0 and found["gap_mse"] > 0
+    # The teacher as its own student
+    own = [files[0], ("train_student", files[2][1]), files[2]]
+    measure_calibration.run(StandInJob(tmp_path, own, dataset="tiny"))
+    found = json.loads((tmp_path / "calibration.json").read_text())
+    assert (found["rho"], found["gap_mse"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"classes": 9}, EvaluationError, "9 classes at 8 px.*10 at 8 px"),
+        ({"cosine_s": 0.01}, ScheduleError, "another diffusion schedule"),
+    ],
+)
+def test_checkpoints_that_do_not_belong_are_refused(
+    images, tmp_path, change, error, message
+):
+    files = [
+        ("prepare_data", images),
+        _checkpoint(tmp_path / "student", "student", **change),
+        _checkpoint(tmp_path / "teacher", "teacher"),
+    ]
+    with pytest.raises(error, match=message) as caught:
+        measure_calibration.run(StandInJob(tmp_path, files, dataset="tiny"))
+    assert "student" in caught.value.where
+
+
+@pytest.mark.parametrize("role", ["student", "teacher"])
+def test_profile_of_either_role(tmp_path, role):
+    other = "teacher" if role == "student" else "student"
+    files = [_checkpoint(tmp_path / role, role), (f"train_{other}", None)]
+    profile_model.run(StandInJob(tmp_path, files, model_stage=f"train_{role}"))
+    found = json.loads((tmp_path / "profile.json").read_text())
+    assert found["sampling_flops"] == 8 * found["forward_flops"] > 0
+
+
+def test_pairs_are_ranked_from_two_sample_files(images, tmp_path):
+    real = load_dataset(images).test_images[:20]
+    changed = real.copy()
+    changed[7] = 255 - real[7]
+    # The order of inputs says nothing; the identity does.
+    files = [_samples(tmp_path, changed, "dash"), _samples(tmp_path, real, "tirt")]
+    job = StandInJob(tmp_path, files, teacher_samples="tirt", student_samples="dash")
+    rank_pairs.run(job)
+    found = json.loads((tmp_path / "pairs.json").read_text())
+    assert found["indices"] == [7, 0, 1] and found["distances"][1:] == [0, 0]
+    assert found["distances"][0] > 0

@@ -1,0 +1,38 @@
+"""Fresh checkouts of the toy project for tests that run snakemake and dvc."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy import Toy, make_toy
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy checkout in which everything has run and is committed."""
+    root = tmp_path_factory.mktemp("finished") / "project"
+    root.mkdir()
+    toy = make_toy(root)
+    toy.snakemake()
+    toy.commit()
+    return root
+
+
+@pytest.fixture
+def toy(finished: Path, tmp_path: Path) -> Toy:
+    """A private copy of the finished checkout."""
+    shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    return Toy(tmp_path / "project")
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Toy:
+    """A checkout in which nothing has run."""
+    (tmp_path / "empty").mkdir()
+    return make_toy(tmp_path / "empty")

@@ -1,0 +1,222 @@
+"""Kills, edits while jobs run, two heads at once, a full disk, a remote over SSH."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from toy import Toy
+
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "8"))
+
+
+def slow(toy: Toy, seconds: float, ids: str = "abc") -> None:
+    """Let measurements take some time."""
+    for value, id in zip((1, 4, 3), "abc", strict=True):
+        if id in ids:
+            toy.edit(
+                "params.yaml",
+                f"{id}: {{value: {value}, sleep: 0}}",
+                f"{id}: {{value: {value}, sleep: {seconds}}}",
+            )
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.05)
+
+
+def jobs_of(toy: Toy) -> list[int]:
+    """Process ids of stage programs running in a checkout."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            cwd = os.readlink(folder / "cwd")
+        except OSError:
+            continue
+        program = any(w.endswith((b"measure.py", b"double.py")) for w in words[:3])
+        if cwd == str(toy.root) and program:
+            found.append(int(folder.name))
+    return found
+
+
+def test_edits_while_jobs_run_do_not_reach_them(empty: Toy) -> None:
+    slow(empty, 4, "a")
+    process = empty.start()
+    wait_for(lambda: jobs_of(empty))
+    empty.edit("params.yaml", "a: {value: 1,", "a: {value: 7,")
+    empty.edit("src/toy/arithmetic.py", "return a * b", "return a * b + 1")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    assert empty.read("results/report/_/report.txt") == "numbers\na 20\nb 80\nc 60\n"
+    for path in (empty.root / "results/records/measure/a").glob("*.json"):
+        record = json.loads(path.read_text())
+        assert record["recipe"]["params"]["measure.a"]["value"] == 1
+    assert {"measure@a", "measure@b", "report"} <= empty.stale()
+    empty.edit("params.yaml", "a: {value: 7,", "a: {value: 1,")
+    empty.edit("src/toy/arithmetic.py", "return a * b + 1", "return a * b")
+    assert empty.stale() == set()
+
+
+def test_input_changed_under_a_job_fails_it(empty: Toy) -> None:
+    slow(empty, 4, "a")
+    process = empty.start()
+    log = empty.root / "results" / "logs" / "measure" / "a.log"
+    wait_for(lambda: log.exists() and "start measure@a" in log.read_text())
+    empty.edit("data.txt", "1", "2")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "an input changed while the job ran" in out
+    assert not list((empty.root / "results/records/measure").glob("a/*.json"))
+    assert not (empty.root / "results/measure/a/value.txt").exists()
+
+
+def test_second_head_says_who_runs(empty: Toy) -> None:
+    slow(empty, 5)
+    process = empty.start()
+    wait_for(lambda: jobs_of(empty))
+    out = empty.snakemake(check=False)
+    assert empty.code != 0
+    assert f"process {process.pid} on" in out
+    assert "another snakemake runs in this checkout" in out
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert sorted(empty.trained()) == ["a", "b", "c"]
+
+
+def test_orphan_of_a_killed_head_is_waited_for(empty: Toy) -> None:
+    slow(empty, 5)
+    process = empty.start()
+    wait_for(lambda: len(jobs_of(empty)) >= 2)
+    process.kill()
+    process.wait()
+    orphans = jobs_of(empty)
+    assert orphans, "jobs outlive their head"
+    empty.snakemake()
+    assert sorted(empty.trained()) == ["a", "b", "c"], "nothing may train twice"
+    assert empty.stale() == set()
+
+
+@pytest.mark.slow
+def test_random_kills_then_the_same_command_completes(empty: Toy) -> None:
+    """Kill -9 of a job, of the head, or of both, again and again."""
+    slow(empty, 0.4)
+    rng = random.Random(7)
+    for round in range(ROUNDS):
+        process = empty.start("--keep-going")
+        time.sleep(rng.uniform(0.8, 4.0))
+        victims = rng.choice(["job", "head", "both"])
+        if victims in ("job", "both"):
+            for pid in jobs_of(empty)[: rng.randint(1, 3)]:
+                os.kill(pid, signal.SIGKILL)
+        if victims in ("head", "both"):
+            process.kill()
+        process.communicate(timeout=120)
+        valid_means_right(empty)
+        if round % 4 == 3:  # after completion, start over with other numbers
+            empty.snakemake("--keep-going")
+            valid_means_right(empty)
+            assert empty.stale() == set()
+            empty.edit("params.yaml", "scale: 1", "scale: 1" + str(rng.randint(0, 9)))
+    empty.snakemake()
+    assert empty.stale() == set()
+    assert "up to date" in empty.dvc("status")
+    keys = [p.stem for p in (empty.root / "results/records/measure").rglob("*.json")]
+    assert len(empty.trained()) <= len(keys) + 3 * ROUNDS
+
+
+def valid_means_right(toy: Toy) -> None:
+    """What is called valid and is present has the right number in it."""
+    for row in json.loads(toy.ledger("status", "--json", "--verify", check=False)):
+        stage, _, id = row["instance"].partition("@")
+        if (
+            row["verdict"] == "valid"
+            and stage == "measure"
+            and row["bytes"] == "present"
+        ):
+            import yaml
+
+            params = yaml.safe_load(toy.read("params.yaml"))
+            expected = params["measure"][id]["value"] * params["scale"]
+            assert toy.read(f"results/measure/{id}/value.txt") == f"{expected}\n"
+
+
+def test_full_disk_is_one_clear_error(empty: Toy, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.fail("the test needs the right to mount a small tmpfs")
+    try:
+        cache = empty.root / ".dvc" / "cache"
+        cache.symlink_to(disk)
+        (disk / "filler").write_bytes(b"x" * 64000)
+        out = empty.snakemake(check=False)
+        assert empty.code != 0
+        assert "the disk is full" in out
+        assert "free space" in out
+        assert not list((empty.root / "results/records").rglob("*.json"))
+        assert "Traceback" not in out
+        (disk / "filler").unlink()
+        empty.snakemake()
+        assert empty.stale() == set()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.fixture
+def sshd(tmp_path: Path):
+    """A real sshd on loopback with a key of its own; yields (port, key)."""
+    for name in ("host", "user"):
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name],
+            check=True,
+        )
+    (tmp_path / "authorized").write_text((tmp_path / "user.pub").read_text())
+    (tmp_path / "authorized").chmod(0o600)
+    port = random.randint(20000, 40000)
+    config = tmp_path / "sshd_config"
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\n"
+        f"AuthorizedKeysFile {tmp_path}/authorized\nStrictModes no\nUsePAM no\n"
+        f"PidFile {tmp_path}/sshd.pid\nPasswordAuthentication no\n"
+        "Subsystem sftp internal-sftp\n"
+    )
+    Path("/run/sshd").mkdir(exist_ok=True)
+    process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", config, "-e"])
+    time.sleep(1)
+    assert process.poll() is None, "sshd did not start"
+    yield port, tmp_path / "user"
+    process.terminate()
+    process.wait()
+
+
+def test_remote_over_ssh(toy: Toy, sshd, tmp_path: Path) -> None:
+    port, key = sshd
+    url = f"ssh://root@127.0.0.1:{port}{tmp_path}/store"
+    toy.dvc("remote", "add", "--default", "lab", url)
+    toy.dvc("remote", "modify", "lab", "keyfile", str(key))
+    assert "sent 6 objects" in toy.ledger("push")
+    toy.commit("remote")
+    other = toy.clone("other")
+    other.edit("params.yaml", "title: numbers", "title: fetched")
+    other.snakemake()
+    assert "a 20" in other.read("results/report/_/report.txt")
+    assert other.trained() == []
+    assert "fetched 3 objects" in other.ledger("pull")
+    other.dvc("remote", "modify", "lab", "keyfile", str(tmp_path / "host"))
+    other.run("rm", "-r", ".dvc/cache", "results/measure")
+    out = other.ledger("pull", check=False)
+    assert other.code == 1
+    assert "cannot be used" in out
+    assert "Traceback" not in out

@@ -1,0 +1,98 @@
+rule extract_reference:
+    input:
+        unpack(
+            LEDGER.needs(
+                "extract_reference",
+                "{dataset}",
+                data="results/prepare_data/{dataset}/images.npz",
+            )
+        ),
+    output:
+        "results/extract_reference/{dataset}/reference.npz",
+    log:
+        "results/logs/extract_reference/{dataset}.log",
+    benchmark:
+        "results/benchmarks/extract_reference/{dataset}.tsv"
+    shell:
+        "{RUN}/extract_reference.py --recipe {input.recipe:q}"
+
+
+rule compute_metrics:
+    input:
+        unpack(
+            LEDGER.needs(
+                "compute_metrics",
+                SAMPLES,
+                samples=f"results/generate_samples/{SAMPLES}/samples.npz",
+                reference="results/extract_reference/{dataset}/reference.npz",
+            )
+        ),
+    output:
+        f"results/compute_metrics/{SAMPLES}/metrics.json",
+    log:
+        f"results/logs/compute_metrics/{SAMPLES}.log",
+    benchmark:
+        f"results/benchmarks/compute_metrics/{SAMPLES}.tsv"
+    shell:
+        "{RUN}/compute_metrics.py --recipe {input.recipe:q}"
+
+
+rule measure_calibration:
+    input:
+        unpack(
+            LEDGER.needs(
+                "measure_calibration",
+                STUDENT,
+                data="results/prepare_data/{dataset}/images.npz",
+                teacher=teacher_of(
+                    "results/train_teacher/{dataset}-{teacher}-s{seed}/model.safetensors"
+                ),
+                student=f"results/train_student/{STUDENT}/model.safetensors",
+            )
+        ),
+    output:
+        f"results/measure_calibration/{STUDENT}/calibration.json",
+    log:
+        f"results/logs/measure_calibration/{STUDENT}.log",
+    benchmark:
+        f"results/benchmarks/measure_calibration/{STUDENT}.tsv"
+    shell:
+        "{RUN}/measure_calibration.py --recipe {input.recipe:q}"
+
+
+rule profile_model:
+    input:
+        unpack(
+            LEDGER.needs(
+                "profile_model",
+                "{dataset}-{model}",
+                model=LEDGER.item("profile_model", "{dataset}-{model}", "model_path"),
+            )
+        ),
+    output:
+        "results/profile_model/{dataset}-{model}/profile.json",
+    log:
+        "results/logs/profile_model/{dataset}-{model}.log",
+    benchmark:
+        "results/benchmarks/profile_model/{dataset}-{model}.tsv"
+    shell:
+        "{RUN}/profile_model.py --recipe {input.recipe:q}"
+
+
+rule rank_pairs:
+    input:
+        unpack(
+            LEDGER.needs(
+                "rank_pairs",
+                "{dataset}",
+                pairs=LEDGER.deps("rank_pairs", "{dataset}"),
+            )
+        ),
+    output:
+        "results/rank_pairs/{dataset}/pairs.json",
+    log:
+        "results/logs/rank_pairs/{dataset}.log",
+    benchmark:
+        "results/benchmarks/rank_pairs/{dataset}.tsv"
+    shell:
+        "{RUN}/rank_pairs.py --recipe {input.recipe:q}"

@@ -1,0 +1,41 @@
+TEACHER = "{dataset}-{teacher}-s{seed}"
+
+
+rule train_teacher:
+    input:
+        unpack(
+            LEDGER.needs(
+                "train_teacher",
+                TEACHER,
+                data="results/prepare_data/{dataset}/images.npz",
+            )
+        ),
+    output:
+        model=f"results/train_teacher/{TEACHER}/model.safetensors",
+        history=f"results/train_teacher/{TEACHER}/history.csv",
+        curriculum=f"results/train_teacher/{TEACHER}/curriculum.npz",
+    log:
+        f"results/logs/train_teacher/{TEACHER}.log",
+    benchmark:
+        f"results/benchmarks/train_teacher/{TEACHER}.tsv"
+    shell:
+        "{RUN}/train_teacher.py --recipe {input.recipe:q}"
+
+
+rule export_tirt:
+    input:
+        unpack(
+            LEDGER.needs(
+                "export_tirt",
+                TEACHER,
+                teacher=f"results/train_teacher/{TEACHER}/model.safetensors",
+            )
+        ),
+    output:
+        f"results/export_tirt/{TEACHER}/tirt.safetensors",
+    log:
+        f"results/logs/export_tirt/{TEACHER}.log",
+    benchmark:
+        f"results/benchmarks/export_tirt/{TEACHER}.tsv"
+    shell:
+        "{RUN}/export_tirt.py --recipe {input.recipe:q}"
