@@ -256,3 +256,61 @@ def collecting_job(root: Path, plan: Any, params: dict[str, Any], item: str) -> 
         inputs.append((made_by, id, write_member(root, key, members[key], file)))
     chosen = select(params, written["params"])
     return FakeJob(written["item"], chosen, inputs, out=root / stage)
+
+
+def table_job(root: Path, params: dict[str, Any], item: str, csv: Path) -> FakeJob:
+    """The job of make_table for an item."""
+    from dash_repro.paper.items import ITEMS
+
+    chosen = {"scale": params["scale"], "make_table": params["make_table"]}
+    sources = [ROOT / source for source in ITEMS[item].sources]
+    inputs = [("collect_results", item, csv)]
+    return FakeJob({"item": item}, chosen, inputs, sources, root / "tables")
+
+
+def figure_job(root: Path, params: dict[str, Any], item: str, data: Path) -> FakeJob:
+    """The job of plot_figure for an item."""
+    chosen = {"scale": params["scale"], "plot_figure": params["plot_figure"]}
+    stage = "collect_results" if data.suffix == ".csv" else "collect_images"
+    return FakeJob({"item": item}, chosen, [(stage, item, data)], out=root / "figures")
+
+
+class Workspace:
+    """Collected data of every item, made once and kept in a folder."""
+
+    def __init__(self, root: Path, params: dict[str, Any]) -> None:
+        from dash_repro.plan import build_plan
+
+        self.root, self.params, self.plan = root, params, build_plan(params)
+
+    def data(self, item: str) -> Path:
+        """CSV or npz of an item, by the real collecting stage."""
+        import collect_images
+        import collect_results
+
+        from dash_repro.paper.items import ITEMS
+
+        images = ITEMS[item].images
+        job = collecting_job(self.root, self.plan, self.params, item)
+        path = job.out / f"{item}.{'npz' if images else 'csv'}"
+        if not path.exists():
+            (collect_images if images else collect_results).run(job)
+        return path
+
+    def table(self, item: str) -> dict[str, Any]:
+        """Sidecar of a table, by the real make_table."""
+        import make_table
+
+        from dash_repro.arrays import read_json
+
+        job = table_job(self.root, self.params, item, self.data(item))
+        make_table.run(job)
+        return read_json(job.out / f"{item}.json")
+
+    def figure(self, item: str) -> Path:
+        """PNG of a figure, by the real plot_figure."""
+        import plot_figure
+
+        job = figure_job(self.root, self.params, item, self.data(item))
+        plot_figure.run(job)
+        return job.out / f"{item}.png"

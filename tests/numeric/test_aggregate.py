@@ -90,7 +90,9 @@ def test_sampling_seeds_are_no_repetitions_of_the_training():
         Value("7.0", "123", "1"),
     ]
     assert statistic_of(values, "mean", 1) == 4
-    assert float(statistic_of(values, "std", 1)) == pytest.approx(np.std([2, 6], ddof=1))
+    assert float(statistic_of(values, "std", 1)) == pytest.approx(
+        np.std([2, 6], ddof=1)
+    )
 
 
 def test_sampling_seeds_are_the_repetitions_of_a_single_training():
@@ -103,9 +105,7 @@ def test_difference_and_ratio_use_unrounded_means():
     both = [*student, *teacher]
     assert display(both, "difference", 2, 0) == "0.01"
     assert display(both, "difference", 3, 0) == "0.009"
-    assert display(both, "ratio", 4, 0) == exact_rounding(
-        Fraction(2009, 1991), 4
-    )
+    assert display(both, "ratio", 4, 0) == exact_rounding(Fraction(2009, 1991), 4)
 
 
 def test_exponent_scales_before_rounding():

@@ -1,0 +1,216 @@
+"""Figures: something is drawn, the right thing, and the same bytes every time."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from paper_fixtures import SIDE, Workspace, small_params
+from PIL import Image
+
+from dash_repro.arrays import load_npz
+from dash_repro.paper.figures.grids import GAP, tile
+from dash_repro.paper.figures.make import TIMELESS, build_figure
+from dash_repro.paper.figures.style import Style, spread
+from dash_repro.paper.images import PAPER_CLASSES, select_images, shown_classes
+from dash_repro.paper.items import ITEMS
+from dash_repro.paper.rows import CollectedError
+
+FIGURES = [item for item, spec in ITEMS.items() if spec.kind == "figure"]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return Workspace(tmp_path_factory.mktemp("figures"), small_params())
+
+
+def drawn(workspace, item):
+    style = Style.from_params(workspace.params["plot_figure"], "paper")
+    return build_figure(item, workspace.data(item), style)
+
+
+def texts(figure):
+    return [
+        text.get_text()
+        for text in figure.findobj(match=lambda a: hasattr(a, "get_text"))
+    ]
+
+
+@pytest.mark.parametrize("item", FIGURES)
+def test_every_figure_has_ink_and_repeats(workspace, item):
+    first = workspace.figure(item)
+    pixels = np.asarray(Image.open(first).convert("L"), dtype=float)
+    assert pixels.std() > 5 and pixels.shape[1] > 400
+    margin = (pixels[:, 0] < 250).mean()
+    assert margin < 0.9
+    pair = first, first.with_suffix(".pdf")
+    before = [hashlib.md5(path.read_bytes()).hexdigest() for path in pair]
+    workspace.figure(item)
+    assert before == [hashlib.md5(path.read_bytes()).hexdigest() for path in pair]
+    assert b"CreationDate" not in pair[1].read_bytes()
+
+
+def test_demo_figures_say_so_and_papers_do_not(workspace, tmp_path):
+    from dash_repro.paper.figures.make import plot_figure
+
+    sizes = {}
+    for scale in ("demo", "paper"):
+        pdf = tmp_path / f"{scale}.pdf"
+        png = tmp_path / f"{scale}.png"
+        settings = workspace.params["plot_figure"]
+        plot_figure("figure4a", workspace.data("figure4a"), scale, settings, pdf, png)
+        pixels = np.asarray(Image.open(png).convert("RGB"), dtype=int)
+        red = (pixels[..., 0] - pixels[..., 1] > 100) & (pixels[..., 2] < 90)
+        sizes[scale] = int(red.sum())
+    assert sizes["demo"] > 20 and sizes["paper"] == 0
+    assert TIMELESS == ("figure1", "figure2", "figure3")
+
+
+@pytest.mark.parametrize(
+    ("item", "lines"),
+    [("figure4a", 3), ("figure4b", 2), ("figure4c", 4), ("figure5a", 3)],
+)
+def test_curve_panels_have_their_lines_and_direct_labels(workspace, item, lines):
+    (axes,) = drawn(workspace, item).axes
+    assert len(axes.get_lines()) == lines  # 4c, 5a: one line marks rho = 1
+    assert axes.get_legend() is None
+    assert len(axes.texts) == lines - (item in ("figure4c", "figure5a"))
+
+
+def test_curves_are_means_over_seeds(workspace):
+    from dash_repro.paper.rows import read_rows
+
+    rows = read_rows(workspace.data("figure5a")).find("rho_step", model="no_un")
+    last = [float(row.value) for row in rows if row.step == "30"]
+    (axes,) = drawn(workspace, "figure5a").axes
+    ends = [line.get_ydata()[-1] for line in axes.get_lines()]
+    assert any(end == pytest.approx(np.mean(last)) for end in ends)
+
+
+def test_scatter_leaves_out_undefined_cosines_and_says_so(workspace):
+    figure = drawn(workspace, "figure5b")
+    names = " ".join(texts(figure))
+    (axes,) = figure.axes
+    assert "ρ < 0.1: Conditional only" in names
+    big = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    # table3 and table4 students, dash once, less scratch and cond_only
+    assert len(big) == 9
+
+
+def test_pareto_has_every_model_at_every_width(workspace):
+    (axes,) = drawn(workspace, "figure5c").axes
+    lengths = sorted(len(line.get_xdata()) for line in axes.get_lines())
+    assert lengths == [1, 1, 1, 1, 1, 3, 3]  # four students, teacher; scratch, dash
+    assert "FD-EffNetLite0" in axes.get_ylabel()
+
+
+def test_curriculum_figure_draws_snapshots_and_loss(workspace):
+    figure = drawn(workspace, "figureS1")
+    panels = [axes for axes in figure.axes if axes.get_subplotspec() is not None][:8]
+    assert len(panels) == 8
+    assert len(panels[0].get_lines()) == 6
+    dots = [c for c in panels[3].collections if isinstance(c, PathCollection)]
+    assert len(dots) == 1 and len(dots[0].get_offsets()) == 40
+
+
+def test_training_figure_shows_every_student(workspace):
+    figure = drawn(workspace, "figureS2")
+    visible = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(visible) == 2 * 11
+
+
+def test_architectures_show_channels_counts_and_attention(workspace):
+    words = texts(drawn(workspace, "figure2"))
+    joined = " ".join(words)
+    assert "Teacher, 35.8M" in joined and "Student, 6.1M" in joined
+    assert words.count("256 ★") == 3 and words.count("128 ★") == 3
+    assert words.count("64") == 2
+
+
+def test_collapse_lies_on_the_line_and_has_no_gap(workspace):
+    """Residuals at the collapse marker satisfy Eq. 12 and cancel the teacher's gap."""
+    left = drawn(workspace, "figure3").axes[0]
+    points = [line for line in left.get_lines() if line.get_marker() == "o"]
+    w = 4.0
+    for point in points:
+        y, null = float(point.get_xdata()[0]), float(point.get_ydata()[0])
+        assert w * y + (1 - w) * null == pytest.approx(0, abs=1e-12)
+    y, null = points[-1].get_xdata()[0], points[-1].get_ydata()[0]
+    gap = null / w  # Delta_T, of which delta^y - delta^0 must be the negative
+    assert y - null == pytest.approx(-gap)
+
+
+def test_tiles_hold_the_images_unchanged():
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 4, 3), dtype=np.uint8)
+    picture = tile(images)
+    assert picture.shape == (2 * 4 + GAP, 3 * 4 + 2 * GAP, 3)
+    assert (picture[4 + GAP :, 2 * (4 + GAP) :] == images[1, 2]).all()
+    assert (picture[4 : 4 + GAP] == 255).all()
+
+
+def test_matched_grids_show_the_same_indices_of_both(workspace):
+    arrays = load_npz(workspace.data("figure6"), ["images", "labels", "groups"])
+    assert arrays["images"].shape == (2, 5, 7, SIDE, SIDE, 3)
+    assert arrays["groups"].tolist() == ["Teacher", "DASH student"]
+    assert (arrays["labels"][0] == arrays["labels"][1]).all()
+    id = "cifar10-teacher_tirt-s42-tag4.0-k50-n0"
+    source = workspace.root / "generate_samples" / id / "samples.npz"
+    images = load_npz(source, ["images"])["images"]
+    assert (arrays["images"][0, 4, 6] == images[34]).all()
+
+
+def test_step_grids_run_from_most_to_fewest_steps(workspace):
+    arrays = load_npz(workspace.data("figure7"), ["images", "groups", "instances"])
+    assert arrays["groups"].tolist() == ["50 steps", "25 steps", "10 steps", "5 steps"]
+    assert all(
+        f"-k{k}-" in id
+        for k, id in zip((50, 25, 10, 5), arrays["instances"], strict=True)
+    )
+    assert arrays["images"].shape[:3] == (4, 4, 4)
+
+
+def test_class_columns_hold_five_of_their_class(workspace):
+    arrays = load_npz(workspace.data("figureD2"), ["labels", "columns"])
+    assert arrays["labels"].shape == (1, 5, 10)
+    assert (arrays["labels"][0] == np.arange(10)).all()
+    assert len(arrays["columns"]) == 10
+
+
+def test_the_papers_ten_classes_are_used_where_they_exist():
+    names = sorted({*PAPER_CLASSES, *(f"other {i}" for i in range(90))})
+    assert [names[i] for i in shown_classes(names)] == list(PAPER_CLASSES)
+    assert shown_classes([f"c{i}" for i in range(30)]) == list(range(10))
+    assert shown_classes(["a", "b"]) == [0, 1]
+
+
+def test_pairs_follow_the_ranking(workspace):
+    from dash_repro.arrays import read_json
+
+    arrays = load_npz(workspace.data("figureD6"), ["images", "distances", "instances"])
+    pairs = read_json(workspace.root / "rank_pairs" / "cifar10" / "pairs.json")
+    assert arrays["distances"].tolist() == pairs["distances"]
+    id = str(arrays["instances"][1])
+    assert "-dash-" in id
+    source = workspace.root / "generate_samples" / id / "samples.npz"
+    images = load_npz(source, ["images"])["images"]
+    assert (arrays["images"][1, 0] == images[pairs["indices"]]).all()
+
+
+def test_too_few_images_are_an_error_with_the_key():
+    from dash_repro.paper.images import Samples
+
+    images = np.zeros((10, 4, 4, 3), np.uint8)
+    member = {"model": "dash", "steps": 50}
+    samples = [Samples("x", member, images, np.arange(10))]
+    with pytest.raises(CollectedError, match="num_samples"):
+        select_images("figure7", samples, np.array(["a"]), None)
+    with pytest.raises(CollectedError, match="of a class"):
+        select_images("figureD1", samples, np.array(list("abcdefghij")), None)
+
+
+def test_labels_are_spread_apart_in_order_and_kept_inside():
+    moved = spread([0.0, 0.0, 0.05, 2.0], 0.5, -1.0, 3.0)
+    assert moved == sorted(moved)
+    assert min(np.diff(moved)) >= 0.49
+    assert spread([0.0, 1.0], 0.5, 0.0, 1.0) == [0.0, 1.0]
+    assert max(spread([0.9, 1.0, 1.0], 0.3, 0.0, 1.0)) <= 1.0
