@@ -5,11 +5,12 @@ import hashlib
 from torch import Tensor
 
 import _path  # noqa: F401
-from dash_repro.diffusion.generate import generate, log_progress, sampling_network
+from dash_repro.diffusion.generate import generate, log_progress
 from dash_repro.diffusion.sample_files import save_samples
 from dash_repro.diffusion.sampling import Sampling
 from dash_repro.diffusion.schedule import Schedule, require_same_schedule
 from dash_repro.models.checkpoint import load_checkpoint
+from dash_repro.models.precision import inference_network
 from dash_repro.runtime import configure
 from runledger.job import Interrupted, Job, main
 
@@ -26,7 +27,7 @@ def run(job: Job) -> None:
     sampling = Sampling.from_params(
         job.params, job.item, config.num_classes, config.image_size, source
     )
-    network = sampling_network(checkpoint.model, sampling.numerics, device)
+    network = inference_network(checkpoint.model, sampling.numerics, device)
     log = log_progress(job.log)
 
     def model(x: Tensor, t: Tensor, y: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 import _path  # noqa: F401
 from dash_repro.arrays import write_json
 from dash_repro.data.dataset import load_dataset
-from dash_repro.diffusion.generate import sampling_network
 from dash_repro.diffusion.schedule import Schedule, require_same_schedule
 from dash_repro.evaluation.calibration import (
     draw_pairs,
@@ -13,6 +12,7 @@ from dash_repro.evaluation.calibration import (
 from dash_repro.evaluation.checks import require_same_images
 from dash_repro.evaluation.progress import LogProgress
 from dash_repro.models.checkpoint import load_checkpoint
+from dash_repro.models.precision import inference_network
 from dash_repro.runtime import configure
 from runledger.job import Job, main
 
@@ -35,7 +35,7 @@ def run(job: Job) -> None:
     pairs = draw_pairs(labels, settings["pairs"], schedule.timesteps, settings["seed"])
     stats = measure_gaps(
         *(
-            sampling_network(loaded[role].model, settings["numerics"], device)
+            inference_network(loaded[role].model, settings["numerics"], device)
             for role in ("student", "teacher")
         ),
         images,

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
+from paper_results import SIDE, TIMESTEPS, rng_of, write_data, write_member
 
-from dash_repro.arrays import save_npz, write_json
-
+__all__ = ["SIDE", "TIMESTEPS", "rng_of"]
 ROOT = Path(__file__).resolve().parent.parent
-TIMESTEPS = 40
-CLASSES = {"cifar10": 10, "cifar100": 20}
-SIDE = 8
 
 
 def small_params(scale: str = "demo") -> dict[str, Any]:
@@ -26,6 +21,25 @@ def small_params(scale: str = "demo") -> dict[str, Any]:
     params["generate_samples"]["num_samples"] = 200
     for name in ("table2", "table3", "table4", "tableC6"):
         params["experiments"][name]["seeds"] = [42, 123]
+    return params
+
+
+def demo_like():
+    """Other datasets, fewer steps, scales and widths, as a demo has them."""
+    params = small_params()
+    names = {"cifar10": "digits", "cifar100": "glyphs"}
+    params["prepare_data"] = {
+        new: params["prepare_data"][old] for old, new in names.items()
+    }
+    for name, block in params["experiments"].items():
+        if name != "sampling":
+            block["datasets"] = [names[old] for old in block["datasets"]]
+            block["seeds"] = [42]
+    experiments = params["experiments"]
+    experiments["tableC5"]["steps"] = [10, 5]
+    experiments["tableC6"]["widths"] = [48, 64]
+    experiments["tableC7"]["guidance_scales"] = [2.0, 4.0]
+    experiments["sampling"]["steps"] = 10
     return params
 
 
@@ -68,174 +82,6 @@ class FakeJob:
 
     def note(self, **values: Any) -> None:
         self.notes.update(values)
-
-
-def rng_of(text: str) -> np.random.Generator:
-    """Random numbers that depend on the text only."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
-
-
-def write_member(root: Path, key: str, member: dict[str, Any], file: str) -> Path:
-    """Write the result file of one member, plausible and fixed by its key."""
-    path = root / key / file
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        WRITERS[member["stage"]](path, member, rng_of(key))
-    return path
-
-
-def _metrics(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
-    level = 5 if member["model"].startswith("teacher_") else 9
-    value = level + 40 / member["steps"] + rng.random()
-    names = ("fd_effnetlite0", "is_effnetlite0", "kid_effnetlite0")
-    write_json(
-        path,
-        {
-            "extractor": "effnetlite0",
-            "num_samples": 200,
-            "reference": {"split": "train", "n": 1000},
-            "metrics": {
-                "frechet": {"name": names[0], "value": value},
-                "inception_score": {"name": names[1], "value": 8.5, "std": 0.1},
-                "kid": {"name": names[2], "value": value / 1000, "std": 0.001},
-            },
-            "floor": {"split": "test", "n": 500, "frechet": 2.345, "kid": 0.0001},
-        },
-    )
-
-
-def _calibration(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
-    rho = 0.05 if member["model"] == "cond_only" else 0.6 + 0.3 * rng.random()
-    edges = np.linspace(0, TIMESTEPS, 6)
-    bins = [
-        {
-            "t_low": float(low),
-            "t_high": float(high),
-            "n": 20,
-            "rho": rho * (0.95 + 0.1 * rng.random()),
-            "cos": 0.8,
-            "gap_mse": 1e-4,
-        }
-        for low, high in zip(edges, edges[1:], strict=False)
-    ]
-    bins[0] |= {"n": 0, "rho": None, "cos": None, "gap_mse": None}
-    write_json(
-        path,
-        {
-            "pairs": 100,
-            "rho": rho,
-            "cos": 0.5 + 0.4 * rng.random(),
-            "gap_mse": 2e-4 * rng.random() + 1e-4,
-            "err_cond": 0.01,
-            "err_uncond": 0.02,
-            "teacher_gap_norm": 3.0,
-            "bins": bins,
-        },
-    )
-
-
-def _profile(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
-    count = {128: 35_751_939, 48: 3_426_099, 64: 6_082_627, 96: 13_667_427}
-    parameters = count[member["width"]]
-    write_json(
-        path,
-        {
-            "parameters": parameters,
-            "forward_flops": parameters * 350,
-            "sampling_flops": parameters * 35000,
-            "guided_forward_s": parameters / 1e8,
-            "sampling_latency_s": parameters / 2e6,
-            "peak_memory_bytes": parameters * 20,
-            "peak_memory_kind": "rss_growth",
-            "batch_size": 64,
-            "steps": 50,
-            "repeats": 10,
-            "device": "a test's CPU & more",
-            "threads": 1,
-        },
-    )
-
-
-def _history(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
-    down = member["model"] in ("no_un", "cond_only")
-    lines = ["step,loss,lr,grad_norm,rho,cos,gap_mse,err_cond,err_uncond"]
-    for step in range(1, 31):
-        rho = 1 - 0.013 * step if down else 0.9 - 0.8 / (step + 1)
-        error = 0.1 / step + 0.01 * rng.random()
-        tail = f"{rho},0.8,0.01,{error},{1.5 * error}" if step % 3 == 0 else ",,,,"
-        lines.append(f"{step},{1 / step},0.0001,0.5,{tail}")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _lambda(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    t = np.arange(TIMESTEPS)
-    lambda_ = 2 * np.sin(t / TIMESTEPS * 3) + 0.05 * rng.standard_normal(TIMESTEPS)
-    omega = (1 + t / TIMESTEPS) / (1 + np.exp(-lambda_))
-    return lambda_, omega / omega.mean()
-
-
-def _export(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
-    from safetensors.numpy import save_file
-
-    lambda_, omega = _lambda(rng)
-    save_file({"lambda": lambda_, "omega_hat": omega}, path, {"schedule": "{}"})
-
-
-def _curriculum(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
-    steps = np.unique(np.geomspace(1, 30, 8).astype(np.int64))
-    final, omega = _lambda(rng)
-    shares = (np.arange(len(steps)) + 1)[:, None] / len(steps)
-    loss = 0.5 * np.exp(-np.arange(TIMESTEPS) / 10) + 0.02
-    save_npz(
-        path,
-        steps=steps,
-        **{"lambda": (shares * final).astype(np.float32)},
-        omega_hat=1 + shares * (omega - 1),
-        loss_mean=loss,
-        loss_std=loss / 4,
-    )
-
-
-def _samples(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
-    labels = np.arange(200, dtype=np.int64) % CLASSES[member["dataset"]]
-    images = rng.integers(0, 256, (200, SIDE, SIDE, 3), dtype=np.uint8)
-    seed = np.int64(member["sampling_seed"])
-    save_npz(path, images=images, labels=labels, sampling_seed=seed)
-
-
-def _pairs(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
-    indices = rng.permutation(60)[:10].tolist()
-    distances = sorted((10 + rng.random(10)).tolist(), reverse=True)
-    content = {"indices": indices, "distances": distances, "pool": 60}
-    write_json(path, {**content, "extractor": "effnetlite0"})
-
-
-def write_data(root: Path, dataset: str) -> Path:
-    """images.npz of prepare_data, with class names."""
-    path = root / "prepare_data" / dataset / "images.npz"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        names = np.array([f"class {i}" for i in range(CLASSES[dataset])])
-        names[:2] = ["tiger", "apple"] if dataset == "cifar100" else names[:2]
-        pixels = np.zeros((2, SIDE, SIDE, 3), np.uint8)
-        labels = np.zeros(2, np.int64)
-        arrays = {"train_images": pixels, "test_images": pixels}
-        both = {"train_labels": labels, "test_labels": labels}
-        save_npz(path, **arrays, **both, class_names=names)
-    return path
-
-
-WRITERS = {
-    "compute_metrics": _metrics,
-    "measure_calibration": _calibration,
-    "profile_model": _profile,
-    "train_student": _history,
-    "export_tirt": _export,
-    "train_teacher": _curriculum,
-    "generate_samples": _samples,
-    "rank_pairs": _pairs,
-}
 
 
 def collecting_job(root: Path, plan: Any, params: dict[str, Any], item: str) -> FakeJob:

@@ -213,8 +213,10 @@ def _students(params: Mapping[str, Any]) -> Iterator[str]:
         terms = [block[key] for key in ("lambda_im", "lambda_un", "lambda_an")]
         if block["objective"] == "branches" and not any(terms):
             yield f"students.{name}: objective branches, but every lambda is 0"
-        if block["objective"] != "noise" and block["label_dropout"]:
-            yield f"students.{name}.label_dropout: only for objective noise"
+        if block["objective"] not in ("noise", "branches") and block["label_dropout"]:
+            yield f"students.{name}.label_dropout: only for noise and branches"
+        if block["objective"] == "noise" and not block["lambda_an"]:
+            yield f"students.{name}: objective noise, but lambda_an is 0"
 
 
 def _paper_scale(params: Mapping[str, Any]) -> Iterator[str]:

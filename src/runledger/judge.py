@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runledger.canonical import canonical, digest, normalize, pretty
+from runledger.canonical import canonical, digest, pretty
 from runledger.errors import UserError
 from runledger.fingerprint import Fingerprinter
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
@@ -80,8 +80,8 @@ class Judge:
         return {
             "stage": instance.stage,
             "id": instance.id,
-            "item": normalize(dict(instance.item)),
-            "params": normalize(self.pipeline.named_params(instance)),
+            "item": dict(instance.item),
+            "params": self.pipeline.named_params(instance),
             "cmd": instance.cmd,
             "code": digest(self.code.modules(f"stages/{stage}.py")),
         }

@@ -13,10 +13,8 @@ from dash_repro.arrays import ArrayFileError, load_npz
 from dash_repro.diffusion.ddim import SamplerError
 from dash_repro.diffusion.generate import (
     generate,
-    halve,
     log_progress,
     sample_chunk,
-    sampling_network,
 )
 from dash_repro.diffusion.noise import image_noise
 from dash_repro.diffusion.sample_files import (
@@ -27,6 +25,7 @@ from dash_repro.diffusion.sample_files import (
 )
 from dash_repro.diffusion.sampling import Sampling, balanced_labels, to_uint8
 from dash_repro.diffusion.schedule import Schedule
+from dash_repro.models.precision import halve, inference_network
 from dash_repro.models.unet import UNetConfig, build_unet
 from runledger.errors import UserError
 
@@ -289,8 +288,8 @@ def test_values_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
 
 def test_half_precision_needs_a_gpu() -> None:
     with pytest.raises(UserError, match="fp16 needs a GPU"):
-        sampling_network(TinyNet(), "fp16", "cpu")
-    net = sampling_network(TinyNet().train(), "fp32", "cpu")
+        inference_network(TinyNet(), "fp16", "cpu")
+    net = inference_network(TinyNet().train(), "fp32", "cpu")
     assert not net.training
     assert not any(weight.requires_grad for weight in net.parameters())
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.svm import SVC
 from training_tools import CPU, FakeJob, run_students, tiny_params
 
 from dash_repro.data.dataset import Dataset, load_dataset, save_dataset
 from dash_repro.data.prepare import prepare
-from dash_repro.diffusion.generate import generate, sampling_network
+from dash_repro.diffusion.generate import generate, sample_chunk
 from dash_repro.diffusion.sampling import Sampling
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.models.checkpoint import load_checkpoint
+from dash_repro.models.precision import inference_network
 from dash_repro.training.teachers import export_tirt, train_teacher
 
 pytestmark = pytest.mark.slow
@@ -87,24 +89,28 @@ def _pixels(images: np.ndarray) -> np.ndarray:
     return images.mean(axis=-1).reshape(len(images), -1)
 
 
-def _recognised(weights: Path, scale: float, classifier: SVC) -> float:
-    """Share of 200 samples that the classifier takes for their label; chance: 0.1."""
-    checkpoint = load_checkpoint(weights)
-    sampling = Sampling(
-        num_samples=200,
+def _sampling(num_samples: int, scale: float, steps: int, chunk_size: int) -> Sampling:
+    return Sampling(
+        num_samples=num_samples,
         num_classes=10,
         shape=(3, 8, 8),
         sampling_seed=0,
-        steps=20,
+        steps=steps,
         guidance="constant",
         scale=scale,
         w_min=1.0,
         beta=5.0,
         eta=0.0,
         clip_x0=True,
-        chunk_size=100,
+        chunk_size=chunk_size,
     )
-    network = sampling_network(checkpoint.model, "fp32", CPU)
+
+
+def _recognised(weights: Path, scale: float, classifier: SVC) -> float:
+    """Share of 200 samples that the classifier takes for their label; chance: 0.1."""
+    checkpoint = load_checkpoint(weights)
+    sampling = _sampling(200, scale, steps=20, chunk_size=100)
+    network = inference_network(checkpoint.model, "fp32", CPU)
     schedule = Schedule.from_params(checkpoint.schedule)
     images = generate(network, schedule, sampling)
     return classifier.score(_pixels(images), np.arange(200) % 10)
@@ -126,6 +132,22 @@ def test_teacher_samples_are_recognised(trained: Path, classifier: SVC) -> None:
     assert plain > 0.6 and guided > 0.8, (plain, guided)
     assert unguided < 0.3, "the null branch knows the label"
     assert guided > plain, "guidance makes samples less like their class"
+
+
+def test_other_chunk_sizes_agree_before_rounding(trained: Path) -> None:
+    """At the paper's w and K. (Of an untrained network the guided map is chaotic.)"""
+    checkpoint = load_checkpoint(trained / "train_teacher" / "model.safetensors")
+    schedule = Schedule.from_params(checkpoint.schedule)
+
+    def floats(size: int) -> torch.Tensor:
+        sampling = _sampling(30, 4.0, steps=50, chunk_size=size)
+        chunks = range(-(-30 // size))
+        made = [sample_chunk(checkpoint.model, schedule, sampling, i) for i in chunks]
+        return torch.cat(made)[:30]
+
+    whole = floats(30)
+    for size in (1, 7):
+        assert (floats(size) - whole).abs().max() < 1e-4
 
 
 def test_dash_samples_are_recognised(trained: Path, classifier: SVC) -> None:

@@ -117,7 +117,7 @@ def test_params_are_found_by_dotted_key():
     found = Collected(param_rows("t", params, ["a.b", "a.d"]), "here")
     assert found.param("a.b.c") == [1, 2.5]
     assert found.param("a.d") is None
-    with pytest.raises(CollectedError, match="'a.b.x'"):
+    with pytest.raises(CollectedError, match=r"a\.b\.x"):
         found.param("a.b.x")
     with pytest.raises(CollectedError):
         found.param("a")

@@ -103,7 +103,6 @@ def test_a_broken_table_is_reported_with_latex_first_error(tmp_path):
         build_pdf(MAIN, [broken], [], tmp_path / "main.pdf")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("latexmk") is None, reason="LaTeX is not installed")
 def test_pdf_holds_tables_and_figures_and_repeats(workspace, tmp_path):
     import build_paper

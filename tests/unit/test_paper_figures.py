@@ -204,8 +204,12 @@ def test_too_few_images_are_an_error_with_the_key():
     samples = [Samples("x", member, images, np.arange(10))]
     with pytest.raises(CollectedError, match="num_samples"):
         select_images("figure7", samples, np.array(["a"]), None)
+    classes = np.array(list("abcdefghij"))
+    chosen = select_images("figureD1", samples, classes, None)
+    assert chosen["images"].shape[:3] == (1, 1, 10)  # one of each is all there is
     with pytest.raises(CollectedError, match="of a class"):
-        select_images("figureD1", samples, np.array(list("abcdefghij")), None)
+        one = Samples("x", member, images, np.zeros(10, np.int64))
+        select_images("figureD1", [one], classes, None)
 
 
 def test_labels_are_spread_apart_in_order_and_kept_inside():

@@ -54,7 +54,7 @@ for bundle in LEDGER.bundles:
             "{RUN}/{params.program}.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
-for target in LEDGER.aliases:
+for target in LEDGER.aliases.keys() - {"all"}:
 
     rule:
         name:
@@ -62,5 +62,4 @@ for target in LEDGER.aliases:
         input:
             "params.yaml",
             LEDGER.targets(target, workflow),
-        default_target: target == "all"
         localrule: True

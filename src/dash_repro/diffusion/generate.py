@@ -13,44 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dash_repro.diffusion.ddim import EpsModel, SamplerError, ddim_sample
 from dash_repro.diffusion.noise import image_noise
 from dash_repro.diffusion.sample_files import load_chunk, save_chunk
 from dash_repro.diffusion.sampling import Sampling, balanced_labels, to_uint8
 from dash_repro.diffusion.schedule import Schedule
-from dash_repro.runtime import require_numerics
 
 # called with (images done, images in all) after each chunk; may raise to stop
 Progress = Callable[[int, int], None]
-
-
-def sampling_network(
-    model: nn.Module, numerics: str, device: torch.device | str
-) -> nn.Module:
-    """The network as the sampler runs it: on the device, in eval mode, frozen.
-
-    Args:
-        model: eps network; it is changed in place.
-        numerics: "fp32", or "fp16": half-precision weights and activations, except
-            normalisations and the last convolution (`conv_out`), which stay float32.
-
-    Raises:
-        UserError: fp16 without a GPU.
-    """
-    require_numerics(numerics, torch.device(device))
-    model = model.requires_grad_(False).eval().to(device)
-    return halve(model) if numerics == "fp16" else model
-
-
-def halve(model: nn.Module) -> nn.Module:
-    """Half precision in place, but for normalisations and `conv_out`."""
-    model.half()
-    for name, module in model.named_modules():
-        if isinstance(module, nn.GroupNorm) or name == "conv_out":
-            module.float()
-    return model
 
 
 def sample_chunk(

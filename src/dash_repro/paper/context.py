@@ -10,34 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.paper.aggregate import DASH, Cell, Value, cell, mean, round_half_up
-from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.names import dataset_name, metric_name
 from dash_repro.paper.rows import Collected, CollectedError, Row
 from runledger.errors import UserError
 
-METRIC_NAMES = {
-    "FID": "FID",
-    "IS": "IS",
-    "KID": "KID",
-    "fd_effnetlite0": "FD-EffNetLite0",
-    "is_effnetlite0": "IS-EffNetLite0",
-    "kid_effnetlite0": "KID-EffNetLite0",
-}
-DATASET_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-MODEL_NAMES = {
-    "teacher": "Teacher",
-    TEACHER: "Teacher",
-    "scratch": "Scratch",
-    "cond_only": "Conditional only",
-    "composite": "Composite",
-    "fitnets": "FitNets (+ L_{an})",
-    "gap_match": "Gap match",
-    "dash": "DASH",
-    "no_un": "without L_{un}",
-    "no_im": "without L_{im}",
-    "no_an": "without L_{an}",
-    "tirt_min_snr": "frozen Min-SNR weights",
-    "tirt_learned": "learned λ from 0",
-}
 COLUMN_METRICS = {"fid": "frechet", "is": "inception_score", "kid": "kid"}
 
 
@@ -220,29 +196,22 @@ def printed(address: str, value: str, decimals: int) -> Cell:
     return Cell(address, text, "literature", decimals=decimals, paper=value)
 
 
-def metric_name(name: str) -> str:
-    """The name a metric may be called by in print."""
-    return METRIC_NAMES.get(name, name.replace("_", "-"))
-
-
-def dataset_name(dataset: str) -> str:
-    """Printed name of a dataset."""
-    return DATASET_NAMES.get(dataset, dataset)
-
-
-def model_name(model: str) -> str:
-    """Printed name of a row; a new student shows under its own id."""
-    return MODEL_NAMES.get(model, model.replace("_", "-"))
-
-
-def small_unit(rows: Sequence[Row]) -> int:
-    """Exponent e so that the largest value times 10^e is at least 0.1; 0, 3, 6, ...
+def small_unit(rows: Sequence[Row], decimals: int) -> int:
+    """Exponent e of a column's unit 10^-e: its smallest number keeps two digits.
 
     The paper's gap MSE fits e = 0; another scale of the same quantity may not.
+
+    Args:
+        rows: of the column.
+        decimals: digits after the point.
+
+    Returns:
+        0, 3, 6, ...
     """
-    largest = max((abs(row.number) for row in rows), default=Decimal(1))
+    found = [abs(row.number) for row in rows if row.number]
+    smallest, least = min(found, default=Decimal(1)), Decimal(1).scaleb(1 - decimals)
     exponent = 0
-    while 0 < largest.scaleb(exponent) < Decimal("0.1"):
+    while smallest.scaleb(exponent) < least:
         exponent += 3
     return exponent
 

@@ -25,7 +25,7 @@ PAPER_CLASSES = (  # columns of Figures D3 and D4
     "tiger",
 )
 SHOWN_CLASSES = 10
-PER_CLASS = 5
+PER_CLASS = 5  # or as many as a small run has of each
 MATCHED_GRID, STEPS_GRID = (5, 7), (4, 4)  # rows, columns
 
 
@@ -142,14 +142,15 @@ def _by_class(samples: Samples, class_names: np.ndarray) -> dict[str, np.ndarray
     classes = shown_classes(class_names)
     found = [np.flatnonzero(samples.labels == label)[:PER_CLASS] for label in classes]
     fewest = min(len(indices) for indices in found)
-    if fewest < PER_CLASS:
+    if fewest == 0:
         raise CollectedError(
-            f"only {fewest} images of a class, {PER_CLASS} are shown",
+            "no image of a class that is shown",
             f"generate_samples/{samples.instance}",
             "raise generate_samples.num_samples in params.yaml",
         )
     names = [str(class_names[label]) for label in classes]
-    packed = _packed([samples], np.stack(found, axis=1), names)
+    indices = np.stack([indices[:fewest] for indices in found], axis=1)
+    packed = _packed([samples], indices, names)
     return {**packed, "groups": np.array([""], dtype=np.str_)}
 
 

@@ -89,3 +89,38 @@ class ItemSpec:
     params: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     images: bool = False
+
+
+def metrics(
+    experiment: str,
+    models: tuple[str, ...] = (STUDENTS,),
+    samplers: str = "default",
+    datasets: str = ALL,
+) -> Need:
+    """Need of metrics.json, over all seeds."""
+    return Need(METRICS, experiment, tuple(models), datasets, samplers=samplers)
+
+
+def profile(experiment: str, models: tuple[str, ...], datasets: str = FIRST) -> Need:
+    """Need of profile.json, one a network."""
+    return Need(PROFILE, experiment, models, datasets=datasets, seeds="")
+
+
+def experiments(*names: str) -> tuple[str, ...]:
+    """Params keys of experiments, and of the sampling they share."""
+    return tuple(f"experiments.{name}" for name in (*names, "sampling"))
+
+
+def images_of(title: str, *needs: Need, params: tuple[str, ...] = ()) -> ItemSpec:
+    """A figure of generated images."""
+    return ItemSpec("figure", title, needs, params, images=True)
+
+
+def samples(
+    models: tuple[str, ...],
+    datasets: str,
+    samplers: str = "default",
+    experiment: str = "table3",
+) -> Need:
+    """Need of samples.npz, first seed."""
+    return Need(SAMPLES, experiment, tuple(models), datasets, FIRST, samplers)

@@ -12,12 +12,12 @@ from dash_repro.paper.context import (
     PaperTable,
     dash,
     floors,
-    metric_name,
     small_unit,
     unit_text,
     value_of,
     word,
 )
+from dash_repro.paper.names import metric_name
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry
 
@@ -132,7 +132,7 @@ def gap_exponent(
         for dataset in context.param(f"experiments.{experiment}.datasets")
         for row in context.calibration("gap_mse", experiment, dataset, model, width)
     ]
-    return small_unit(rows)
+    return small_unit(rows, decimals_of(context, "gap_mse"))
 
 
 def measured_calibration(

@@ -10,12 +10,11 @@ from dash_repro.paper.context import (
     Context,
     PaperTable,
     Sampler,
-    dataset_name,
-    model_name,
     protocol,
     value_of,
     word,
 )
+from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import TEACHER
 from dash_repro.paper.quality import (
     measured_calibration,

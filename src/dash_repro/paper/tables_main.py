@@ -10,12 +10,11 @@ from dash_repro.paper.context import (
     PaperTable,
     Sampler,
     dash,
-    dataset_name,
-    model_name,
     printed,
     protocol,
     word,
 )
+from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import MIN_SNR_TEACHER, TEACHER
 from dash_repro.paper.quality import (
     CALIBRATION_COLUMNS,

@@ -10,11 +10,10 @@ from dash_repro.paper.context import (
     Context,
     PaperTable,
     dash,
-    metric_name,
-    model_name,
     protocol,
     value_of,
 )
+from dash_repro.paper.names import metric_name, model_name
 from dash_repro.paper.needs import TEACHER
 from dash_repro.paper.quality import quality_header
 from dash_repro.paper.rows import Row

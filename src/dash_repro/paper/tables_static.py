@@ -17,6 +17,7 @@ QUALITIES = {
     "curriculum_transfer": "Curriculum transferred",
 }
 TICKS = {"1": "✓", "0": "✗", "?": "?"}
+COSTS = ("training_time", "hardware")
 COST_NOTE = "A dash: hours and hardware come from run records, and none were given."
 
 
@@ -130,10 +131,13 @@ def _a1_cells(context: Context, row: str, ours: Mapping[str, Pair], line) -> lis
                     unit="millions",
                 )
             )
+        elif row in COSTS and context.collected.find(row, name=column):
+            found = context.collected.one(row, name=column)
+            cells.append(word(address, found.value, "record", paper))
         elif row in ours and ours[row][index]:
             cells.append(word(address, ours[row][index], paper=paper))
         else:
-            reason = COST_NOTE if row in ("training_time", "hardware") else "none"
+            reason = COST_NOTE if row in COSTS else "none"
             cells.append(dash(address, reason, paper))
     return cells
 
@@ -266,23 +270,15 @@ def _efficiency_cells(
     values += [value_of(r, "second") for r in found["student"]]
     cells = []
     for column in ("teacher", "student", "ratio"):
-        printed_value = paper(row, column)
-        address = f"{row}/{column}"
+        readme, address = paper(row, column), f"{row}/{column}"
         name = f"tableS1/{row}/readme_{column}"
-        cells.append(word(name, printed_value, "literature", printed_value))
-        ratio = {"statistic": "ratio", "values": values} if column == "ratio" else {}
-        rows = both if ratio else found[column]
+        cells.append(word(name, readme, "literature", readme))
         if len(both) != 2:
-            cells.append(dash(f"tableS1/{address}", "not measured", printed_value))
-            continue
-        cells.append(
-            context.measured(
-                address,
-                rows,
-                2 if ratio else decimals,
-                exponent=0 if ratio else exponent,
-                paper=printed_value,
-                **ratio,
-            )
-        )
+            cells.append(dash(f"tableS1/{address}", "not measured", readme))
+        elif column == "ratio":
+            about = {"statistic": "ratio", "values": values, "paper": readme}
+            cells.append(context.measured(address, both, 2, **about))
+        else:
+            about = {"exponent": exponent, "paper": readme}
+            cells.append(context.measured(address, found[column], decimals, **about))
     return cells

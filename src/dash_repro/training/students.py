@@ -167,13 +167,15 @@ def _objective(
     schedule: Schedule,
 ) -> NoiseObjective | DistillObjective:
     """The student's objective; projections of feature maps start from the seed."""
+    block = job.params["students"][job.item["student"]]
+    tag = {"w_min": block["guidance_min"], "beta": block["guidance_beta"]}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.item["seed"])
         return student_objective(
-            job.params["students"][job.item["student"]],
+            block,
             settings.label_dropout_mode,
             schedule.timesteps,
-            job.params.get("tag"),
+            tag,
             feature_channels(config, teacher),
         )
 

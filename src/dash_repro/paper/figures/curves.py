@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dash_repro.paper.aggregate import statistic_of
-from dash_repro.paper.context import metric_name, model_name, value_of
+from dash_repro.paper.context import value_of
 from dash_repro.paper.figures.data import Curve, curve, first_dataset, models_of
 from dash_repro.paper.figures.style import GREY, LIGHT, PANEL, Style, end_labels, spread
 from dash_repro.paper.markup import to_plot
+from dash_repro.paper.names import metric_name, model_name
 from dash_repro.paper.needs import TEACHER
 from dash_repro.paper.rows import Collected, Row
 

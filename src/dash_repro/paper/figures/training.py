@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dash_repro.paper.context import dataset_name
 from dash_repro.paper.figures.curves import iterations_axis, plot_name
 from dash_repro.paper.figures.data import Curve, curve, models_of
 from dash_repro.paper.figures.style import GREY, LIGHT, Style, log_ticks
+from dash_repro.paper.names import dataset_name
 from dash_repro.paper.rows import Collected
 
 COLUMNS = 6
@@ -34,12 +34,13 @@ def figure_s1(collected: Collected, style: Style) -> Figure:
     grid = figure.subplots(len(datasets), 4, squeeze=False)
     base = curve(collected.find("omega_min_snr"), "x")
     for index, dataset in enumerate(datasets):
-        first = index == 0
-        _tirt_row(grid[index], collected, dataset, base, style, first)
+        _tirt_row(grid[index], collected, dataset, base, style)
         grid[index][0].set_ylabel(dataset_name(dataset))
         for axes in grid[index][:3]:
             axes.set_xlabel("t")
         grid[index][3].set_xlabel(r"loss $\ell_t$")
+    for axes, title in zip(grid[0], TITLES, strict=True):
+        axes.set_title(title)
     return figure
 
 
@@ -49,7 +50,6 @@ def _tirt_row(
     dataset: str,
     base: Curve,
     style: Style,
-    titled: bool,
 ) -> None:
     steps = {r.step for r in collected.find("lambda_snapshot", dataset=dataset)}
     ordered = sorted(steps, key=int)
@@ -68,11 +68,9 @@ def _tirt_row(
         row[2].plot(omega.x, ratio, color=shade, lw=width)
     row[1].plot(base.x, base.mean, color=GREY, lw=0.9, linestyle=(0, (3, 2)))
     row[2].axhline(1, color=GREY, lw=0.9, linestyle=(0, (3, 2)))
-    small = style.font_size - 2.5
-    _note(
-        row[0], f"step {int(ordered[0])} (light)\nto {int(ordered[-1])} (dark)", small
-    )
-    _note(row[1], "dashed: Min-SNR", small)
+    size = style.font_size - 2.5
+    _note(row[0], f"step {ordered[0]} (light)\nto {ordered[-1]} (dark)", size)
+    _note(row[1], "dashed: Min-SNR", size)
     row[0].set_ylim(0, 1)
     row[1].set_ylim(0, None)
     limits = _log_limits([*ratios, np.ones(1)])
@@ -81,21 +79,14 @@ def _tirt_row(
         axes.set_ylim(*limits)
         log_ticks(axes.yaxis, *limits)
     _loss_panel(row[3], collected, dataset, omega.x, ratio, style)
-    if titled:
-        for axes, title in zip(row, TITLES, strict=True):
-            axes.set_title(title)
 
 
-def _note(axes: Axes, text: str, size: float) -> None:
-    axes.text(
-        0.03,
-        0.04,
-        text,
-        transform=axes.transAxes,
-        fontsize=size,
-        color=GREY,
-        va="bottom",
-    )
+def _note(axes: Axes, text: str, size: float, top: bool = False) -> None:
+    """Small grey text at the lower left, or the upper right."""
+    place = (1, 1) if top else (0.03, 0.04)
+    align = {"ha": "right", "va": "top"} if top else {"va": "bottom"}
+    where = {"transform": axes.transAxes, "fontsize": size, "color": GREY}
+    axes.text(*place, text, **where, **align)
 
 
 def _loss_panel(
@@ -141,9 +132,8 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
     limits = _log_limits([line.mean for line in errors.values()])
     top = max(1.1, *(float(line.mean.max()) for line in rho.values())) * 1.05
     for place in range(bands * COLUMNS):
-        above, below = grid[
-            2 * (place // COLUMNS) : 2 * (place // COLUMNS) + 2, place % COLUMNS
-        ]
+        upper = 2 * (place // COLUMNS)
+        above, below = grid[upper : upper + 2, place % COLUMNS]
         if place >= len(models):
             above.set_visible(False)
             below.set_visible(False)
@@ -152,17 +142,8 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
         _rho_panel(above, model, rho, top, style)
         _error_panel(below, model, errors, limits, style)
         if place == 0:
-            text, size = "full: with label\ndashed: null token", style.font_size - 4
-            below.text(
-                1,
-                1,
-                text,
-                fontsize=size,
-                color=GREY,
-                transform=below.transAxes,
-                ha="right",
-                va="top",
-            )
+            text = "full: with label\ndashed: null token"
+            _note(below, text, style.font_size - 4, top=True)
         _tidy(above, below, place, place + COLUMNS >= len(models), rho[model], style)
     return figure
 
