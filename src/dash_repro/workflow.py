@@ -10,9 +10,8 @@ from dash_repro.paper.items import ITEMS
 from runledger.errors import UserError
 from runledger.smk import Ledger
 
-DEFAULTS = {"bundle": 1, "pack": 1}
+DEFAULTS = {"bundle": 1, "pack": 1, "spread": 1}
 BUNDLED = (
-    "train_teacher",
     "export_tirt",
     "generate_samples",
     "extract_reference",
@@ -67,7 +66,8 @@ def open_ledger(workflow: Any, config: Mapping[str, Any]) -> Ledger:
         sizes = {stage: setting(config, "bundle") for stage in BUNDLED}
         sizes["train_student"] = setting(config, "pack")
         main = workflow.is_main_process
-        ledger = Ledger(Path.cwd(), main, _aliases(), sizes, GROUPS)
+        spread = setting(config, "spread")
+        ledger = Ledger(Path.cwd(), main, _aliases(), sizes, GROUPS, spread)
     except UserError as error:
         raise WorkflowError(str(error)) from None
     return ledger

@@ -51,6 +51,7 @@ class Ledger:
         main: whether this is the head process (``workflow.is_main_process``).
         aliases: {target rule: (stages, id or None for all)} that it stands for.
         sizes: {stage: most instances a process}; stages not named are not bundled.
+        spread: at least so many bundles a group, if it has the members (cores to use).
         groups: {stage: identity fields that members of a bundle share}.
     """
 
@@ -61,9 +62,11 @@ class Ledger:
         aliases: Mapping[str, tuple[Iterable[str], str | None]],
         sizes: Mapping[str, int],
         groups: Mapping[str, Iterable[str]],
+        spread: int = 1,
     ) -> None:
         self.root, self.main = Path(root), main
         self.aliases, self.sizes, self.groups = aliases, sizes, groups
+        self.spread = spread
         self._announced = False
         self.unpruned = bool(os.environ.get(UNPRUNED))
         self.store = Store(root)
@@ -322,7 +325,8 @@ class Ledger:
                     key = tuple(instance.item[f] for f in self.groups.get(stage, ()))
                     parts.setdefault(key, []).append(name)
             for members in parts.values():
-                count = -(-len(members) // max(1, size))
+                least = min(self.spread, len(members)) if size > 1 else 1
+                count = max(-(-len(members) // max(1, size)), least)
                 for start in range(count):  # even sizes rather than a small rest
                     chosen = tuple(members[start::count])
                     if len(chosen) > 1:

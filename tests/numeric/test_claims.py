@@ -14,8 +14,10 @@ from dash_repro.paper.claims import (
     judge,
     load_claims,
 )
-from dash_repro.paper.claims_table import rank_correlation
+from dash_repro.paper.claims_table import extra_values, rank_correlation
 from dash_repro.paper.formula import Formula, FormulaError, NotTestable
+from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.rows import Collected, Row
 
 PAPER = Path(__file__).resolve().parents[2] / "paper"
 SOURCES = {path.name: path for path in (PAPER / "tables").glob("*.csv")}
@@ -184,3 +186,48 @@ def test_rank_correlation_matches_scipy_with_ties():
         [Decimal(int(x)) for x in first], [Decimal(int(x)) for x in second]
     )
     assert float(ours) == pytest.approx(spearmanr(first, second).statistic, abs=1e-12)
+
+
+def collected_curve():
+    """rho over 30 steps of training, and a three-timestep curriculum."""
+    rho = {3: 0.5, 9: 0.7, 10: 0.88, 20: 0.93, 30: 0.9}
+    rows = [
+        Row(
+            dataset="d",
+            model="dash",
+            seed=seed,
+            metric="rho_step",
+            value=repr(value + shift),
+            step=str(step),
+        )
+        for step, value in rho.items()
+        for seed, shift in (("1", 0.0), ("2", 0.02))
+    ]
+    curves = {
+        "omega_min_snr": ("", (0.5, 1.0, 1.5)),
+        "omega_hat": (TEACHER, (0.25, 1.5, 1.5)),
+        "loss_mean": (TEACHER, (0.9, 0.1, 0.5)),
+    }
+    for metric, (model, values) in curves.items():
+        dataset = "d" if model else ""
+        rows += [
+            Row(dataset=dataset, model=model, metric=metric, value=repr(v), x=f"{t}.0")
+            for t, v in enumerate(values)
+        ]
+    return Collected(rows, "here")
+
+
+def test_values_from_curves():
+    extra = {
+        name: float(value) for name, value in extra_values(collected_curve()).items()
+    }
+    assert extra["curve/dash/d_rho_first"] == pytest.approx(0.51)  # mean of two seeds
+    assert extra["curve/dash/d_rho_third"] == pytest.approx(0.89)  # step 10 of 30
+    assert extra["curve/dash/d_rho_last"] == pytest.approx(0.91)
+    assert extra["curve/dash/d_rho_settled"] == pytest.approx(
+        0.03
+    )  # step 20's, not 9's
+    # ratio to Min-SNR: 0.5, 1.5, 1
+    assert extra["tirt/d/ratio"] == pytest.approx(3.0)
+    assert extra["tirt/d/peak_t"] == 1
+    assert extra["tirt/d/rank_correlation"] == pytest.approx(-1.0)
