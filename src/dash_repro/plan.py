@@ -113,16 +113,18 @@ class Planner:
 
     def _teacher(self, dataset: str, teacher: str, seed: int) -> str:
         self._data(dataset)
-        id = f"{dataset}-{teacher}-s{seed}"
-        self._add(
-            "train_teacher", id, {"dataset": dataset, "teacher": teacher, "seed": seed}
-        )
         item = {"dataset": dataset, "teacher": teacher, "seed": seed}
-        return self._add("export_tirt", id, item)
+        return self._add("train_teacher", f"{dataset}-{teacher}-s{seed}", item)
+
+    def _export(self, dataset: str, teacher: str, seed: int) -> str:
+        id = self._teacher(dataset, teacher, seed)
+        return self._add(
+            "export_tirt", id, dict(self.plan.instances["train_teacher"][id])
+        )
 
     def _student(self, dataset: str, student: str, width: int, seed: int) -> str:
         teacher = self.params["students"][student]["teacher"]
-        self._teacher(dataset, teacher, seed)
+        self._export(dataset, teacher, seed)
         item = {
             "dataset": dataset,
             "student": student,
@@ -130,8 +132,13 @@ class Planner:
             "seed": seed,
             "teacher": teacher,
         }
-        id = self._add("train_student", f"{dataset}-{student}-w{width}-s{seed}", item)
-        return self._add("measure_calibration", id, dict(item))
+        return self._add("train_student", f"{dataset}-{student}-w{width}-s{seed}", item)
+
+    def _calibration(self, dataset: str, student: str, width: int, seed: int) -> str:
+        id = self._student(dataset, student, width, seed)
+        return self._add(
+            "measure_calibration", id, dict(self.plan.instances["train_student"][id])
+        )
 
     def _model(self, dataset: str, model: str, width: int | None, seed: int) -> Item:
         """Identity of a trained model, and the file that holds it."""
@@ -245,9 +252,13 @@ class Planner:
         teacher = model.startswith("teacher_")
         if need.stage == "profile_model":
             id = self._profile(dataset, model, width, seed)
-        elif need.stage in ("export_tirt", "train_teacher"):
+        elif need.stage == "export_tirt":
+            id = self._export(dataset, model.removeprefix("teacher_"), seed)
+        elif need.stage == "train_teacher":
             id = self._teacher(dataset, model.removeprefix("teacher_"), seed)
-        elif need.stage in ("train_student", "measure_calibration"):
+        elif need.stage == "measure_calibration":
+            id = self._calibration(dataset, model, width, seed)
+        elif need.stage == "train_student":
             id = self._student(dataset, model, width, seed)
         else:
             which = self._model(dataset, model, width, seed)

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from paper_workspace import TINY, Workspace, make
 from toy import Toy, make_toy
 
 
@@ -36,3 +37,13 @@ def empty(tmp_path: Path) -> Toy:
     """A checkout in which nothing has run."""
     (tmp_path / "empty").mkdir()
     return make_toy(tmp_path / "empty")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A finished and committed run of the whole paper at the smallest size."""
+    workspace = make(tmp_path_factory.mktemp("tiny") / "workspace", TINY)
+    workspace.snakemake()
+    workspace.git("add", "-A")
+    workspace.git("commit", "-q", "-m", "results")
+    return workspace

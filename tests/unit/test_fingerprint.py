@@ -1,0 +1,124 @@
+"""What code counts: meaning yes, comments and layout no, only the import closure."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runledger.canonical import canonical, digest
+from runledger.fingerprint import Fingerprinter, source_digest
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = 'def f(a, b=1):\n    """Doc."""\n    # why\n    return {"x": a + b}\n'
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        BASE.replace("# why", "# because"),
+        BASE.replace("Doc.", "Another text."),
+        BASE.replace('    """Doc."""\n', ""),
+        BASE.replace('{"x": a + b}', "{\n        'x': (a + b),\n    }"),
+        "\n\n" + BASE,
+    ],
+)
+def test_what_does_not_count(same: str) -> None:
+    assert same != BASE
+    assert source_digest(same) == source_digest(BASE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        BASE.replace("b=1", "b=2"),
+        BASE.replace("b=1", "b=1.0"),
+        BASE.replace("a + b", "b + a"),
+        BASE.replace('"x"', '"y"'),
+        BASE.replace("def f", "async def f"),
+        BASE.replace("a, b=1", "a, /, b=1"),
+        "@cache\n" + BASE,
+    ],
+)
+def test_what_counts(other: str) -> None:
+    assert other != BASE
+    assert source_digest(other) != source_digest(BASE)
+
+
+def test_fields_of_newer_grammars_do_not_count() -> None:
+    """Python 3.12 added type_params to functions: empty, it must change nothing."""
+    from runledger.fingerprint import _canonical
+
+    tree = ast.parse(BASE)
+    before = _canonical(tree)
+    function = tree.body[0]
+    function._fields = (*function._fields, "added_later")
+    function.added_later = []
+    assert _canonical(tree) == before
+
+
+def project(root: Path, files: dict[str, str]) -> Fingerprinter:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return Fingerprinter(root)
+
+
+def test_the_closure_follows_every_kind_of_import(tmp_path: Path) -> None:
+    files = {
+        "stages/s.py": "import _path\nfrom p.a import x\nimport p.c.d\nimport os\n",
+        "src/p/__init__.py": "",
+        "src/p/a.py": "from . import b\nfrom .c import e\n",
+        "src/p/b.py": "def f():\n    from p import late\n",
+        "src/p/late.py": "",
+        "src/p/c/__init__.py": "from ..up import y\n",
+        "src/p/c/d.py": "",
+        "src/p/c/e.py": "",
+        "src/p/up.py": "y = 1\n",
+        "src/p/never.py": "",
+    }
+    found = project(tmp_path, files).modules("stages/s.py")
+    assert set(found) == set(files) - {"src/p/never.py"}
+
+
+def test_closure_of_real_stages_is_what_python_imports() -> None:
+    """Against Python's own record of what a stage program loads."""
+    code = (
+        "import sys; sys.path[:0] = ['src', 'stages']; import train_student; "
+        "print(*[m.__file__ for m in sys.modules.values() "
+        "if 'dash_repro' in (getattr(m, '__file__', '') or '')], sep='\\n')"
+    )
+    done = subprocess.run(
+        [
+            ROOT / ".venv/bin/python" if (ROOT / ".venv").exists() else "python",
+            "-c",
+            code,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {
+        Path(line).resolve().relative_to(ROOT).as_posix()
+        for line in done.stdout.split()
+    }
+    closure = set(Fingerprinter(ROOT).modules("stages/train_student.py"))
+    assert loaded <= closure
+    assert not {
+        name for name in closure if re.search("paper|evaluation|runledger", name)
+    }
+
+
+def test_equal_params_have_one_spelling() -> None:
+    assert canonical({"b": 4.0, "a": [1, 2.5]}) == '{"a":[1,2.5],"b":4}'
+    assert digest({"a": 1.0, "b": 2}) == digest({"b": 2.0, "a": 1})
+    assert digest({"a": 0.1, "b": 0.2}) != digest({"a": 0.2, "b": 0.1})
+    assert digest(True) != digest(1)
+    with pytest.raises(ValueError, match="Out of range float"):
+        canonical(float("nan"))
+    with pytest.raises(TypeError, match="cannot be part of a recipe"):
+        canonical({1, 2})
