@@ -9,13 +9,12 @@ def run(job: Job) -> None:
     from dash_repro.paper.collect import identity_row, read_instance
     from dash_repro.paper.derived import DERIVED
     from dash_repro.paper.items import ITEMS
-    from dash_repro.paper.rows import cost_rows, param_rows, write_rows
+    from dash_repro.paper.rows import param_rows, write_rows
 
     item = job.item["item"]
     spec = ITEMS[item]
     members = job.item["members"]
     rows = param_rows(item, job.params, spec.params)
-    rows += cost_rows(item, job.item.get("costs", {}))
     if item in DERIVED:
         rows += DERIVED[item](item, job.params)
     for stage in dict.fromkeys(need.stage for need in spec.needs):

@@ -27,8 +27,16 @@ def write_member(root: Path, key: str, member: dict[str, Any], file: str) -> Pat
     path = root / key / file
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        WRITERS[member["stage"]](path, member, rng_of(key))
+        writer = _cost if file == "cost.json" else WRITERS[member["stage"]]
+        writer(path, member, rng_of(key))
     return path
+
+
+def _cost(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
+    hours = 24 if member["stage"] == "train_teacher" else 16
+    together = 2 if member["seed"] == 42 else 1
+    seconds = 3600 * together * (hours + member["seed"] / 1000)
+    write_json(path, {"seconds": seconds, "together": together, "device": "GPU X"})
 
 
 def _metrics(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from runledger import environment
-from runledger.canonical import disk_error
+from runledger.canonical import disk_error, pretty
 from runledger.errors import UserError
 from runledger.execution import Context, publish, verify_inputs
 from runledger.lease import Lease
@@ -29,6 +29,7 @@ from runledger.pipeline import CODE_STAGE, split_name
 from runledger.recipes import Recipe
 from runledger.records import Record, recipe_key
 
+COST = "cost.json"
 INTERRUPTED = 75  # exit status: state saved, run the same command to go on
 _stop: list[int] = []
 
@@ -203,6 +204,7 @@ class Job:
                 instance.name,
                 "run the same command again",
             )
+        self._write_cost()
         outputs = publish(context, instance, self._staging())
         record = Record(
             instance=instance.name,
@@ -219,6 +221,26 @@ class Job:
         self._close("done")
         shutil.rmtree(self.state, ignore_errors=True)
 
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, earlier legs that ended in order included."""
+        before = self.state / "seconds"
+        earlier = float(before.read_text()) if before.exists() else 0.0
+        return round(earlier + time.time() - self._started, 3)
+
+    def _write_cost(self) -> None:
+        """Write the output named cost.json, if one is declared: what the run took.
+
+        The one output whose bytes differ from run to run; what reads it is meant to.
+        """
+        if any(Path(out.path).name == COST for out in self.instance.outs):
+            content = {
+                "seconds": self.seconds,
+                "together": len(self.notes.get("packed", [self.id])),
+                "device": environment.device(),
+            }
+            self.output(COST).write_text(pretty(content), encoding="utf-8")
+
     def _run(self) -> dict[str, Any]:
         legs = [
             json.loads(line)
@@ -229,7 +251,7 @@ class Job:
             **environment.describe(self.root),
             "start": legs[0]["start"],
             "end": _now(),
-            "seconds": round(time.time() - self._started, 3),
+            "seconds": self.seconds,
             "legs": legs,
             "notes": self.notes,
         }
@@ -245,6 +267,8 @@ class Job:
         if not isinstance(error, Interrupted):
             reason = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
             self.context.note_failure(self.recipe, reason)
+        if isinstance(error, Interrupted) and self.key:
+            (self.state / "seconds").write_text(str(self.seconds))
         self._close("interrupted" if isinstance(error, Interrupted) else "failed")
 
     def _close(self, status: str) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from paper_fixtures import (
     Workspace,
-    collecting_job,
     demo_like,
     small_params,
     table_job,
@@ -24,19 +23,12 @@ def workspace(tmp_path_factory):
     return Workspace(tmp_path_factory.mktemp("tables"), small_params())
 
 
-def test_hours_and_hardware_of_records_are_shown_when_given(workspace, tmp_path):
-    import collect_results
-    import make_table
-
-    job = collecting_job(workspace.root, workspace.plan, workspace.params, "tableA1")
-    job.item = {**job.item, "costs": {"hardware": {"teacher": "H100"}}}
-    job.out = tmp_path
-    collect_results.run(job)
-    job = table_job(tmp_path, workspace.params, "tableA1", tmp_path / "tableA1.csv")
-    make_table.run(job)
-    cells = json.loads((job.out / "tableA1.json").read_text())["cells"]
-    assert cells["tableA1/hardware/teacher"]["displayed"] == "H100"
-    assert cells["tableA1/hardware/student"]["displayed"] == "–"
+def test_hours_are_medians_of_the_runs_shares(workspace):
+    cells = workspace.table("tableA1")["cells"]
+    # seeds 42, 123, 456 take 0.042, 0.123, 0.456 hours more than 24 and 16
+    assert cells["tableA1/training_time/teacher"]["displayed"] == "24.1h / 24.1h"
+    assert cells["tableA1/training_time/student"]["displayed"] == "16.1h / 16.1h"
+    assert cells["tableA1/hardware/teacher"]["displayed"] == "GPU X"
 
 
 def test_a_demo_with_other_data_fills_every_table(tmp_path):

@@ -209,7 +209,7 @@ def test_hyperparameters_of_the_committed_params_are_the_papers(workspace):
         for who in ("teacher", "student"):
             ours = cells[f"tableA1/{row}/{who}"]["displayed"]
             assert ours == cells[f"tableA1/{row}/paper_{who}"]["displayed"], (row, who)
-    assert cells["tableA1/hardware/teacher"]["displayed"] == "–"
+    assert cells["tableA1/hardware/teacher"]["displayed"] == "GPU X"
 
 
 def test_claims_are_judged_on_this_run_too(workspace):

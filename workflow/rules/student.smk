@@ -27,6 +27,7 @@ rule train_student:
     output:
         model=f"results/train_student/{STUDENT}/model.safetensors",
         history=f"results/train_student/{STUDENT}/history.csv",
+        cost=f"results/train_student/{STUDENT}/cost.json",
     log:
         f"results/logs/train_student/{STUDENT}.log",
     benchmark:

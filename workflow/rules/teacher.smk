@@ -14,6 +14,7 @@ rule train_teacher:
         model=f"results/train_teacher/{TEACHER}/model.safetensors",
         history=f"results/train_teacher/{TEACHER}/history.csv",
         curriculum=f"results/train_teacher/{TEACHER}/curriculum.npz",
+        cost=f"results/train_teacher/{TEACHER}/cost.json",
     log:
         f"results/logs/train_teacher/{TEACHER}.log",
     benchmark:

@@ -72,8 +72,9 @@ def read_instance(path: Path, base: Row) -> list[Row]:
             str(path),
             "add one to dash_repro.paper.collect.READERS",
         )
+    reader = read_cost if path.name == "cost.json" else READERS[base.stage]
     try:
-        return list(READERS[base.stage](path, base))
+        return list(reader(path, base))
     except (KeyError, TypeError, AttributeError) as error:
         raise ArrayFileError(
             f"lacks {error} (or holds it in another form)",
@@ -131,6 +132,13 @@ def read_profile(path: Path, base: Row) -> Iterator[Row]:
             yield _number(base, "profile", key, value)
         elif isinstance(value, str):
             yield replace(base, metric="profile_text", name=key, value=value)
+
+
+def read_cost(path: Path, base: Row) -> Iterator[Row]:
+    """cost.json of a training: its share of the wall time, and the device."""
+    content = read_json(path)
+    yield _number(base, "cost", "seconds", content["seconds"] / content["together"])
+    yield replace(base, metric="cost_text", name="device", value=content["device"])
 
 
 def read_history(path: Path, base: Row) -> Iterator[Row]:

@@ -20,8 +20,10 @@ from dash_repro.paper.needs import (
     FIRST,
     MIN_SNR_TEACHER,
     SECOND,
+    STUDENT_COST,
     STUDENTS,
     TEACHER,
+    TEACHER_COST,
     ItemSpec,
     Need,
     experiments,
@@ -77,7 +79,11 @@ ITEMS: dict[str, ItemSpec] = {
     "tableA1": ItemSpec(
         "table",
         "Hyperparameters",
-        (profile("table3", _BOTH),),
+        (
+            profile("table3", _BOTH),
+            Need(TEACHER_COST, "table3", (TEACHER,)),
+            Need(STUDENT_COST, "table3", ("dash",)),
+        ),
         (
             "network",
             "train_teacher",

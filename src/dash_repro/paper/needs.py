@@ -34,6 +34,8 @@ HISTORY = ("train_student", "history.csv")
 CURRICULUM = ("train_teacher", "curriculum.npz")
 SAMPLES = ("generate_samples", "samples.npz")
 PAIRS = ("rank_pairs", "pairs.json")
+TEACHER_COST = ("train_teacher", "cost.json")
+STUDENT_COST = ("train_student", "cost.json")
 
 
 @dataclass(frozen=True)

@@ -102,20 +102,6 @@ def param_rows(item: str, params: Mapping[str, Any], keys: Iterable[str]) -> lis
     return rows
 
 
-def cost_rows(item: str, costs: Mapping[str, Mapping[str, str]]) -> list[Row]:
-    """Hours and hardware told by run records, for Table A1; none give no rows.
-
-    Args:
-        item: the table.
-        costs: {"training_time" | "hardware": {"teacher": text, "student": text}}.
-    """
-    return [
-        Row(item=item, metric=metric, name=who, value=text, stage="records")
-        for metric, texts in costs.items()
-        for who, text in texts.items()
-    ]
-
-
 def _plain(value: Any) -> Any:
     """Nested mappings and sequences as dicts and lists, for JSON."""
     if isinstance(value, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from dash_repro.paper.aggregate import Cell
@@ -18,7 +19,7 @@ QUALITIES = {
 }
 TICKS = {"1": "✓", "0": "✗", "?": "?"}
 COSTS = ("training_time", "hardware")
-COST_NOTE = "A dash: hours and hardware come from run records, and none were given."
+COST_NOTE = "Hours are wall time, shared equally by students trained together."
 
 
 def table1(context: Context) -> Table:
@@ -112,6 +113,19 @@ def _loss_rows(context: Context) -> dict[str, Pair]:
     }
 
 
+def _cost(context: Context, row: str, model: str) -> str:
+    """Median wall time of a training by dataset, or the devices they ran on."""
+    if row == "hardware":
+        found = context.collected.find("cost_text", model=model, name="device")
+        return _joined(sorted({entry.value for entry in found}))
+    hours = []
+    for dataset in context.param("experiments.table3.datasets"):
+        found = context.collected.find("cost", model=model, dataset=dataset)
+        seconds = median(float(entry.value) for entry in found)
+        hours.append(f"{seconds / 3600:.1f}h" if seconds >= 360 else f"{seconds:.0f}s")
+    return " / ".join(hours)
+
+
 def _a1_cells(context: Context, row: str, ours: Mapping[str, Pair], line) -> list[Cell]:
     """This run's teacher and student boxes of one row of Table A1."""
     cells = []
@@ -131,14 +145,13 @@ def _a1_cells(context: Context, row: str, ours: Mapping[str, Pair], line) -> lis
                     unit="millions",
                 )
             )
-        elif row in COSTS and context.collected.find(row, name=column):
-            found = context.collected.one(row, name=column)
-            cells.append(word(address, found.value, "record", paper))
+        elif row in COSTS:
+            model = (TEACHER, "dash")[index]
+            cells.append(word(address, _cost(context, row, model), "record", paper))
         elif row in ours and ours[row][index]:
             cells.append(word(address, ours[row][index], paper=paper))
         else:
-            reason = COST_NOTE if row in COSTS else "none"
-            cells.append(dash(address, reason, paper))
+            cells.append(dash(address, "none", paper))
     return cells
 
 
