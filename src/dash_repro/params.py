@@ -193,7 +193,7 @@ def _sizes(params: Mapping[str, Any]) -> Iterator[str]:
             )
     count = params["generate_samples"]["num_samples"]
     if count < SHOWN:
-        yield f"generate_samples.num_samples: {count}, but Figure 6 shows {SHOWN} images"
+        yield f"generate_samples.num_samples: {count}, Figure 6 shows {SHOWN}"
     for name in MOST_SAMPLES:
         if _get(params, name) > count:
             yield f"{name}: more than generate_samples.num_samples"

@@ -65,6 +65,9 @@ def _imports(tree: ast.Module, package: list[str]) -> Iterable[str]:
 class Fingerprinter:
     """Digests the import closure of programs under one project root.
 
+    ``modules(program)`` and ``fingerprint(program)`` read each file once: make a new
+    object to see later edits.
+
     Args:
         root: the checkout.
         roots: folders searched for modules, in order, relative to root.
@@ -79,6 +82,8 @@ class Fingerprinter:
     ) -> None:
         self.root, self.roots, self.exclude = Path(root), roots, set(exclude)
         self.read = lru_cache(maxsize=None)(self._read)
+        self.modules = lru_cache(maxsize=None)(self._modules)
+        self.fingerprint = lru_cache(maxsize=None)(self._fingerprint)
 
     def _find(self, name: str) -> list[Path]:
         """Return the files that importing a dotted name runs, outermost first."""
@@ -113,7 +118,7 @@ class Fingerprinter:
             ) from None
         return source_digest(text), tuple(_imports(tree, package))
 
-    def modules(self, program: str) -> dict[str, str]:
+    def _modules(self, program: str) -> dict[str, str]:
         """Return {file: digest} of a program and everything it imports.
 
         Raises:
@@ -135,6 +140,6 @@ class Fingerprinter:
                 todo.extend(self._find(name))
         return dict(sorted(seen.items()))
 
-    def fingerprint(self, program: str) -> str:
+    def _fingerprint(self, program: str) -> str:
         """Return the digest of a program's closure."""
         return digest(self.modules(program))

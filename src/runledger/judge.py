@@ -83,7 +83,7 @@ class Judge:
             "item": dict(instance.item),
             "params": self.pipeline.named_params(instance),
             "cmd": instance.cmd,
-            "code": digest(self.code.modules(f"stages/{stage}.py")),
+            "code": self.code.fingerprint(f"stages/{stage}.py"),
         }
 
     def judge(self) -> dict[str, Verdict]:

@@ -99,7 +99,7 @@ MISTAKES = [
     ("train_teacher.iterations", 0, "train_teacher.iterations: 0"),
     ("train_teacher.iterations", 1000, "scale: 'paper' needs train_teacher.iterations"),
     ("generate_samples.num_samples", 100, "more than generate_samples.num_samples"),
-    ("generate_samples.num_samples", 20, "Figure 6 shows 35 images"),
+    ("generate_samples.num_samples", 20, "Figure 6 shows 35"),
     ("prepare_data.cifar10.source", "torchvisoin", "'torchvisoin' is none of"),
     ("prepare_data.cifar10.image_size", 28, "cannot be halved 3 times"),
     ("network.attention_resolution", 12, "is none of cifar10's resolutions"),
