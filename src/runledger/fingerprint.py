@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from runledger.canonical import digest
+from runledger.canonical import digest, write_once
 from runledger.errors import UserError
 
+SCHEME = 1  # of source_digest; raise it when what counts changes
 _SKIPPED = {"ctx", "type_comment", "kind", "lineno", "col_offset", "type_ignores"}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -81,6 +83,8 @@ class Fingerprinter:
         exclude: tuple[str, ...] = ("runledger", "_path"),
     ) -> None:
         self.root, self.roots, self.exclude = Path(root), roots, set(exclude)
+        self.memory = self.root / "results" / ".state" / "sources"
+        self.find = lru_cache(maxsize=None)(self._find)
         self.read = lru_cache(maxsize=None)(self._read)
         self.modules = lru_cache(maxsize=None)(self._modules)
         self.fingerprint = lru_cache(maxsize=None)(self._fingerprint)
@@ -108,15 +112,25 @@ class Fingerprinter:
     def _read(self, path: Path) -> tuple[str, tuple[str, ...]]:
         """Return a file's digest and the dotted names it imports."""
         relative = path.relative_to(self.root)
-        package = list(relative.parts[1:-1])
         try:
             text = path.read_text(encoding="utf-8")
-            tree = ast.parse(text)
+            return self._remembered(text, list(relative.parts[1:-1]))
         except (SyntaxError, UnicodeDecodeError) as error:
             raise UserError(
                 f"not valid Python: {error}", str(relative), "mend the file"
             ) from None
-        return source_digest(text), tuple(_imports(tree, package))
+
+    def _remembered(self, text: str, package: list[str]) -> tuple[str, tuple]:
+        """Digest a text, or look it up: parsing a hundred files takes a second."""
+        name = digest({"text": text, "package": package, "scheme": SCHEME})
+        path = self.memory / name[:2] / f"{name}.json"
+        try:
+            known, names = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = source_digest(text)
+            names = list(_imports(ast.parse(text), package))
+            write_once(path, json.dumps([known, names]))
+        return known, tuple(names)
 
     def _modules(self, program: str) -> dict[str, str]:
         """Return {file: digest} of a program and everything it imports.
@@ -137,7 +151,7 @@ class Fingerprinter:
                 continue
             seen[key], names = self.read(path)
             for name in names:
-                todo.extend(self._find(name))
+                todo.extend(self.find(name))
         return dict(sorted(seen.items()))
 
     def _fingerprint(self, program: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +42,19 @@ class Record:
     schema: int = SCHEMA
     seal: str = field(default="")
 
+    def unsealed(self) -> str:
+        """Return the file's text with an empty seal."""
+        return pretty({**asdict(self), "seal": ""})
+
     def content_seal(self) -> str:
         """Digest everything but the seal itself; an edit by hand breaks it."""
-        content = asdict(self)
-        content.pop("seal")
-        return digest(content)
+        return hashlib.sha256(self.unsealed().encode()).hexdigest()[:32]
 
-    @cached_property
-    def intact(self) -> bool:
-        """Whether key and seal are those of the record's own content."""
-        return (
-            self.key == recipe_key(self.recipe, self.inputs)
-            and self.seal == self.content_seal()
-        )
+
+def _sealed(text: str, seal: str) -> bool:
+    """Whether a seal is that of a record's text (its own place left empty)."""
+    bare = text.replace(f'\n "seal": "{seal}"', '\n "seal": ""', 1)
+    return hashlib.sha256(bare.encode()).hexdigest()[:32] == seal
 
 
 class Records:
@@ -78,10 +78,11 @@ class Records:
             "delete it and run the same command again"
         )
         try:
-            record = Record(**json.loads(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            record = Record(**json.loads(text))
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"not a record: {error}", str(path), remedy) from None
-        if not record.intact or path.stem != record.key:
+        if not _sealed(text, record.seal) or path.stem != record.key:
             raise UserError("a record was edited by hand", str(path), remedy)
         return record
 
@@ -112,7 +113,6 @@ class Records:
 
     def write(self, instance: Instance, record: Record) -> Path:
         """Seal and write a record, atomically."""
-        record.__dict__.pop("intact", None)
         record.seal = record.content_seal()
         path = self.path(instance, record.key)
         write_atomic(path, pretty(asdict(record)))
