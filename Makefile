@@ -43,6 +43,9 @@ check: $(READY)  ## the fast part of the tests (under 5 minutes)
 lint: $(READY)  ## ruff, snakefmt
 	ruff check -q . && ruff format -q --check . && snakefmt -q --check workflow
 
+kill-loop: $(READY)  ## a hundred random kill -9 of jobs and heads (about 20 minutes)
+	KILL_ROUNDS=100 pytest -q tests/workflow/test_interruption.py -k random_kills
+
 plan: $(READY)  ## write workflow/plan.yaml and the generated part of dvc.yaml
 	python -m dash_repro.project
 
@@ -61,4 +64,4 @@ push: $(READY)  ## send the bytes of every record to the DVC remote
 pull: $(READY)  ## bring the bytes of what is valid (TARGET: only that and what it rests on)
 	@python -m runledger pull $(TARGET)
 
-.PHONY: help setup lock demo test check lint plan status why settle push pull
+.PHONY: help setup lock demo test check lint kill-loop plan status why settle push pull

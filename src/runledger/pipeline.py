@@ -254,15 +254,26 @@ class Pipeline:
             ) from None
 
     def find(self, target: str) -> Instance:
-        """Find an instance by name, by ``stage/id``, or by the path of an output."""
+        """Find an instance by name, ``stage/id``, output path, or id alone.
+
+        An id that several stages share means the most downstream of them.
+
+        Raises:
+            UserError: there is none.
+        """
         name = self.producer.get(target, target)
-        if name not in self.instances and "/" in target:
-            stage, _, id = target.partition("/")
+        stage, slash, id = target.partition("/")
+        if name not in self.instances and slash:
             spellings = (
                 (f"{stage}@{id}", f"{stage}-{id}") if id.strip("_") else (stage,)
             )
             name = next((n for n in spellings if n in self.instances), name)
+        elif name not in self.instances:
+            name = next((n for n in reversed(self._named(target))), name)
         return self[name]
+
+    def _named(self, id: str) -> list[str]:
+        return [name for name, instance in self.instances.items() if instance.id == id]
 
     def consumers(self) -> dict[str, list[str]]:
         """Return {instance: names of the instances that read its outputs}."""

@@ -120,7 +120,7 @@ def test_push_sends_old_records_too(toy: Toy) -> None:
     other = toy.clone("clone")
     other.edit("params.yaml", "a: {value: 7,", "a: {value: 1,")
     assert other.stale() == set(), "the earlier records are in git"
-    other.ledger("pull", "double/a")
+    assert "fetched 2 objects" in other.ledger("pull", "double/a")
     assert other.read("results/double/a/value.txt") == "20\n"
     assert not (other.root / "results/double/b/value.txt").exists(), "partial pull"
     other.snakemake()
