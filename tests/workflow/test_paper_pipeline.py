@@ -145,7 +145,7 @@ EDITS = {
     ),
     "number of samples": (
         "generate_samples.num_samples",
-        30,
+        50,
         lambda t: below(t, stage(t, "generate_samples") | {"collect_results-tableA2"}),
     ),
     "number of calibration pairs": (
