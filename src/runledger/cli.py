@@ -234,6 +234,13 @@ def _fetch(root: Path, options: argparse.Namespace) -> int:
     return 0
 
 
+def _await(root: Path, options: argparse.Namespace) -> int:
+    from runledger.queue import await_job
+
+    await_job(root, options.job, options.recipe)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m runledger", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -259,6 +266,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--remote")
     command = add("fetch", _fetch, "put the file of a ticket in place (for the rule)")
     command.add_argument("ticket")
+    command = add("await", _await, "wait for an earlier head's job (for the rule)")
+    command.add_argument("job")
+    command.add_argument("recipe", nargs="+")
     return parser
 
 

@@ -25,6 +25,7 @@ from runledger.judge import Judge, Verdict, stale_closure
 from runledger.lease import HeadLock
 from runledger.pipeline import CODE_STAGE, Instance
 from runledger.project import load_pipeline
+from runledger.queue import Waiting, awaited, write_label
 from runledger.recipes import of_verdict, snapshot_code, write_recipe, write_verdicts
 from runledger.store import Store
 
@@ -52,6 +53,8 @@ class Ledger:
         aliases: {target rule: (stages, id or None for all)} that it stands for.
         sizes: {stage: most instances a process}; stages not named are not bundled.
         spread: at least so many bundles a group, if it has the members (cores to use).
+        parts: {stage: jobs that share one instance's work}; those are not bundled.
+        scheduler: "slurm": what its queue still makes is waited for, not submitted.
         groups: {stage: identity fields that members of a bundle share}.
     """
 
@@ -63,10 +66,13 @@ class Ledger:
         sizes: Mapping[str, int],
         groups: Mapping[str, Iterable[str]],
         spread: int = 1,
+        parts: Mapping[str, int] | None = None,
+        scheduler: str = "",
     ) -> None:
         self.root, self.main = Path(root), main
-        self.aliases, self.sizes, self.groups = aliases, sizes, groups
-        self.spread = spread
+        self.aliases, self.groups = aliases, groups
+        self.spread, self.shares, self.scheduler = spread, dict(parts or {}), scheduler
+        self.sizes = {**sizes, **{s: 1 for s, n in self.shares.items() if n > 1}}
         self._announced = False
         self.unpruned = bool(os.environ.get(UNPRUNED))
         self.store = Store(root)
@@ -167,8 +173,10 @@ class Ledger:
         os.environ[VERDICTS] = write_verdicts(self.root, self.verdicts, run)
         os.environ[CODE] = snapshot_code(self.root, judge.code)
         self.code = os.environ[CODE]
+        self.waiting = awaited(self.root, self.recipes) if self._has_queue() else []
         self.bundles = self._bundles()
         plan = {
+            "waiting": [[w.name, w.job, list(w.instances)] for w in self.waiting],
             "bundles": [[b.name, b.stage, list(b.instances)] for b in self.bundles],
             "recipes": self.recipes,
             "stale": sorted(self.stale),
@@ -209,6 +217,9 @@ class Ledger:
         self.stale, self.code = set(plan["stale"]), os.environ[CODE]
         self.bundles = [
             Bundle(n, s, tuple(members)) for n, s, members in plan["bundles"]
+        ]
+        self.waiting = [
+            Waiting(n, job, tuple(members)) for n, job, members in plan["waiting"]
         ]
 
     # what rules use
@@ -316,7 +327,8 @@ class Ledger:
     def _bundles(self) -> list[Bundle]:
         if self.unpruned:
             return []
-        stale, found = self._asked_for(), []
+        taken = {name for waiting in self.waiting for name in waiting.instances}
+        stale, found = [n for n in self._asked_for() if n not in taken], []
         for stage, size in self.sizes.items():
             parts: dict[tuple, list[str]] = {}
             for name in stale:
@@ -357,6 +369,44 @@ class Ledger:
     def _is_target(instance: Instance, stages: Iterable[str], id: str | None) -> bool:
         return instance.stage in stages and id in (None, instance.id)
 
+    # jobs of a cluster: labels in its queue, shares of one instance's work
+
+    def _has_queue(self) -> bool:
+        return self.scheduler == "slurm" and not self.unpruned
+
+    def label(self, stage: str, id: str) -> Callable[[Any], str]:
+        """Return a function giving the file that a job of an instance is labelled by."""
+
+        def function(wildcards: Any) -> str:
+            name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
+            return self.recipes.get(name, "")
+
+        return function
+
+    def label_of(self, members: Waiting | Bundle) -> str:
+        """Return the file that a bundle's job is labelled by."""
+        return write_label(self.root, self.bundle_recipes(members))
+
+    def parts(self, stage: str, id: str, pattern: str) -> Callable[[Any], list[str]]:
+        """Return an input function: the marks of an instance's shares, if it has any.
+
+        Args:
+            stage, id: the instance; the id is a pattern of wildcards.
+            pattern: of a share's mark, with {part} and {parts}.
+        """
+
+        def function(wildcards: Any) -> list[str]:
+            count = self.shares.get(stage, 1)
+            name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
+            if count == 1 or name not in self.stale or self.unpruned:
+                return []
+            return [
+                pattern.format(**{**wildcards, "part": part, "parts": count})
+                for part in range(count)
+            ]
+
+        return function
+
     def bundle_inputs(self, bundle: Bundle) -> list[str]:
         """Return what all members of a bundle read."""
         if bundle.stage == CODE_STAGE:
@@ -364,11 +414,11 @@ class Ledger:
         paths = {dep for name in bundle.instances for dep in self.pipeline[name].deps}
         return sorted(paths)
 
-    def bundle_recipes(self, bundle: Bundle) -> list[str]:
+    def bundle_recipes(self, bundle: Bundle | Waiting) -> list[str]:
         """Return the members' frozen recipes."""
         return [self.recipes[name] for name in bundle.instances]
 
-    def bundle_outputs(self, bundle: Bundle) -> list[str]:
+    def bundle_outputs(self, bundle: Bundle | Waiting) -> list[str]:
         """Return what all members of a bundle write."""
         return [o.path for name in bundle.instances for o in self.pipeline[name].outs]
 
