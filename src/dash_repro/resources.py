@@ -321,7 +321,9 @@ class Site:
 
     def ask(self, stage: str, work: Work) -> dict[str, Any]:
         """Return the Snakemake resources of a job."""
-        minutes = min(math.ceil(self.minutes(work)), int(self["max_minutes"]))
+        least = math.ceil(self["warning_seconds"] / 60 + 1)  # or the warning kills it
+        minutes = max(math.ceil(self.minutes(work)), least)
+        minutes = min(minutes, int(self["max_minutes"]))
         memory = self["memory_mb"] if stage in GPU_STAGES else self["memory_mb"] / 2
         found = {
             "runtime": minutes,

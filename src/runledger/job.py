@@ -331,7 +331,9 @@ def main(
         for job in ready:
             _guard(job, lambda job=job: job.make(run))
     states = {job.status for job in jobs}
-    if "interrupted" in states and signal.SIGUSR1 in _stop:
+    warned = signal.SIGUSR1 in _stop
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the interpreter drops handlers
+    if "interrupted" in states and warned:
         legs.requeue()
     sys.exit(1 if "failed" in states else INTERRUPTED if "interrupted" in states else 0)
 

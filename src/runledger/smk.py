@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -82,6 +83,9 @@ class Ledger:
         if main:
             self._judge()
         else:
+            # the warning before a time limit reaches all processes of a cluster job;
+            # it is for the stage program, not for the snakemake around it
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
             self._read_plan()
 
     # planning, in the head
@@ -176,6 +180,7 @@ class Ledger:
         self.waiting = awaited(self.root, self.recipes) if self._has_queue() else []
         self.bundles = self._bundles()
         plan = {
+            "shares": self.shares,
             "waiting": [[w.name, w.job, list(w.instances)] for w in self.waiting],
             "bundles": [[b.name, b.stage, list(b.instances)] for b in self.bundles],
             "recipes": self.recipes,
@@ -218,6 +223,7 @@ class Ledger:
         self.bundles = [
             Bundle(n, s, tuple(members)) for n, s, members in plan["bundles"]
         ]
+        self.shares = plan["shares"]
         self.waiting = [
             Waiting(n, job, tuple(members)) for n, job, members in plan["waiting"]
         ]
@@ -375,7 +381,7 @@ class Ledger:
         return self.scheduler == "slurm" and not self.unpruned
 
     def label(self, stage: str, id: str) -> Callable[[Any], str]:
-        """Return a function giving the file that a job of an instance is labelled by."""
+        """Return a function giving the file that labels an instance's job."""
 
         def function(wildcards: Any) -> str:
             name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name

@@ -35,6 +35,11 @@ rule fetch:
         "PYTHONPATH={LEDGER.code}/src {sys.executable} -m runledger fetch {input:q} > {log:q} 2>&1"
 
 
+ruleorder: fetch > prepare_data > extract_reference > compute_metrics > measure_calibration > profile_model > rank_pairs
+ruleorder: fetch > train_teacher > export_tirt > train_student > generate_samples
+ruleorder: fetch > collect_results > collect_images > make_table > plot_figure > build_paper > build_page > fingerprint_code
+
+
 # What a cluster job of an earlier head (killed since) is still to make: waited for, not submitted again.
 for waiting in LEDGER.waiting:
 
