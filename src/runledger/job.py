@@ -179,7 +179,7 @@ class Job:
             self.log.info("a record matches: nothing to compute")
             self._close("done")
             return False
-        legs.begin(self.state, self.part)
+        legs.begin(self.state, instance.name, self.part)
         if not self.part:
             shutil.rmtree(self.state / "out", ignore_errors=True)
         self.log.info("start %s key %s%s", instance.name, self.key, legs.where())
@@ -250,7 +250,9 @@ class Job:
             "start": walked[0]["start"],
             "end": walked[-1]["end"],
             "seconds": self.seconds,
-            "legs": walked,
+            "legs": [
+                {k: v for k, v in leg.items() if k != "instance"} for leg in walked
+            ],
             "notes": self.notes,
         }
 

@@ -32,10 +32,11 @@ def where() -> str:
     return f" cluster job {job_id()} restart {restart} gpu {gpu}"
 
 
-def begin(folder: Path, part: str = "") -> None:
-    """Note that a leg starts."""
+def begin(folder: Path, instance: str, part: str = "") -> None:
+    """Note that a leg of making an instance starts."""
     leg = {
         "event": "begin",
+        "instance": instance,
         "start": _now(),
         "host": socket.gethostname(),
         "pid": os.getpid(),

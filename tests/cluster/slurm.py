@@ -6,6 +6,7 @@ is left alone and makes the start fail.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -60,7 +61,7 @@ InactiveLimit=0
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:2
 PartitionName=main Nodes={host} Default=YES MaxTime=60 PriorityTier=1 State=UP
 PartitionName=urgent Nodes={host} MaxTime=60 PriorityTier=10 GraceTime=15 State=UP
 """
@@ -266,7 +267,5 @@ def _tree(root: int) -> list[int]:
 
 
 def _send(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
