@@ -41,7 +41,7 @@ def _on_signal(number: int, _frame: object) -> None:
     _stop.append(number)
 
 
-def _nested(params: Mapping[str, Any]) -> dict[str, Any]:
+def nested(params: Mapping[str, Any]) -> dict[str, Any]:
     """Turn {"a.b": 1} into {"a": {"b": 1}}."""
     tree: dict[str, Any] = {}
     for dotted, value in params.items():
@@ -74,7 +74,7 @@ class Job:
         self.instance = recipe.instance
         self.stage, self.id = self.instance.stage, self.instance.id
         self.item = dict(recipe.frozen["item"])
-        self.params = _nested(recipe.frozen["params"])
+        self.params = nested(recipe.frozen["params"])
         self.root = context.root
         self.sources = [
             Path(d) for d in self.instance.deps if d not in recipe.producers

@@ -111,3 +111,13 @@ rule build_page:
         **ASK.of("build_page", ""),
     shell:
         "{RUN}/build_page.py --recipe {input.recipe:q} > {log:q} 2>&1"
+
+
+# On request only: tables of what there is, marked incomplete, missing cells saying why; in results/incomplete,
+# which no record and no paper reads.
+rule incomplete_tables:
+    log:
+        "results/logs/incomplete_tables.out",
+    localrule: True
+    shell:
+        "PYTHONPATH={LEDGER.code}/src {sys.executable} -m dash_repro.paper.incomplete 2>&1 | tee {log:q}"
