@@ -259,7 +259,7 @@ class Job:
     def fail(self, error: BaseException) -> None:
         """Note that this instance failed; the others of the process go on."""
         if isinstance(error, Interrupted):
-            self.log.warning("interrupted: state saved, run the same command to go on")
+            self.log.warning("interrupted (%s): state saved, %s", *legs.prospect(_stop))
         elif isinstance(error, UserError):
             self.log.error("%s", error)
         else:
@@ -271,7 +271,8 @@ class Job:
             (self.state / "seconds").write_text(str(self.seconds))
         status = "interrupted" if isinstance(error, Interrupted) else "failed"
         if self._lease:
-            legs.end(self.state, self.part, stop_reason() or status)
+            outcome = legs.prospect(_stop)[0] if status == "interrupted" else status
+            legs.end(self.state, self.part, outcome)
         self._close(status)
 
     def finish_part(self) -> None:
@@ -288,13 +289,6 @@ class Job:
             self._lease.release()
         for handler in list(self.log.handlers):
             handler.flush()
-
-
-def stop_reason() -> str | None:
-    """Say in a word why the process was asked to stop; None if it was not."""
-    if not _stop:
-        return None
-    return "time limit" if signal.SIGUSR1 in _stop else "stopped"
 
 
 def main(

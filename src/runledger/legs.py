@@ -79,6 +79,15 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def prospect(signals: list[int]) -> tuple[str, str]:
+    """Say why a leg ends, and how the run goes on, by the signals that came."""
+    if signal.SIGUSR1 not in signals:
+        return "stopped", "run the same command to go on"
+    if "SLURM_JOB_ID" not in os.environ:
+        return "time limit", "run the same command to go on"
+    return "time limit", "the job goes back into the queue and on from there"
+
+
 def requeue() -> None:
     """Put this Slurm job back into the queue: its next leg goes on from the state.
 
