@@ -6,12 +6,13 @@ import json
 import signal
 import subprocess
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ClusterWorkspace, small_params, wait_for, workspace
-from slurm import Slurm
+from cluster_workspace import ClusterWorkspace, small_params, workspace
+from slurm_daemons import Slurm, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 GPU_RULES = (
@@ -75,7 +76,7 @@ def test_no_two_jobs_shared_a_gpu(finished) -> None:
     assert sum(map(len, spans.values())) == 5
     for taken in spans.values():
         taken.sort()
-        for (_, end, one), (start, _, other) in zip(taken, taken[1:], strict=False):
+        for (_, end, one), (start, _, other) in pairwise(taken):
             assert end <= start, f"{one} and {other} had the same GPU at once"
 
 
