@@ -2,11 +2,12 @@
 
 import hashlib
 
+import numpy as np
 from torch import Tensor
 
 import _path  # noqa: F401
 from dash_repro.diffusion.generate import generate, log_progress
-from dash_repro.diffusion.sample_files import save_samples
+from dash_repro.diffusion.sample_files import save_samples, shard_range
 from dash_repro.diffusion.sampling import Sampling
 from dash_repro.diffusion.schedule import Schedule, require_same_schedule
 from dash_repro.models.checkpoint import load_checkpoint
@@ -17,6 +18,16 @@ from runledger.job import Interrupted, Job, main
 
 def run(job: Job) -> None:
     """Make samples.npz from the weights of one teacher or student."""
+    sampling, images = _images(job)
+    save_samples(job.output("samples.npz"), sampling, images)
+
+
+def run_part(job: Job, part: int, parts: int) -> None:
+    """Leave one share of the images, as finished chunks, to the job that joins them."""
+    _images(job, part, parts)
+
+
+def _images(job: Job, part: int = 0, parts: int = 1) -> tuple[Sampling, np.ndarray]:
     device = configure(job.params["generate_samples"]["numerics"])
     weights = job.input(job.item["model_stage"], "model.safetensors")
     checkpoint = load_checkpoint(weights)
@@ -40,12 +51,13 @@ def run(job: Job) -> None:
         log(done, total)
         job.progress(images=done, of=total)
 
+    start, stop = shard_range(sampling, part, parts)
     chunks = job.state / "chunks"
     images = generate(
-        model, schedule, sampling, state=chunks, device=device, progress=progress
+        *(model, schedule, sampling, start, stop, chunks, device, progress)
     )
-    save_samples(job.output("samples.npz"), sampling, images)
+    return sampling, images
 
 
 if __name__ == "__main__":
-    main("generate_samples", run)
+    main("generate_samples", run, run_part=run_part)

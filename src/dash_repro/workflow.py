@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dash_repro.paper.items import ITEMS
+from dash_repro.resources import Counter, Site, Work
 from runledger.errors import UserError
-from runledger.smk import Ledger
+from runledger.smk import Bundle, Ledger
 
-DEFAULTS = {"bundle": 1, "pack": 1, "spread": 1}
+DEFAULTS = {"bundle": 1, "pack": 1, "spread": 1, "shards": 1}
 BUNDLED = (
     "export_tirt",
     "generate_samples",
@@ -67,10 +69,72 @@ def open_ledger(workflow: Any, config: Mapping[str, Any]) -> Ledger:
         sizes["train_student"] = setting(config, "pack")
         main = workflow.is_main_process
         spread = setting(config, "spread")
-        ledger = Ledger(Path.cwd(), main, _aliases(), sizes, GROUPS, spread)
+        parts = {"generate_samples": setting(config, "shards")}
+        scheduler = Site.from_config(config)["scheduler"]
+        ledger = Ledger(
+            *(Path.cwd(), main, _aliases(), sizes, GROUPS, spread, parts, scheduler)
+        )
     except UserError as error:
         raise WorkflowError(str(error)) from None
     return ledger
+
+
+class Asked:
+    """What each rule asks of the cluster, as Snakemake resources."""
+
+    def __init__(self, ledger: Ledger, config: Mapping[str, Any]) -> None:
+        self.ledger, self.site = ledger, Site.from_config(config)
+        self.counter = Counter(ledger.pipeline.params)
+
+    def of(self, stage: str, id: str, share: bool = False) -> dict[str, Any]:
+        """Resources of a rule: functions of its wildcards where params decide.
+
+        Args:
+            stage, id: the rule's instance; the id is a pattern of wildcards.
+            share: the rule does one share (wildcard parts) of the instance's work.
+        """
+        label = self.ledger.label(stage, id)
+
+        def asked(wildcards: Any) -> dict[str, Any]:
+            instance = self.ledger.pipeline.find(f"{stage}/{id.format(**wildcards)}")
+            work = self.counter.work(stage, instance.item)
+            if share:
+                work = replace(work, flop=work.flop / int(wildcards.parts))
+            return self.site.ask(stage, work)
+
+        keys = self.site.ask(stage, Work())
+        found = {key: _later(asked, key) for key in keys}
+        if self.site["scheduler"] == "slurm":
+            found["slurm_extra"] = lambda wildcards: self._extra(
+                "" if share else label(wildcards)
+            )
+        return found
+
+    def of_bundle(self, bundle: Bundle) -> dict[str, Any]:
+        """Resources of a rule that makes several instances, one after the other."""
+        items = [self.ledger.pipeline[name].item for name in bundle.instances]
+        if bundle.stage == "train_student":
+            work = self.counter.packed(items)
+        else:
+            works = [self.counter.work(bundle.stage, item) for item in items]
+            flop, disk = sum(w.flop for w in works), sum(w.disk_mb for w in works)
+            memory = max(w.memory_mb for w in works)
+            work = Work(flop, memory, disk, works[0].numerics)
+        found = self.site.ask(bundle.stage, work)
+        if self.site["scheduler"] == "slurm":
+            found["slurm_extra"] = self._extra(self.ledger.label_of(bundle))
+        return found
+
+    def _extra(self, label: str) -> str:
+        """Options of sbatch: a warning before the time limit, logs that are kept."""
+        words = [f"--signal=USR1@{int(self.site['warning_seconds'])}"]
+        words += ["--open-mode=append", self.site["extra"]]
+        words += [f"--input={label}"] if label else []
+        return " ".join(word for word in words if word)
+
+
+def _later(asked: Callable[[Any], dict[str, Any]], key: str) -> Callable[[Any], Any]:
+    return lambda wildcards: asked(wildcards)[key]
 
 
 def _aliases() -> dict[str, tuple[tuple[str, ...], str | None]]:

@@ -234,6 +234,38 @@ def _fetch(root: Path, options: argparse.Namespace) -> int:
     return 0
 
 
+def _progress(root: Path, options: argparse.Namespace) -> int:
+    from runledger.progress import queued, running, table
+
+    rows = running(root)
+    print(json.dumps(rows, indent=1) if options.json else table(rows))
+    if not options.json and (line := queued(root)):
+        print(line)
+    return 0
+
+
+def _logs(root: Path, options: argparse.Namespace) -> int:
+    from runledger.progress import logs
+
+    instance = load_pipeline(root).find(options.target)
+    found = list(logs(root, instance))
+    for what, path in found:
+        print(f"{what}: {path.relative_to(root)}")
+    if found and options.tail:
+        print(f"--- the end of {found[0][1].relative_to(root)}")
+        print("\n".join(found[0][1].read_text().splitlines()[-options.tail :]))
+    if not found:
+        print(f"{instance.name} has no logs here: it has not run in this checkout")
+    return 0
+
+
+def _await(root: Path, options: argparse.Namespace) -> int:
+    from runledger.queue import await_job
+
+    await_job(root, options.job, options.recipe)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m runledger", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -259,6 +291,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--remote")
     command = add("fetch", _fetch, "put the file of a ticket in place (for the rule)")
     command.add_argument("ticket")
+    command = add("progress", _progress, "what runs now and how far it is")
+    command.add_argument("--json", action="store_true")
+    command = add("logs", _logs, "where an instance's logs are, all legs")
+    command.add_argument("target", help="instance, stage/id or output path")
+    command.add_argument("--tail", type=int, default=15, help="lines of the log shown")
+    command = add("await", _await, "wait for an earlier head's job (for the rule)")
+    command.add_argument("job")
+    command.add_argument("recipe", nargs="+")
     return parser
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from runledger.legs import job_id
 from runledger.project import settings
 
 
@@ -70,7 +70,7 @@ def libraries(root: Path) -> dict[str, str]:
 
 def describe(root: Path) -> dict[str, Any]:
     """Describe where and with what this process runs."""
-    job = os.environ.get("SLURM_JOB_ID") or os.environ.get("LSB_JOBID")
+    job = job_id()
     return {
         "host": socket.gethostname(),
         "device": device(),

@@ -16,11 +16,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runledger import environment
+from runledger import environment, legs
 from runledger.canonical import disk_error, pretty
 from runledger.errors import UserError
 from runledger.execution import Context, publish, verify_inputs
@@ -42,7 +41,7 @@ def _on_signal(number: int, _frame: object) -> None:
     _stop.append(number)
 
 
-def _nested(params: Mapping[str, Any]) -> dict[str, Any]:
+def nested(params: Mapping[str, Any]) -> dict[str, Any]:
     """Turn {"a.b": 1} into {"a": {"b": 1}}."""
     tree: dict[str, Any] = {}
     for dotted, value in params.items():
@@ -66,20 +65,22 @@ class Job:
         params: nested dict of the declared params only.
         sources: inputs that no stage makes (files in git).
         state: folder for resuming; survives a kill, dropped on success.
+        part: "i/n" in a job that does a share of the work, else "".
         log: logger of this instance.
     """
 
-    def __init__(self, context: Context, recipe: Recipe) -> None:
+    def __init__(self, context: Context, recipe: Recipe, part: str = "") -> None:
         self.context, self.recipe = context, recipe
         self.instance = recipe.instance
         self.stage, self.id = self.instance.stage, self.instance.id
         self.item = dict(recipe.frozen["item"])
-        self.params = _nested(recipe.frozen["params"])
+        self.params = nested(recipe.frozen["params"])
         self.root = context.root
         self.sources = [
             Path(d) for d in self.instance.deps if d not in recipe.producers
         ]
         self.log = self._logger()
+        self.part = part  # "i/n" when only a share of the work is to be done
         self.status = "open"  # open, done, failed
         self.notes: dict[str, Any] = {}
         self.inputs_md5: dict[str, str] = {}
@@ -169,7 +170,8 @@ class Job:
         context.check_code(instance, self.recipe.frozen["code"])
         self.inputs_md5 = verify_inputs(context, self.recipe)
         self.key = recipe_key(self.recipe.frozen, self.inputs_md5)
-        lease = Lease(self.state.parent.parent / "leases" / self.key)
+        name = f"{self.key}.{self.part.replace('/', '-of-')}" if self.part else self.key
+        lease = Lease(self.state.parent.parent / "leases" / name)
         lease.acquire(float(os.environ.get("RUNLEDGER_WAIT", "86400")), self.log)
         self._lease = lease
         record = context.records.get(instance, self.key)
@@ -177,12 +179,10 @@ class Job:
             self.log.info("a record matches: nothing to compute")
             self._close("done")
             return False
-        leg = {"start": _now(), "host": environment.describe(self.root)["host"]}
-        leg["job_id"] = os.environ.get("SLURM_JOB_ID")
-        with open(self.state / "legs.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(leg) + "\n")
-        shutil.rmtree(self.state / "out", ignore_errors=True)
-        self.log.info("start %s key %s", instance.name, self.key)
+        legs.begin(self.state, instance.name, self.part)
+        if not self.part:
+            shutil.rmtree(self.state / "out", ignore_errors=True)
+        self.log.info("start %s key %s%s", instance.name, self.key, legs.where())
         return True
 
     def make(self, run: Callable[[Job], None]) -> None:
@@ -242,24 +242,24 @@ class Job:
             self.output(COST).write_text(pretty(content), encoding="utf-8")
 
     def _run(self) -> dict[str, Any]:
-        legs = [
-            json.loads(line)
-            for line in (self.state / "legs.jsonl").read_text().splitlines()
-        ]
+        legs.end(self.state, self.part, "done")
+        walked = legs.read(self.state)
         return {
             **self.context.commit,
             **environment.describe(self.root),
-            "start": legs[0]["start"],
-            "end": _now(),
+            "start": walked[0]["start"],
+            "end": walked[-1]["end"],
             "seconds": self.seconds,
-            "legs": legs,
+            "legs": [
+                {k: v for k, v in leg.items() if k != "instance"} for leg in walked
+            ],
             "notes": self.notes,
         }
 
     def fail(self, error: BaseException) -> None:
         """Note that this instance failed; the others of the process go on."""
         if isinstance(error, Interrupted):
-            self.log.warning("interrupted: state saved, run the same command to go on")
+            self.log.warning("interrupted (%s): state saved, %s", *legs.prospect(_stop))
         elif isinstance(error, UserError):
             self.log.error("%s", error)
         else:
@@ -269,7 +269,17 @@ class Job:
             self.context.note_failure(self.recipe, reason)
         if isinstance(error, Interrupted) and self.key:
             (self.state / "seconds").write_text(str(self.seconds))
-        self._close("interrupted" if isinstance(error, Interrupted) else "failed")
+        status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        if self._lease:
+            outcome = legs.prospect(_stop)[0] if status == "interrupted" else status
+            legs.end(self.state, self.part, outcome)
+        self._close(status)
+
+    def finish_part(self) -> None:
+        """End a part of an instance: its share of the state is there, no record."""
+        legs.end(self.state, self.part, "done")
+        self.log.info("part %s done in %.1f s", self.part, time.time() - self._started)
+        self._close("done")
 
     def _close(self, status: str) -> None:
         self.status = status
@@ -281,33 +291,46 @@ class Job:
             handler.flush()
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def main(
     stage: str,
     run: Callable[[Job], None] | None = None,
     run_many: Callable[[list[Job]], None] | None = None,
+    run_part: Callable[[Job, int, int], None] | None = None,
 ) -> None:
-    """Run a stage program's instances and exit: 0, 1 (failed) or 75 (interrupted)."""
+    """Run a stage program's instances and exit: 0, 1 (failed) or 75 (interrupted).
+
+    SIGUSR1 says that the time is nearly up: jobs save, and a cluster job puts itself
+    back into the queue. SIGTERM says stop: jobs that poll save.
+    """
+    signal.signal(signal.SIGUSR1, _on_signal)
     parser = argparse.ArgumentParser(prog=f"stages/{stage}.py")
     parser.add_argument("id", nargs="*", help="instance ids, as in dvc.yaml")
     parser.add_argument("--recipe", nargs="+", default=[], help="frozen recipe files")
+    parser.add_argument("--part", default="", help="i/n: only share i of n of the work")
     arguments = parser.parse_args()
     try:
         context = Context(Path.cwd())
         recipes = context.recipes(stage, arguments.id, arguments.recipe)
     except UserError as error:
         sys.exit(f"error: {error}")
-    jobs = [Job(context, recipe) for recipe in recipes]
+    jobs = [Job(context, recipe, arguments.part) for recipe in recipes]
     ready = [job for job in jobs if _guard(job, job.open)]
-    if run_many is not None and ready:
+    if arguments.part and run_part is not None:
+        share, shares = map(int, arguments.part.split("/"))
+        for job in ready:
+            _guard(
+                job, lambda job=job: (run_part(job, share, shares), job.finish_part())
+            )
+    elif run_many is not None and ready:
         _run_together(ready, run_many)
     elif run is not None:
         for job in ready:
             _guard(job, lambda job=job: job.make(run))
     states = {job.status for job in jobs}
+    warned = signal.SIGUSR1 in _stop
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the interpreter drops handlers
+    if "interrupted" in states and warned:
+        legs.requeue()
     sys.exit(1 if "failed" in states else INTERRUPTED if "interrupted" in states else 0)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from runledger.canonical import disk_error
 from runledger.errors import UserError
+from runledger.legs import job_id
 
 HEARTBEAT = float(os.environ.get("RUNLEDGER_HEARTBEAT", "15"))  # seconds
 
@@ -30,7 +31,7 @@ def _started(pid: int) -> str | None:
 
 def whoami() -> dict[str, Any]:
     """Describe this process: host, pid, its start, and the cluster's job id."""
-    job = os.environ.get("SLURM_JOB_ID") or os.environ.get("LSB_JOBID")
+    job = job_id()
     pid = os.getpid()
     return {
         "host": socket.gethostname(),

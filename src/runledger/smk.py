@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +26,7 @@ from runledger.judge import Judge, Verdict, stale_closure
 from runledger.lease import HeadLock
 from runledger.pipeline import CODE_STAGE, Instance
 from runledger.project import load_pipeline
+from runledger.queue import Waiting, awaited, write_label
 from runledger.recipes import of_verdict, snapshot_code, write_recipe, write_verdicts
 from runledger.store import Store
 
@@ -52,6 +54,8 @@ class Ledger:
         aliases: {target rule: (stages, id or None for all)} that it stands for.
         sizes: {stage: most instances a process}; stages not named are not bundled.
         spread: at least so many bundles a group, if it has the members (cores to use).
+        parts: {stage: jobs that share one instance's work}; those are not bundled.
+        scheduler: "slurm": what its queue still makes is waited for, not submitted.
         groups: {stage: identity fields that members of a bundle share}.
     """
 
@@ -63,10 +67,13 @@ class Ledger:
         sizes: Mapping[str, int],
         groups: Mapping[str, Iterable[str]],
         spread: int = 1,
+        parts: Mapping[str, int] | None = None,
+        scheduler: str = "",
     ) -> None:
         self.root, self.main = Path(root), main
-        self.aliases, self.sizes, self.groups = aliases, sizes, groups
-        self.spread = spread
+        self.aliases, self.groups = aliases, groups
+        self.spread, self.shares, self.scheduler = spread, dict(parts or {}), scheduler
+        self.sizes = {**sizes, **{s: 1 for s, n in self.shares.items() if n > 1}}
         self._announced = False
         self.unpruned = bool(os.environ.get(UNPRUNED))
         self.store = Store(root)
@@ -76,6 +83,9 @@ class Ledger:
         if main:
             self._judge()
         else:
+            # the warning before a time limit reaches all processes of a cluster job;
+            # it is for the stage program, not for the snakemake around it
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
             self._read_plan()
 
     # planning, in the head
@@ -167,8 +177,11 @@ class Ledger:
         os.environ[VERDICTS] = write_verdicts(self.root, self.verdicts, run)
         os.environ[CODE] = snapshot_code(self.root, judge.code)
         self.code = os.environ[CODE]
+        self.waiting = awaited(self.root, self.recipes) if self._has_queue() else []
         self.bundles = self._bundles()
         plan = {
+            "shares": self.shares,
+            "waiting": [[w.name, w.job, list(w.instances)] for w in self.waiting],
             "bundles": [[b.name, b.stage, list(b.instances)] for b in self.bundles],
             "recipes": self.recipes,
             "stale": sorted(self.stale),
@@ -209,6 +222,10 @@ class Ledger:
         self.stale, self.code = set(plan["stale"]), os.environ[CODE]
         self.bundles = [
             Bundle(n, s, tuple(members)) for n, s, members in plan["bundles"]
+        ]
+        self.shares = plan["shares"]
+        self.waiting = [
+            Waiting(n, job, tuple(members)) for n, job, members in plan["waiting"]
         ]
 
     # what rules use
@@ -316,7 +333,8 @@ class Ledger:
     def _bundles(self) -> list[Bundle]:
         if self.unpruned:
             return []
-        stale, found = self._asked_for(), []
+        taken = {name for waiting in self.waiting for name in waiting.instances}
+        stale, found = [n for n in self._asked_for() if n not in taken], []
         for stage, size in self.sizes.items():
             parts: dict[tuple, list[str]] = {}
             for name in stale:
@@ -357,6 +375,44 @@ class Ledger:
     def _is_target(instance: Instance, stages: Iterable[str], id: str | None) -> bool:
         return instance.stage in stages and id in (None, instance.id)
 
+    # jobs of a cluster: labels in its queue, shares of one instance's work
+
+    def _has_queue(self) -> bool:
+        return self.scheduler == "slurm" and not self.unpruned
+
+    def label(self, stage: str, id: str) -> Callable[[Any], str]:
+        """Return a function giving the file that labels an instance's job."""
+
+        def function(wildcards: Any) -> str:
+            name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
+            return self.recipes.get(name, "")
+
+        return function
+
+    def label_of(self, members: Waiting | Bundle) -> str:
+        """Return the file that a bundle's job is labelled by."""
+        return write_label(self.root, self.bundle_recipes(members))
+
+    def parts(self, stage: str, id: str, pattern: str) -> Callable[[Any], list[str]]:
+        """Return an input function: the marks of an instance's shares, if it has any.
+
+        Args:
+            stage, id: the instance; the id is a pattern of wildcards.
+            pattern: of a share's mark, with {part} and {parts}.
+        """
+
+        def function(wildcards: Any) -> list[str]:
+            count = self.shares.get(stage, 1)
+            name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
+            if count == 1 or name not in self.stale or self.unpruned:
+                return []
+            return [
+                pattern.format(**{**wildcards, "part": part, "parts": count})
+                for part in range(count)
+            ]
+
+        return function
+
     def bundle_inputs(self, bundle: Bundle) -> list[str]:
         """Return what all members of a bundle read."""
         if bundle.stage == CODE_STAGE:
@@ -364,11 +420,11 @@ class Ledger:
         paths = {dep for name in bundle.instances for dep in self.pipeline[name].deps}
         return sorted(paths)
 
-    def bundle_recipes(self, bundle: Bundle) -> list[str]:
+    def bundle_recipes(self, bundle: Bundle | Waiting) -> list[str]:
         """Return the members' frozen recipes."""
         return [self.recipes[name] for name in bundle.instances]
 
-    def bundle_outputs(self, bundle: Bundle) -> list[str]:
+    def bundle_outputs(self, bundle: Bundle | Waiting) -> list[str]:
         """Return what all members of a bundle write."""
         return [o.path for name in bundle.instances for o in self.pipeline[name].outs]
 

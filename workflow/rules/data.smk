@@ -4,8 +4,10 @@ rule prepare_data:
     output:
         "results/prepare_data/{dataset}/images.npz",
     log:
-        "results/logs/prepare_data/{dataset}.log",
+        "results/logs/prepare_data/{dataset}.out",
     benchmark:
         "results/benchmarks/prepare_data/{dataset}.tsv"
+    resources:
+        **ASK.of("prepare_data", "{dataset}"),
     shell:
-        "{RUN}/prepare_data.py --recipe {input.recipe:q}"
+        "{RUN}/prepare_data.py --recipe {input.recipe:q} > {log:q} 2>&1"

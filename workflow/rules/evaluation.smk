@@ -10,11 +10,13 @@ rule extract_reference:
     output:
         "results/extract_reference/{dataset}/reference.npz",
     log:
-        "results/logs/extract_reference/{dataset}.log",
+        "results/logs/extract_reference/{dataset}.out",
     benchmark:
         "results/benchmarks/extract_reference/{dataset}.tsv"
+    resources:
+        **ASK.of("extract_reference", "{dataset}"),
     shell:
-        "{RUN}/extract_reference.py --recipe {input.recipe:q}"
+        "{RUN}/extract_reference.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule compute_metrics:
@@ -30,11 +32,13 @@ rule compute_metrics:
     output:
         f"results/compute_metrics/{SAMPLES}/metrics.json",
     log:
-        f"results/logs/compute_metrics/{SAMPLES}.log",
+        f"results/logs/compute_metrics/{SAMPLES}.out",
     benchmark:
         f"results/benchmarks/compute_metrics/{SAMPLES}.tsv"
+    resources:
+        **ASK.of("compute_metrics", SAMPLES),
     shell:
-        "{RUN}/compute_metrics.py --recipe {input.recipe:q}"
+        "{RUN}/compute_metrics.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule measure_calibration:
@@ -53,11 +57,13 @@ rule measure_calibration:
     output:
         f"results/measure_calibration/{STUDENT}/calibration.json",
     log:
-        f"results/logs/measure_calibration/{STUDENT}.log",
+        f"results/logs/measure_calibration/{STUDENT}.out",
     benchmark:
         f"results/benchmarks/measure_calibration/{STUDENT}.tsv"
+    resources:
+        **ASK.of("measure_calibration", STUDENT),
     shell:
-        "{RUN}/measure_calibration.py --recipe {input.recipe:q}"
+        "{RUN}/measure_calibration.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule profile_model:
@@ -72,11 +78,13 @@ rule profile_model:
     output:
         "results/profile_model/{dataset}-{model}/profile.json",
     log:
-        "results/logs/profile_model/{dataset}-{model}.log",
+        "results/logs/profile_model/{dataset}-{model}.out",
     benchmark:
         "results/benchmarks/profile_model/{dataset}-{model}.tsv"
+    resources:
+        **ASK.of("profile_model", "{dataset}-{model}"),
     shell:
-        "{RUN}/profile_model.py --recipe {input.recipe:q}"
+        "{RUN}/profile_model.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule rank_pairs:
@@ -91,8 +99,10 @@ rule rank_pairs:
     output:
         "results/rank_pairs/{dataset}/pairs.json",
     log:
-        "results/logs/rank_pairs/{dataset}.log",
+        "results/logs/rank_pairs/{dataset}.out",
     benchmark:
         "results/benchmarks/rank_pairs/{dataset}.tsv"
+    resources:
+        **ASK.of("rank_pairs", "{dataset}"),
     shell:
-        "{RUN}/rank_pairs.py --recipe {input.recipe:q}"
+        "{RUN}/rank_pairs.py --recipe {input.recipe:q} > {log:q} 2>&1"

@@ -7,13 +7,14 @@ rule fingerprint_code:
     output:
         "results/code/{stage}.json",
     log:
-        "results/logs/fingerprint_code/{stage}.log",
+        "results/logs/fingerprint_code/{stage}.out",
     benchmark:
         "results/benchmarks/fingerprint_code/{stage}.tsv"
     wildcard_constraints:
         stage="[a-z_]+",
+    localrule: True
     shell:
-        "{RUN}/fingerprint_code.py --recipe {input.recipe:q}"
+        "{RUN}/fingerprint_code.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 # A valid file that a stale job needs and that is absent (or has wrong bytes) comes from its record, the
@@ -24,7 +25,7 @@ rule fetch:
     output:
         "{path}",
     log:
-        "results/logs/fetch/{path}.log",
+        "results/logs/fetch/{path}.out",
     benchmark:
         "results/benchmarks/fetch/{path}.tsv"
     wildcard_constraints:
@@ -32,6 +33,33 @@ rule fetch:
     localrule: True
     shell:
         "PYTHONPATH={LEDGER.code}/src {sys.executable} -m runledger fetch {input:q} > {log:q} 2>&1"
+
+
+ruleorder: fetch > prepare_data > extract_reference > compute_metrics > measure_calibration > profile_model > rank_pairs
+ruleorder: fetch > train_teacher > export_tirt > train_student > generate_samples
+ruleorder: fetch > collect_results > collect_images > make_table > plot_figure > build_paper > build_page > fingerprint_code
+
+
+# What a cluster job of an earlier head (killed since) is still to make: waited for, not submitted again.
+for waiting in LEDGER.waiting:
+
+    rule:
+        name:
+            waiting.name
+        input:
+            recipe=LEDGER.bundle_recipes(waiting),
+        output:
+            LEDGER.bundle_outputs(waiting),
+        log:
+            f"results/logs/await/{waiting.name}.out",
+        benchmark:
+            f"results/benchmarks/await/{waiting.name}.tsv"
+        params:
+            job=waiting.job,
+        localrule: True
+        shell:
+            "PYTHONPATH={LEDGER.code}/src {sys.executable} -m runledger await {params.job} {input.recipe:q}"
+            " > {log:q} 2>&1"
 
 
 for bundle in LEDGER.bundles:
@@ -50,6 +78,9 @@ for bundle in LEDGER.bundles:
             f"results/benchmarks/{bundle.stage}/{bundle.name}.tsv"
         params:
             program=bundle.stage,
+        resources:
+            **ASK.of_bundle(bundle),
+        localrule: bundle.stage == "fingerprint_code"
         shell:
             "{RUN}/{params.program}.py --recipe {input.recipe:q} > {log:q} 2>&1"
 

@@ -11,11 +11,13 @@ rule collect_results:
     output:
         "results/collect_results/{item}.csv",
     log:
-        "results/logs/collect_results/{item}.log",
+        "results/logs/collect_results/{item}.out",
     benchmark:
         "results/benchmarks/collect_results/{item}.tsv"
+    resources:
+        **ASK.of("collect_results", "{item}"),
     shell:
-        "{RUN}/collect_results.py --recipe {input.recipe:q}"
+        "{RUN}/collect_results.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule collect_images:
@@ -30,11 +32,13 @@ rule collect_images:
     output:
         "results/collect_images/{item}.npz",
     log:
-        "results/logs/collect_images/{item}.log",
+        "results/logs/collect_images/{item}.out",
     benchmark:
         "results/benchmarks/collect_images/{item}.tsv"
+    resources:
+        **ASK.of("collect_images", "{item}"),
     shell:
-        "{RUN}/collect_images.py --recipe {input.recipe:q}"
+        "{RUN}/collect_images.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule make_table:
@@ -48,11 +52,13 @@ rule make_table:
         tex="results/tables/{item}.tex",
         cells="results/tables/{item}.json",
     log:
-        "results/logs/make_table/{item}.log",
+        "results/logs/make_table/{item}.out",
     benchmark:
         "results/benchmarks/make_table/{item}.tsv"
+    resources:
+        **ASK.of("make_table", "{item}"),
     shell:
-        "{RUN}/make_table.py --recipe {input.recipe:q}"
+        "{RUN}/make_table.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule plot_figure:
@@ -68,11 +74,13 @@ rule plot_figure:
         pdf="results/figures/{item}.pdf",
         png="results/figures/{item}.png",
     log:
-        "results/logs/plot_figure/{item}.log",
+        "results/logs/plot_figure/{item}.out",
     benchmark:
         "results/benchmarks/plot_figure/{item}.tsv"
+    resources:
+        **ASK.of("plot_figure", "{item}"),
     shell:
-        "{RUN}/plot_figure.py --recipe {input.recipe:q}"
+        "{RUN}/plot_figure.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule build_paper:
@@ -81,11 +89,13 @@ rule build_paper:
     output:
         "results/paper/main.pdf",
     log:
-        "results/logs/build_paper/_.log",
+        "results/logs/build_paper/_.out",
     benchmark:
         "results/benchmarks/build_paper/_.tsv"
+    resources:
+        **ASK.of("build_paper", ""),
     shell:
-        "{RUN}/build_paper.py --recipe {input.recipe:q}"
+        "{RUN}/build_paper.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule build_page:
@@ -94,8 +104,20 @@ rule build_page:
     output:
         "results/paper/index.html",
     log:
-        "results/logs/build_page/_.log",
+        "results/logs/build_page/_.out",
     benchmark:
         "results/benchmarks/build_page/_.tsv"
+    resources:
+        **ASK.of("build_page", ""),
     shell:
-        "{RUN}/build_page.py --recipe {input.recipe:q}"
+        "{RUN}/build_page.py --recipe {input.recipe:q} > {log:q} 2>&1"
+
+
+# On request only: tables of what there is, marked incomplete, missing cells saying why; in results/incomplete,
+# which no record and no paper reads.
+rule incomplete_tables:
+    log:
+        "results/logs/incomplete_tables.out",
+    localrule: True
+    shell:
+        "PYTHONPATH={LEDGER.code}/src {sys.executable} -m dash_repro.paper.incomplete 2>&1 | tee {log:q}"

@@ -29,8 +29,10 @@ rule train_student:
         history=f"results/train_student/{STUDENT}/history.csv",
         cost=f"results/train_student/{STUDENT}/cost.json",
     log:
-        f"results/logs/train_student/{STUDENT}.log",
+        f"results/logs/train_student/{STUDENT}.out",
     benchmark:
         f"results/benchmarks/train_student/{STUDENT}.tsv"
+    resources:
+        **ASK.of("train_student", STUDENT),
     shell:
-        "{RUN}/train_student.py --recipe {input.recipe:q}"
+        "{RUN}/train_student.py --recipe {input.recipe:q} > {log:q} 2>&1"

@@ -16,11 +16,13 @@ rule train_teacher:
         curriculum=f"results/train_teacher/{TEACHER}/curriculum.npz",
         cost=f"results/train_teacher/{TEACHER}/cost.json",
     log:
-        f"results/logs/train_teacher/{TEACHER}.log",
+        f"results/logs/train_teacher/{TEACHER}.out",
     benchmark:
         f"results/benchmarks/train_teacher/{TEACHER}.tsv"
+    resources:
+        **ASK.of("train_teacher", TEACHER),
     shell:
-        "{RUN}/train_teacher.py --recipe {input.recipe:q}"
+        "{RUN}/train_teacher.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule export_tirt:
@@ -35,8 +37,10 @@ rule export_tirt:
     output:
         f"results/export_tirt/{TEACHER}/tirt.safetensors",
     log:
-        f"results/logs/export_tirt/{TEACHER}.log",
+        f"results/logs/export_tirt/{TEACHER}.out",
     benchmark:
         f"results/benchmarks/export_tirt/{TEACHER}.tsv"
+    resources:
+        **ASK.of("export_tirt", TEACHER),
     shell:
-        "{RUN}/export_tirt.py --recipe {input.recipe:q}"
+        "{RUN}/export_tirt.py --recipe {input.recipe:q} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -44,6 +44,19 @@ class PaperTable:
         return self.by_id.get(row, {}).get(column) or ""
 
 
+class Rows(list[Row]):
+    """Rows of one number over its seeds, and why some are missing."""
+
+    def __init__(self, rows: Iterable[Row] = (), reasons: Iterable[str] = ()) -> None:
+        super().__init__(rows)
+        self.reasons = list(reasons)
+
+    def __iadd__(self, other: Iterable[Row]) -> Rows:
+        self.extend(other)
+        self.reasons += getattr(other, "reasons", [])
+        return self
+
+
 @dataclass(frozen=True)
 class Context:
     """Everything a builder may read.
@@ -55,6 +68,7 @@ class Context:
         scale: "paper" or "demo".
         sources: the paper's CSVs by file name.
         allow_missing: a missing number becomes a dash instead of an error.
+        absent: (identity, reason) of instances that are missing, to say so in cells.
     """
 
     item: str
@@ -63,6 +77,7 @@ class Context:
     scale: str
     sources: Mapping[str, Path] = field(default_factory=dict)
     allow_missing: bool = False
+    absent: Sequence[tuple[Mapping[str, Any], str]] = ()
 
     def param(self, key: str) -> Any:
         """Value of params.yaml recorded with the rows."""
@@ -103,7 +118,7 @@ class Context:
         """Rows of a sample metric over the experiment's training and sampling seeds."""
         sampler = sampler or self.sampler(model)
         sampling_seeds = self.param("experiments.sampling.sampling_seeds")
-        rows = []
+        rows = Rows()
         for seed in self.param(f"experiments.{experiment}.seeds"):
             for sampling_seed in sampling_seeds:
                 where = {
@@ -123,7 +138,7 @@ class Context:
         self, metric: str, experiment: str, dataset: str, model: str, width: int
     ) -> list[Row]:
         """Rows of a calibration metric over the experiment's training seeds."""
-        rows = []
+        rows = Rows()
         for seed in self.param(f"experiments.{experiment}.seeds"):
             where = {"dataset": dataset, "model": model, "width": width, "seed": seed}
             rows += self._one(metric, **where)
@@ -138,16 +153,30 @@ class Context:
 
     def _one(self, metric: str, **where: Any) -> list[Row]:
         if self.allow_missing and not self.collected.find(metric, **where):
-            return []
-        return [self.collected.one(metric, **where)]
+            return Rows(reasons=self._reasons(where))
+        return Rows([self.collected.one(metric, **where)])
+
+    def _reasons(self, where: Mapping[str, Any]) -> list[str]:
+        """Why a number is missing, of the instances that could have given it."""
+        found = [
+            why
+            for identity, why in self.absent
+            if all(identity.get(k, v) == v for k, v in where.items() if v is not None)
+        ]
+        return sorted(set(found)) or ["not made"]
 
     def measured(
         self, address: str, rows: list[Row], decimals: int, **more: Any
     ) -> Cell:
         """A cell from rows; with allow_missing, a dash where there are none."""
         address = f"{self.item}/{address}"
+        reasons = ", ".join(dict.fromkeys(getattr(rows, "reasons", ())))
         if not rows:
-            return dash(address, "missing", more.get("paper", ""))
+            note = f"missing: {reasons}" if reasons else "missing"
+            return dash(address, note, more.get("paper", ""))
+        if reasons:
+            note = more.get("note", "")
+            more["note"] = f"{note}; missing values: {reasons}"
         values = more.pop("values", None) or [value_of(row) for row in rows]
         return cell(
             address,

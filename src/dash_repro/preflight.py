@@ -1,0 +1,318 @@
+"""What to know before anything is submitted: `make preflight` (docs/cluster.md).
+
+Looks only: submits nothing, downloads nothing, writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dash_repro.resources import GPU_STAGES, Counter, Site, Work
+from runledger.errors import UserError
+from runledger.judge import Judge
+from runledger.pipeline import CODE_STAGE, Pipeline
+from runledger.project import load_pipeline
+
+EXECUTOR = "snakemake-executor-plugin-slurm"
+LEAST = (2, 7, 1)  # earlier ones ran GPU jobs twice
+SHARED = ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.", "wekafs", "panfs")
+OK, WARN, FAIL = "ok", "warn", "FAIL"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: how bad, what about, what was found and to do."""
+
+    level: str
+    subject: str
+    text: str
+
+
+@dataclass
+class StagePlan:
+    """Jobs of one stage that are to run."""
+
+    instances: int = 0
+    gpu_hours: float = 0.0
+    disk_mb: float = 0.0
+    longest: float = 0.0  # minutes of one instance, starting included
+
+
+def ask(*command: str) -> str | None:
+    """Return a command's output; None if it is not there or fails."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def plan_of(pipeline: Pipeline, stale: set[str], site: Site) -> dict[str, StagePlan]:
+    """Count the stale instances' work, stage by stage, one instance a job."""
+    counter, plans = Counter(pipeline.params), defaultdict(StagePlan)
+    for name in pipeline.instances:
+        instance = pipeline[name]
+        if name not in stale or instance.stage == CODE_STAGE:
+            continue
+        work, plan = counter.work(instance.stage, instance.item), plans[instance.stage]
+        rate = site[f"tflops_{work.numerics}"] * 1e12
+        plan.instances += 1
+        plan.disk_mb += work.disk_mb
+        plan.longest = max(plan.longest, site.minutes(work))
+        if instance.stage in GPU_STAGES:
+            plan.gpu_hours += work.flop / rate / 3600
+    return dict(plans)
+
+
+def packed_hours(pipeline: Pipeline, stale: set[str], site: Site, pack: int) -> float:
+    """GPU-hours of the stale students, trained `pack` at a time."""
+    counter, groups = Counter(pipeline.params), defaultdict(list)
+    for name in sorted(stale):
+        instance = pipeline[name]
+        if instance.stage == "train_student":
+            item = instance.item
+            groups[item["dataset"], item["teacher"], item["seed"]].append(item)
+    total = 0.0
+    for items in groups.values():
+        for start in range(0, len(items), pack):
+            work = counter.packed(items[start : start + pack])
+            total += work.flop / (site[f"tflops_{work.numerics}"] * 1e12) / 3600
+    return total
+
+
+def check_executor() -> Iterator[Finding]:
+    """Snakemake's executor for Slurm."""
+    try:
+        version = metadata.version(EXECUTOR)
+    except metadata.PackageNotFoundError:
+        yield Finding(FAIL, "executor", f"{EXECUTOR} is not installed: make setup")
+        return
+    numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:3])
+    good = numbers >= LEAST
+    text = f"{EXECUTOR} {version}"
+    yield Finding(
+        OK if good else FAIL, "executor", text if good else f"{text}: < 2.7.1"
+    )
+
+
+def check_slurm(profile: Mapping[str, Any]) -> Iterator[Finding]:
+    """Controller, accounting, and the status command that goes with it."""
+    config = ask("scontrol", "show", "config")
+    if config is None:
+        yield Finding(FAIL, "slurm", "scontrol does not answer: not a login node?")
+        return
+    values = dict(re.findall(r"^(\S+)\s+=\s+(.*)$", config, re.M))
+    yield Finding(OK, "slurm", f"version {values.get('SLURM_VERSION', '?')}")
+    accounting = "none" not in values.get("AccountingStorageType", "none")
+    chosen = profile.get("slurm-status-command", "sacct")
+    wanted = "sacct" if accounting else "squeue"
+    text = f"accounting {'on' if accounting else 'off'}; slurm-status-command: {chosen}"
+    if chosen == "sacct" and not accounting:
+        text += ": set it to squeue in slurm/config.v9+.yaml, or the head waits forever"
+    yield Finding(OK if chosen == wanted or accounting else FAIL, "status", text)
+    age = int(re.findall(r"\d+", values.get("MinJobAge", "0"))[0])
+    if chosen == "squeue" and age < 120:
+        text = (
+            f"squeue forgets ended jobs after {age} s (MinJobAge): ask for 120 or more"
+        )
+        yield Finding(WARN, "status", text)
+    if values.get("JobRequeue") == "0":
+        text = "JobRequeue=0; the profile asks with --requeue, which usually suffices"
+        yield Finding(WARN, "requeue", text)
+
+
+def check_partitions(site: Site, longest: Mapping[bool, float]) -> Iterator[Finding]:
+    """Partitions, their limits and GPUs against what jobs ask.
+
+    Args:
+        longest: minutes of the longest job, {True: with GPU, False: without}.
+    """
+    text = ask("sinfo", "-h", "-o", "%P|%l|%G|%D|%a")
+    if text is None:
+        yield Finding(FAIL, "partitions", "sinfo does not answer")
+        return
+    rows = [line.split("|") for line in text.splitlines()]
+    for gpu, key in ((True, "partition"), (False, "cpu_partition")):
+        wanted = site[key]
+        mine = [
+            row
+            for row in rows
+            if row[0].rstrip("*") == wanted or (not wanted and row[0].endswith("*"))
+        ]
+        what = f"{key} {wanted or '(default)'}"
+        if not mine:
+            names = ", ".join(sorted({row[0].rstrip("*") for row in rows}))
+            yield Finding(FAIL, key, f"{what} does not exist; there are {names}")
+            continue
+        yield from _limits(site, what, key, mine, gpu, longest.get(gpu, 0.0))
+
+
+def _limits(
+    site: Site, what: str, key: str, mine: list, gpu: bool, longest: float
+) -> Iterator[Finding]:
+    limit = max(minutes(row[1]) for row in mine)
+    asked = min(longest, site["max_minutes"])
+    text = f"{what}: limit {limit:.0f} min, longest job asks {asked:.0f} min"
+    if asked > limit:
+        text += (
+            f"; set max_minutes: {limit:.0f} in slurm/site.yaml (jobs go on in legs)"
+        )
+    yield Finding(FAIL if asked > limit else OK, key, text)
+    if longest > asked:
+        legs = longest / max(asked - site["warning_seconds"] / 60, 1)
+        yield Finding(OK, "legs", f"longest training: about {legs:.0f} legs")
+    if not gpu:
+        return
+    found = sorted({row[2] for row in mine if "gpu" in row[2]})
+    if not found:
+        yield Finding(FAIL, "gpu", f"{what} has no GPUs that Slurm knows of (gres)")
+    elif site["gpu_model"] and not any(site["gpu_model"] in row for row in found):
+        text = f"no {site['gpu_model']} in {what}; there are {', '.join(found)}"
+        yield Finding(FAIL, "gpu", text)
+    else:
+        yield Finding(OK, "gpu", f"{what}: {', '.join(found)}")
+
+
+def minutes(limit: str) -> float:
+    """Minutes of a Slurm time limit ("1-00:00:00", "30:00", "infinite")."""
+    if not limit[:1].isdigit():
+        return float("inf")
+    days, _, rest = limit.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    hours, mins, secs = ([0] * (3 - len(parts)) + parts)[:3]
+    return int(days or 0) * 1440 + hours * 60 + mins + secs / 60
+
+
+def check_disk(root: Path, needed_mb: float) -> Iterator[Finding]:
+    """The file system: shared with the nodes, large enough."""
+    kind = (ask("stat", "-f", "-c", "%T", str(root)) or "?").strip()
+    nodes = len(set((ask("sinfo", "-h", "-N", "-o", "%N") or "").split()))
+    shared = kind.startswith(SHARED) or nodes <= 1
+    text = f"file system {kind}, {nodes} nodes"
+    if not shared:
+        text += ": is this folder on the nodes, too? It does not look shared"
+    yield Finding(OK if shared else WARN, "shared", text)
+    free = shutil.disk_usage(root).free / 1e6
+    # results, and once more in .dvc/cache where the file system cannot share blocks
+    text = (
+        f"needs {2 * needed_mb / 1000:.1f} GB (cache included), free {free / 1000:.1f}"
+    )
+    yield Finding(OK if free > 2 * needed_mb else FAIL, "disk", text)
+
+
+def check_remote(root: Path) -> Iterator[Finding]:
+    """The DVC remote answers."""
+    from runledger.remote import missing_on_remote
+
+    try:
+        where, _ = missing_on_remote(root, {"0" * 32})
+    except UserError as error:
+        yield Finding(FAIL, "remote", error.what)
+        return
+    none = where.startswith("any remote")
+    text = "none is configured: results stay here" if none else f"{where} answers"
+    yield Finding(WARN if none else OK, "remote", text)
+
+
+def check_files(root: Path, params: Mapping[str, Any]) -> Iterator[Finding]:
+    """Data and weights that nodes without internet could not download."""
+    for name, block in params["prepare_data"].items():
+        if not block["path"]:
+            continue
+        here = (root / block["path"]).exists()
+        text = f"{name}: {block['path']} {'is here' if here else 'is absent'}"
+        if not here:
+            text += "; nodes without internet cannot fetch it: see docs/cluster.md"
+        yield Finding(OK if here else WARN, "data", text)
+    path = params["extractor"]["weights_path"]
+    if path:
+        here = (root / path).exists()
+        text = f"{path} {'is here' if here else 'is absent (downloaded at first use)'}"
+        yield Finding(OK if here else WARN, "weights", text)
+
+
+def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
+    """Return all findings, and the plan as text."""
+    settings = yaml.safe_load(profile.read_text(encoding="utf-8"))
+    config = yaml.safe_load((root / settings["configfile"]).read_text("utf-8"))
+    site, pipeline = Site.from_config(config), load_pipeline(root)
+    verdicts = Judge(root, pipeline).judge()
+    stale = {name for name, verdict in verdicts.items() if not verdict.valid}
+    plans = plan_of(pipeline, stale, site)
+    longest = {
+        gpu: max(
+            (p.longest for s, p in plans.items() if (s in GPU_STAGES) == gpu),
+            default=site.minutes(Work()),
+        )
+        for gpu in (True, False)
+    }
+    findings = [
+        *check_executor(),
+        *check_slurm(settings),
+        *check_partitions(site, longest),
+        *check_disk(root, sum(plan.disk_mb for plan in plans.values())),
+        *check_remote(root),
+        *check_files(root, pipeline.params),
+    ]
+    pack = int(config.get("pack", 1))
+    hours = packed_hours(pipeline, stale, site, pack)
+    return findings, plan_text(plans, site, hours, pack)
+
+
+def plan_text(
+    plans: Mapping[str, StagePlan], site: Site, packed: float, pack: int
+) -> str:
+    """Lay out the plan; its hours are computed from counted work, not measured."""
+    if not plans:
+        return "plan: nothing to do, everything is valid"
+    lines = ["plan (computed from counted work and the site's speed, not measured):"]
+    lines.append(f"  {'stage':22s}{'instances':>10s}{'GPU-hours':>11s}{'disk GB':>9s}")
+    total = 0.0
+    for stage, plan in plans.items():
+        hours = packed if stage == "train_student" else plan.gpu_hours
+        total += hours
+        mark = f"  packed {pack}" if stage == "train_student" and pack > 1 else ""
+        lines.append(
+            f"  {stage:22s}{plan.instances:10d}{hours:11.1f}"
+            f"{plan.disk_mb / 1000:9.2f}{mark}"
+        )
+    disk = sum(plan.disk_mb for plan in plans.values()) / 1000
+    count = sum(plan.instances for plan in plans.values())
+    lines.append(f"  {'all':22s}{count:10d}{total:11.1f}{disk:9.2f}")
+    speeds = f"fp32 {site['tflops_fp32']} fp16 {site['tflops_fp16']} TFLOP/s"
+    lines.append(f"  at {speeds} (slurm/site.yaml)")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Print the report; exit status 1 if something would fail."""
+    parser = argparse.ArgumentParser(prog="make preflight", description=__doc__)
+    parser.add_argument("--profile", type=Path, default=Path("slurm/config.v9+.yaml"))
+    options = parser.parse_args(arguments)
+    try:
+        findings, plan = report(Path.cwd(), options.profile)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for finding in findings:
+        print(f"{finding.level:4s}  {finding.subject:14s} {finding.text}")
+    print(plan)
+    return 1 if any(finding.level == FAIL for finding in findings) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,351 @@
+"""What each job asks of a cluster: a function of the params, counted, never measured.
+
+Pure arithmetic (no torch), for Snakemake evaluates it while it reads the Snakefile. The
+work is counted in floating-point operations (2 per multiply-add of convolutions and
+matrix products); a site says how many its GPUs sustain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runledger.errors import UserError
+
+GPU_STAGES = (
+    "train_teacher",
+    "train_student",
+    "generate_samples",
+    "extract_reference",
+    "compute_metrics",
+    "measure_calibration",
+    "profile_model",
+    "rank_pairs",
+)
+PASSES = {  # student passes and teacher passes of a training step, by objective
+    "noise": (1, 0),
+    "features": (1, 1),
+    "branches": (2, 2),
+    "composite": (2, 2),
+    "gap": (2, 2),
+}
+EXTRACTORS = {"inception": 11.4e9, "effnetlite0": 0.8e9}  # FLOP an image
+SOURCES = {"torchvision": (50_000, 10_000), "digits": (1_400, 400)}  # images, at most
+_BACKWARD = 3  # forward and backward, in forwards
+_HOST_MB = 6000  # Python, torch and a CUDA context
+_STATE_COPIES = 4  # weights, their average, two moments of Adam; two generations each
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an instance takes.
+
+    Attributes:
+        flop: counted operations.
+        memory_mb: of the host, beyond what every process needs.
+        disk_mb: outputs and resume state.
+        numerics: "fp32" or "fp16".
+    """
+
+    flop: float = 0.0
+    memory_mb: float = 0.0
+    disk_mb: float = 1.0
+    numerics: str = "fp32"
+
+
+def network_cost(
+    network: Mapping[str, Any], width: int, blocks: int, image_size: int
+) -> tuple[float, float]:
+    """Forward FLOP of one image, and parameters without the class embedding.
+
+    The same count as models/flops.py, without building the network (a test compares).
+
+    Args:
+        network: section `network` of params.yaml.
+        width, blocks: base channels, residual blocks a level.
+        image_size: side in pixels.
+    """
+    count, emb = _Count(4 * width), 4 * width
+    mult = network["channel_mult"]
+    count.linear(width, emb)
+    count.linear(emb, emb)
+    count.conv(3, width, 3, image_size)
+    channels, skips = width, [width]
+    for level, factor in enumerate(mult):
+        side = image_size >> level
+        for _ in range(blocks):
+            count.block(channels, width * factor, side)
+            channels = width * factor
+            count.attention(channels, side, network["attention_resolution"])
+            skips.append(channels)
+        if level < len(mult) - 1:
+            count.conv(channels, channels, 3, side >> 1)
+            skips.append(channels)
+    side = image_size >> (len(mult) - 1)
+    count.block(channels, channels, side)
+    count.attention(channels, side, side)
+    count.block(channels, channels, side)
+    for level in reversed(range(len(mult))):
+        side = image_size >> level
+        for _ in range(blocks + 1):
+            count.block(channels + skips.pop(), width * mult[level], side)
+            channels = width * mult[level]
+            count.attention(channels, side, network["attention_resolution"])
+        if level > 0:
+            count.conv(channels, channels, 3, side << 1)
+    count.parameters += 2 * width
+    count.conv(width, 3, 3, image_size)
+    return count.flop, count.parameters
+
+
+class _Count:
+    """Sums of operations and parameters."""
+
+    def __init__(self, emb: int) -> None:
+        self.emb, self.flop, self.parameters = emb, 0, 0
+
+    def conv(self, channels_in: int, channels_out: int, kernel: int, side: int) -> None:
+        weights = channels_in * channels_out * kernel**2
+        self.flop += 2 * side**2 * weights
+        self.parameters += weights + channels_out
+
+    def linear(self, features_in: int, features_out: int) -> None:
+        self.flop += 2 * features_in * features_out
+        self.parameters += (features_in + 1) * features_out
+
+    def block(self, channels_in: int, channels_out: int, side: int) -> None:
+        self.parameters += 2 * (channels_in + channels_out)
+        self.conv(channels_in, channels_out, 3, side)
+        self.linear(self.emb, channels_out)
+        self.conv(channels_out, channels_out, 3, side)
+        if channels_in != channels_out:
+            self.conv(channels_in, channels_out, 1, side)
+
+    def attention(self, channels: int, side: int, wanted: int) -> None:
+        if side != wanted:
+            return
+        self.parameters += 2 * channels
+        self.conv(channels, 3 * channels, 1, side)
+        self.flop += 4 * side**4 * channels
+        self.conv(channels, channels, 1, side)
+
+
+class Counter:
+    """Counts the work of instances under some params."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.params = params
+        self._networks: dict[tuple, tuple[float, float]] = {}
+
+    def images(self, dataset: str) -> tuple[int, int]:
+        """Training and test images of a dataset, at most."""
+        block = self.params["prepare_data"][dataset]
+        known = SOURCES.get(block["source"], (50_000, 10_000))
+        most = (block["max_train"], block["max_test"])
+        return tuple(
+            min(n, cap) if cap else n for n, cap in zip(known, most, strict=True)
+        )
+
+    def network(self, dataset: str, width: int, role: str) -> tuple[float, float]:
+        """FLOP of a forward pass and parameters; role: train_teacher, train_student."""
+        size = self.params["prepare_data"][dataset]["image_size"]
+        key = (width, self.params[role]["blocks"], size)
+        if key not in self._networks:
+            self._networks[key] = network_cost(self.params["network"], *key)
+        return self._networks[key]
+
+    def teacher(self, dataset: str) -> tuple[float, float]:
+        """FLOP and parameters of the teacher on a dataset."""
+        width = self.params["train_teacher"]["width"]
+        return self.network(dataset, width, "train_teacher")
+
+    def model(self, item: Mapping[str, Any]) -> tuple[float, float]:
+        """FLOP and parameters of the network that an identity names."""
+        return self.network(item["dataset"], item["width"], item["model_stage"])
+
+    def work(self, stage: str, item: Mapping[str, Any]) -> Work:
+        """Return what an instance takes; stages without a counter take little."""
+        return getattr(self, f"_{stage}", lambda _: Work())(item)
+
+    def packed(self, items: Sequence[Mapping[str, Any]]) -> Work:
+        """Students trained side by side: one teacher for all of them."""
+        works = [self._train_student(item) for item in items]
+        section = self.params["train_student"]
+        steps = section["iterations"] * section["batch_size"]
+        teachers = [self._passes(item)[1] for item in items]
+        spared = sum(teachers) - max(teachers)
+        flop = sum(w.flop for w in works)
+        return Work(
+            flop - steps * spared * self.teacher(items[0]["dataset"])[0],
+            sum(w.memory_mb for w in works),
+            sum(w.disk_mb for w in works),
+            section["numerics"],
+        )
+
+    def _passes(self, item: Mapping[str, Any]) -> tuple[int, int]:
+        return PASSES[self.params["students"][item["student"]]["objective"]]
+
+    def _data_mb(self, dataset: str) -> float:
+        side = self.params["prepare_data"][dataset]["image_size"]
+        return sum(self.images(dataset)) * 3 * side**2 / 1e6
+
+    def _prepare_data(self, item: Mapping[str, Any]) -> Work:
+        size = self._data_mb(item["dataset"])
+        return Work(0.0, 4 * size, size)
+
+    def _train_teacher(self, item: Mapping[str, Any]) -> Work:
+        section, dataset = self.params["train_teacher"], item["dataset"]
+        flop, parameters = self.teacher(dataset)
+        steps = section["iterations"] * section["batch_size"]
+        state = parameters * 4 * _STATE_COPIES / 1e6
+        memory = 2 * self._data_mb(dataset) + 2 * state
+        total = steps * flop * _BACKWARD
+        return Work(total, memory, 2 * state + state / 4, section["numerics"])
+
+    def _train_student(self, item: Mapping[str, Any]) -> Work:
+        section, dataset = self.params["train_student"], item["dataset"]
+        flop, parameters = self.network(dataset, item["width"], "train_student")
+        own, teacher = self._passes(item)
+        steps = section["iterations"] * section["batch_size"]
+        state = parameters * 4 * _STATE_COPIES / 1e6
+        memory = 2 * self._data_mb(dataset) + 2 * state
+        step = own * flop * _BACKWARD + teacher * self.teacher(dataset)[0]
+        return Work(steps * step, memory, 2 * state + state / 4, section["numerics"])
+
+    def _generate_samples(self, item: Mapping[str, Any]) -> Work:
+        made = self.params["generate_samples"]
+        side = self.params["prepare_data"][item["dataset"]]["image_size"]
+        size = made["num_samples"] * 3 * side**2 / 1e6
+        flop = made["num_samples"] * item["steps"] * 2 * self.model(item)[0]
+        return Work(flop, 4 * size, 2 * size, made["numerics"])
+
+    def _features(self, images: float, memory_mb: float) -> Work:
+        flop = images * EXTRACTORS[self.params["extractor"]["name"]]
+        return Work(flop, memory_mb + images * 2048 * 4 * 3 / 1e6, 500.0)
+
+    def _extract_reference(self, item: Mapping[str, Any]) -> Work:
+        dataset = item["dataset"]
+        return self._features(sum(self.images(dataset)), 2 * self._data_mb(dataset))
+
+    def _compute_metrics(self, item: Mapping[str, Any]) -> Work:
+        made = self._generate_samples(item)
+        work = self._features(
+            self.params["generate_samples"]["num_samples"], made.memory_mb
+        )
+        return Work(work.flop, work.memory_mb, 1.0)
+
+    def _measure_calibration(self, item: Mapping[str, Any]) -> Work:
+        section, dataset = self.params["measure_calibration"], item["dataset"]
+        student = self.network(dataset, item["width"], "train_student")[0]
+        pairs = 2 * section["pairs"]
+        flop = pairs * (student + self.teacher(dataset)[0])
+        return Work(flop, 2 * self._data_mb(dataset), 1.0, section["numerics"])
+
+    def _profile_model(self, item: Mapping[str, Any]) -> Work:
+        section = self.params["profile_model"]
+        forwards = section["batch_size"] * (section["repeats"] + 5) * 4
+        return Work(forwards * self.model(item)[0])
+
+    def _rank_pairs(self, _: Mapping[str, Any]) -> Work:
+        return self._features(2 * self.params["rank_pairs"]["pool"], 500.0)
+
+    def _collect_images(self, _: Mapping[str, Any]) -> Work:
+        return Work(0.0, 2000.0, 20.0)
+
+    def _plot_figure(self, _: Mapping[str, Any]) -> Work:
+        return Work(0.0, 1000.0, 5.0)
+
+
+SITE: dict[str, tuple[Any, str]] = {  # default, and what it must be
+    "scheduler": ("", "'' or slurm"),
+    "partition": ("", "a name, or '' for the cluster's default"),
+    "cpu_partition": ("", "a name, or '' for the cluster's default"),
+    "account": ("", "a name, or ''"),
+    "gpu_model": ("", "a name as the cluster spells it, or '' for any"),
+    "gpu_request": ("gpu", "gpu or gres"),
+    "cpus": (1, "a positive number"),
+    "tflops_fp32": (10.0, "a positive number"),
+    "tflops_fp16": (40.0, "a positive number"),
+    "margin": (1.5, "a positive number"),
+    "startup_minutes": (10.0, "a positive number"),
+    "max_minutes": (1440, "a positive number"),
+    "warning_seconds": (120, "a positive number"),
+    "memory_mb": (_HOST_MB, "a positive number"),
+    "extra": ("", "more options of sbatch, or ''"),
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A cluster as the profile's ``config:`` describes it; keys as in SITE."""
+
+    values: Mapping[str, Any]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Site:
+        """Read the profile's settings.
+
+        Raises:
+            UserError: a value of the wrong kind.
+        """
+        values = {}
+        for name, (default, wanted) in SITE.items():
+            value = config.get(name, default)
+            if isinstance(default, str):
+                value, good = str(value), True
+            else:
+                number = isinstance(value, int | float)
+                good = number and not isinstance(value, bool) and value > 0
+            if name == "gpu_request":
+                good = value in ("gpu", "gres")
+            if name == "scheduler":
+                good = value in ("", "slurm")
+            if not good:
+                raise UserError(
+                    f"config {name}={value!r} is not {wanted}",
+                    "the profile's config, or --config",
+                    f"for example --config {name}={default}",
+                )
+            values[name] = value
+        return cls(values)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def minutes(self, work: Work, processes: int = 1) -> float:
+        """How long a GPU may take for it, starting included (computed)."""
+        rate = self[f"tflops_{work.numerics}"] * 1e12
+        return self["startup_minutes"] + self["margin"] * work.flop / rate / 60
+
+    def ask(self, stage: str, work: Work) -> dict[str, Any]:
+        """Return the Snakemake resources of a job."""
+        least = math.ceil(self["warning_seconds"] / 60 + 1)  # or the warning kills it
+        minutes = max(math.ceil(self.minutes(work)), least)
+        minutes = min(minutes, int(self["max_minutes"]))
+        memory = self["memory_mb"] if stage in GPU_STAGES else self["memory_mb"] / 2
+        found = {
+            "runtime": minutes,
+            "mem_mb": math.ceil(memory + work.memory_mb),
+            "disk_mb": math.ceil(work.disk_mb),
+            **self._gpu(stage),
+        }
+        if self["account"]:
+            found["slurm_account"] = self["account"]
+        return found
+
+    def _gpu(self, stage: str) -> dict[str, Any]:
+        """The GPU, spelled as the cluster wants it, or none; partition and CPUs."""
+        if stage not in GPU_STAGES:
+            named = {"slurm_partition": self["cpu_partition"]}
+            return {"gpu": 0, **{k: v for k, v in named.items() if v}}
+        model = self["gpu_model"]
+        if self["gpu_request"] == "gres":
+            found = {"gpu": 0, "gres": f"gpu:{model}:1" if model else "gpu:1"}
+        else:
+            found = {"gpu": 1, **({"gpu_model": model} if model else {})}
+        found["cpus_per_task"] = int(self["cpus"])
+        if self["partition"]:
+            found["slurm_partition"] = self["partition"]
+        return found

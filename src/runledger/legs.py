@@ -1,0 +1,114 @@
+"""The legs of a run that is interrupted and resumed, and how a cluster job goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+FILE = "legs.jsonl"
+JOB_ID = ("SLURM_JOB_ID", "LSB_JOBID", "JOB_ID")  # Slurm, LSF, SGE
+
+
+def job_id() -> str | None:
+    """Return the id of the cluster job that this process belongs to."""
+    return next((os.environ[name] for name in JOB_ID if name in os.environ), None)
+
+
+def where() -> str:
+    """Say for the log in which cluster job, restart and GPU this is; "" if in none."""
+    if job_id() is None:
+        return ""
+    restart = os.environ.get("SLURM_RESTART_COUNT", "0")
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+    return f" cluster job {job_id()} restart {restart} gpu {gpu}"
+
+
+def begin(folder: Path, instance: str, part: str = "") -> None:
+    """Note that a leg of making an instance starts."""
+    leg = {
+        "event": "begin",
+        "instance": instance,
+        "start": _now(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "job_id": job_id(),
+        "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
+    }
+    _append(folder, {**leg, **({"part": part} if part else {})})
+
+
+def end(folder: Path, part: str, outcome: str) -> None:
+    """Note that this process's leg ended, and how."""
+    event = {"event": "end", "end": _now(), "pid": os.getpid(), "part": part}
+    _append(folder, {**event, "outcome": outcome})
+
+
+def _append(folder: Path, content: dict[str, Any]) -> None:
+    with open(Path(folder) / FILE, "a", encoding="utf-8") as file:
+        file.write(json.dumps(content) + "\n")
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Return the legs in order; one without an end was killed."""
+    found: list[dict[str, Any]] = []
+    path = Path(folder) / FILE
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:  # cut short by a kill
+            continue
+        if event.pop("event") == "begin":
+            found.append({**event, "end": None, "outcome": "killed"})
+            continue
+        for leg in reversed(found):
+            mine = leg["pid"] == event["pid"] and leg.get("part", "") == event["part"]
+            if mine and leg["end"] is None:
+                leg.update(end=event["end"], outcome=event["outcome"])
+                break
+    for leg in found:
+        leg.pop("pid")
+    return found
+
+
+def prospect(signals: list[int]) -> tuple[str, str]:
+    """Say why a leg ends, and how the run goes on, by the signals that came."""
+    if signal.SIGUSR1 not in signals:
+        return "stopped", "run the same command to go on"
+    if "SLURM_JOB_ID" not in os.environ:
+        return "time limit", "run the same command to go on"
+    return "time limit", "the job goes back into the queue and on from there"
+
+
+def requeue() -> None:
+    """Put this Slurm job back into the queue: its next leg goes on from the state.
+
+    Returns without effect outside Slurm, or if Slurm refuses (said on stderr).
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or shutil.which("scontrol") is None:
+        return
+    done = subprocess.run(
+        ["scontrol", "requeue", job], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        print(
+            f"job {job} could not be put back into the queue ({done.stderr.strip()}); "
+            "its state is saved: run the same snakemake command again",
+            file=sys.stderr,
+        )
+        return
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(120)  # Slurm ends this leg; failing by ourselves would end the job
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

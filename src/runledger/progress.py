@@ -1,0 +1,160 @@
+"""What runs now, one line each: how far, how fast, where; and where logs are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from runledger import legs
+from runledger.errors import UserError
+from runledger.lease import Lease
+from runledger.pipeline import Instance, split_name
+from runledger.records import Records
+
+SHOWN = ("loss", "rho", "images_per_second", "seconds_left")
+SLURM_LOGS = "results/logs/slurm"
+
+
+def running(root: Path) -> list[dict[str, Any]]:
+    """Return what is being made at this moment, by the leases that are held.
+
+    Each: instance, host, job_id, gpu, leg (a number), since, and the last line of its
+    progress (step, iterations, loss, rho, images_per_second, seconds_left ...).
+    """
+    root, found = Path(root), []
+    for path in sorted((root / "results/.state/leases").glob("*")):
+        owner = Lease(path).holder()
+        folder = root / "results/.state/runs" / path.name.partition(".")[0]
+        if owner is None or not (folder / legs.FILE).exists():
+            continue
+        walked = legs.read(folder)
+        mine = [leg for leg in walked if leg["end"] is None]
+        leg = mine[-1] if mine else walked[-1]
+        row = {
+            "instance": leg["instance"],
+            "host": leg["host"],
+            "job_id": leg["job_id"],
+            "gpu": leg["gpu"],
+            "leg": len(walked),
+            "since": leg["start"],
+        }
+        found.append({**row, **_last(root, leg["instance"])})
+    return found
+
+
+def _last(root: Path, name: str) -> dict[str, Any]:
+    """The newest whole line of an instance's progress file."""
+    stage, id = split_name(name)
+    path = root / "results/.state/progress" / stage / f"{id or '_'}.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines[-2:]):
+        try:
+            return json.loads(line)
+        except ValueError:  # being written
+            continue
+    return {}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Lay out `running` for a terminal."""
+    if not rows:
+        return "nothing runs"
+    lines = [("instance", "done", *SHOWN[:2], "images/s", "left", "leg", "where")]
+    for row in rows:
+        step, total = row.get("step", row.get("images")), row.get("iterations")
+        total = total or row.get("of")
+        done = f"{step}/{total} {100 * step / total:.0f}%" if total else "starting"
+        job = f"job {row['job_id']} " if row["job_id"] else ""
+        gpu = f" gpu {row['gpu']}" if row["gpu"] else ""
+        lines.append(
+            (
+                row["instance"],
+                done,
+                _number(row.get("loss")),
+                _number(row.get("rho")),
+                _number(row.get("images_per_second")),
+                _span(row.get("seconds_left")),
+                str(row["leg"]),
+                f"{job}{row['host']}{gpu}{_age(row)}",
+            )
+        )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else "-"
+
+
+def _span(seconds: Any) -> str:
+    if not isinstance(seconds, int | float):
+        return "-"
+    minutes = int(seconds) // 60
+    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes else f"{seconds:.0f}s"
+
+
+def _age(row: dict[str, Any]) -> str:
+    """Say how old the numbers are, if they are old."""
+    age = time.time() - row["time"] if "time" in row else 0
+    return f" (no news for {_span(age)})" if age > 300 else ""
+
+
+def queued(root: Path) -> str:
+    """Say how many jobs of this checkout the queue holds; "" without a queue."""
+    from runledger.queue import LABELS, labelled
+
+    if shutil.which("squeue") is None:
+        return ""
+    try:
+        labels = labelled(root)
+    except UserError as error:
+        return f"queue: {error.what}"
+    counts: Counter[str] = Counter()
+    for label in labels:
+        bundle = label.startswith(LABELS)
+        paths = json.loads((Path(root) / label).read_text()) if bundle else [label]
+        counts[Path(paths[0]).parts[2]] += 1
+    listed = ", ".join(f"{stage} {n}" for stage, n in sorted(counts.items()))
+    return f"in the queue or running: {len(labels)} jobs ({listed})" if labels else ""
+
+
+def logs(root: Path, instance: Instance) -> Iterator[tuple[str, Path]]:
+    """Yield (what it is, path) of an instance's logs that are there.
+
+    Its own log holds all legs; the raw output is the last leg's; then the cluster's
+    file of every job that worked on it.
+    """
+    root = Path(root)
+    base = root / "results/logs" / instance.stage
+    name = instance.id or "_"
+    known = {"log of all legs": base / f"{name}.log"}
+    known["raw output of the last leg"] = base / f"{name}.out"
+    for what, path in known.items():
+        if path.exists():
+            yield what, path
+    for job in sorted(_job_ids(root, instance)):
+        for path in sorted((root / SLURM_LOGS).rglob(f"{job}.log")):
+            yield f"cluster job {job}", path
+
+
+def _job_ids(root: Path, instance: Instance) -> set[str]:
+    """Ids of the cluster jobs that worked on an instance: records and open runs."""
+    found = set()
+    for record in Records(root).history(instance.stage, instance.id):
+        found |= {str(leg.get("job_id")) for leg in record.run.get("legs", [])}
+    for path in (root / "results/.state/runs").glob(f"*/{legs.FILE}"):
+        walked = legs.read(path.parent)
+        mine = [leg for leg in walked if leg.get("instance") == instance.name]
+        found |= {str(leg["job_id"]) for leg in mine}
+    return found - {"None"}
