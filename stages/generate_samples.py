@@ -10,9 +10,11 @@ from dash_repro.diffusion.generate import generate, log_progress
 from dash_repro.diffusion.sample_files import save_samples, shard_range
 from dash_repro.diffusion.sampling import Sampling
 from dash_repro.diffusion.schedule import Schedule, require_same_schedule
+from dash_repro.launch import launch_mode
 from dash_repro.models.checkpoint import load_checkpoint
+from dash_repro.models.compiled import launched
 from dash_repro.models.precision import inference_network
-from dash_repro.runtime import configure
+from dash_repro.runtime import configure, describe
 from runledger.job import Interrupted, Job, main
 
 
@@ -39,10 +41,12 @@ def _images(job: Job, part: int = 0, parts: int = 1) -> tuple[Sampling, np.ndarr
         job.params, job.item, config.num_classes, config.image_size, source
     )
     network = inference_network(checkpoint.model, sampling.numerics, device)
+    network = launched(network, launch_mode(device.type))
+    job.note(compute=describe())
     log = log_progress(job.log)
 
     def model(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        # Asked at every step: a chunk may take longer than the notice given.
+        # Asked at every sampler step: a chunk may take longer than the notice given.
         if job.stop_requested():
             raise Interrupted
         return network(x, t, y)

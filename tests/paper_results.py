@@ -101,7 +101,7 @@ def _profile(path: Path, member: dict[str, Any], rng: np.random.Generator) -> No
             "guided_forward_s": parameters / 1e8,
             "sampling_latency_s": parameters / 2e6,
             "peak_memory_bytes": parameters * 20,
-            "peak_memory_kind": "rss_growth",
+            "peak_memory_kind": "cpu_tensors",
             "batch_size": 64,
             "steps": 50,
             "repeats": 10,

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from dash_repro.launch import launch_mode
 from runledger.errors import UserError
 
 PRECISIONS = ("fp32", "fp16")
@@ -59,10 +60,11 @@ def require_numerics(numerics: str, device: torch.device) -> None:
 
 
 def describe() -> dict[str, Any]:
-    """What the arithmetic ran on, for a record: device, versions, threads."""
+    """What the arithmetic ran on, for a record: device, launch, versions, threads."""
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
         "device": gpu or platform.processor() or platform.machine(),
+        "launch": launch_mode("cuda" if gpu else "cpu"),
         "torch": torch.__version__,
         "cuda": torch.version.cuda if gpu else None,
         "threads": torch.get_num_threads(),

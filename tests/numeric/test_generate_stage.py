@@ -59,11 +59,15 @@ class StandInJob:
     stop_after: int = 10**9
     asked: int = 0
     lines: list[dict[str, int]] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("job"))
 
     @property
     def state(self) -> Path:
         return self.folder / "state"
+
+    def note(self, **fields: Any) -> None:
+        self.notes.update(fields)
 
     def input(self, stage: str, name: str) -> Path:
         return self.folder / stage / name
@@ -116,6 +120,7 @@ def test_samples_are_those_of_the_library(folder: Path) -> None:
     np.testing.assert_array_equal(arrays["images"], expected)
     assert arrays["labels"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
     assert arrays["sampling_seed"] == 3
+    assert job.notes["compute"]["launch"] == "eager"
     assert job.lines == [{"images": n, "of": 10} for n in (4, 8, 10)]
 
 

@@ -8,7 +8,13 @@ from training_tools import ROOT
 from yaml import safe_load
 
 from dash_repro.models.flops import count_flops
-from dash_repro.models.layers import Attention, Downsample, Norm, timestep_embedding
+from dash_repro.models.layers import (
+    Attention,
+    Downsample,
+    Norm,
+    Upsample,
+    timestep_embedding,
+)
 from dash_repro.models.unet import (
     NetworkError,
     UNet,
@@ -152,3 +158,33 @@ def test_group_counts():
         select_norm_groups(40, [32, 24])
     with pytest.raises(NetworkError, match="cannot be halved"):
         UNetConfig.from_params(NETWORK, 64, 1, 10, 12)
+
+
+@pytest.mark.parametrize(("width", "blocks", "row"), [(128, 2, 0), (64, 1, 1)])
+def test_operations_that_the_released_codes_readme_states(width, blocks, row):
+    """Its GFLOP of 50 guided steps are ours and those of norms and upsampling.
+
+    Ten operations for each normalised value and two for each upsampled one explain
+    the difference to the last printed digit.
+    """
+    text = (ROOT / "paper/tables/released_code_efficiency.csv").read_text()
+    line = next(
+        one for one in text.splitlines() if one.startswith("flops_50step_cfg_g")
+    )
+    printed = float(line.split(",")[1 + row])
+    model = UNet(UNetConfig.from_params(NETWORK, width, blocks, 10, 32)).eval()
+    counted = count_flops(model, 32)
+    others = 0
+
+    def count(module, _, out):
+        nonlocal others
+        others += (10 if isinstance(module, Norm) else 2) * out.numel()
+
+    for module in model.modules():
+        if isinstance(module, Norm | Upsample):
+            module.register_forward_hook(count)
+    zero = torch.zeros(1, dtype=torch.int64)
+    with torch.no_grad():
+        model(torch.zeros(1, 3, 32, 32), zero, zero)
+    assert round(2 * 50 * (counted + others) / 1e9, 1) == printed
+    assert 0 < printed - 2 * 50 * counted / 1e9 < 0.006 * printed

@@ -1,6 +1,5 @@
 """Reference statistics, all metrics of a sample set, profiles and ranked pairs."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +16,7 @@ from dash_repro.evaluation.inception_score import inception_score
 from dash_repro.evaluation.kid import kid
 from dash_repro.evaluation.metrics import compute_metrics
 from dash_repro.evaluation.pairs import rank_pairs, require_matched
-from dash_repro.evaluation.profile import profile_model
+from dash_repro.evaluation.profile import LiveTensors, profile_model
 from dash_repro.evaluation.progress import LogProgress
 from dash_repro.evaluation.reference import (
     build_reference,
@@ -242,21 +241,28 @@ def test_profile_counts_and_measures():
     assert found["sampling_flops"] == 14 * found["forward_flops"]
     assert found["guided_forward_s"] > 0
     assert found["sampling_latency_s"] == pytest.approx(7 * found["guided_forward_s"])
-    assert found["peak_memory_kind"] == "rss_growth" and found["device"]
+    assert found["peak_memory_kind"] == "cpu_tensors" and found["device"]
+    again = profile_model(model, batch_size=2, steps=7, repeats=1, device=CPU)
+    assert again["peak_memory_bytes"] == found["peak_memory_bytes"]
+    assert found["peak_memory_bytes"] > 4 * found["parameters"]
     with pytest.raises(EvaluationError, match="repeats 0"):
         profile_model(model, batch_size=2, steps=7, repeats=0, device=CPU)
 
 
-@pytest.mark.skipif(
-    not os.access("/proc/self/clear_refs", os.W_OK), reason="no resettable peak here"
-)
-def test_peak_memory_on_a_cpu_sees_what_a_forward_allocates():
-    from dash_repro.evaluation.profile import _peak_memory
-
-    size = 64 * 2**20
-    kind, peak = _peak_memory(lambda: torch.ones(size, dtype=torch.uint8), CPU)
-    assert kind == "rss_growth"
-    assert 0.9 * size < peak < 1.5 * size
+def test_live_tensors_counts_storages_that_live_at_a_time():
+    held = torch.ones(10, dtype=torch.uint8)
+    with LiveTensors([held, held[:3]]) as live:
+        assert live.live == 10  # a view has no memory of its own
+        first = torch.ones(100, dtype=torch.uint8)
+        first.add_(1)
+        second = first[:50]
+        del first
+        assert live.live == 110
+        del second
+        assert live.live == 10
+        third = torch.ones(60, dtype=torch.uint8)
+        assert (live.live, live.peak) == (70, 110)
+        del third
 
 
 # progress

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import platform
-import resource
 import statistics
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from dash_repro.evaluation.branches import both_branches
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.models.flops import count_flops
 from dash_repro.models.unet import UNet
-
-_STATUS = Path("/proc/self/status")
-_CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def profile_model(
@@ -36,8 +36,7 @@ def profile_model(
         The content of profile.json: "parameters"; of one image, "forward_flops" and
         "sampling_flops" (2 K forwards); "guided_forward_s", the median of
         a batch; "sampling_latency_s" = K times that; "peak_memory_bytes" and how it
-        was taken ("peak_memory_kind": cuda_allocated, or rss_growth on a CPU, None
-        where no growth shows);
+        was taken ("peak_memory_kind": cuda_allocated, or cpu_tensors);
         "batch_size", "steps", "repeats", "device", "threads".
 
     Raises:
@@ -105,43 +104,64 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _peak_memory(
-    run: Callable[[], object], device: torch.device
-) -> tuple[str, int | None]:
-    """Kind and bytes of the peak during one run, which also warms up."""
+def _peak_memory(run: _GuidedForward, device: torch.device) -> tuple[str, int]:
+    """Kind and bytes of the peak during one run, which also warms up.
+
+    Both kinds are the tensors that live at a time, weights among them, so that a
+    teacher's and a student's can be compared; other processes' do not count.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         run()
         _wait(device)
         return "cuda_allocated", torch.cuda.max_memory_allocated(device)
-    before = _reset_peak_rss()
-    run()
-    growth = _peak_rss() - before
-    # Pages that an earlier instance left in the allocator hide what is used again.
-    return "rss_growth", growth if growth > 0 else None
+    with LiveTensors([*run.model.parameters(), *run.model.buffers()]) as live:
+        run()
+    return "cpu_tensors", live.peak
 
 
-def _reset_peak_rss() -> int:
-    """Forget the process's peak where Linux can; resident bytes now, else the peak."""
-    try:
-        _CLEAR_REFS.write_text("5")
-        return _status_bytes("VmRSS")
-    except (OSError, KeyError):
-        return _peak_rss()
+class LiveTensors(TorchDispatchMode):
+    """Context that follows the bytes of live tensors on a CPU; exact and repeatable.
 
+    What operators allocate and free within themselves is not seen.
 
-def _peak_rss() -> int:
-    try:
-        return _status_bytes("VmHWM")
-    except (OSError, KeyError):
-        unit = 1 if platform.system() == "Darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    Args:
+        present: tensors that exist before, and count.
 
+    Attributes:
+        live, peak: bytes now, and at most.
+    """
 
-def _status_bytes(key: str) -> int:
-    lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(fields[key].split()[0]) * 1024
+    def __init__(self, present: Iterable[Tensor] = ()) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._known: set[int] = set()
+        for tensor in present:
+            self._watch(tensor)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run the operator and note what it returns."""
+        out = func(*args, **(kwargs or {}))
+        for value in tree_leaves(out):
+            if isinstance(value, Tensor):
+                self._watch(value)
+        return out
+
+    def _watch(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = id(storage), storage.nbytes()
+        if key in self._known:
+            return
+        self._known.add(key)
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._drop, key, size)
+
+    def _drop(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.live -= size
 
 
 def device_name(device: torch.device) -> str:

@@ -40,19 +40,67 @@ class Dropout(nn.Module):
     """Dropout that can draw its masks from a generator of its own.
 
     With `generator` set, masks depend on that generator alone, so that models trained
-    side by side do not disturb each other's; without, on torch's global one.
+    side by side do not disturb each other's; without, on torch's global one. With
+    `drawn` set, that is the mask: see `DropoutMasks`.
     """
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
         self.generator: torch.Generator | None = None
+        self.drawn: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
             return x
+        if self.drawn is not None:
+            return x * self.drawn.to(x.dtype).div_(1.0 - self.p)
         keep = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self.generator)
         return x * keep.div_(1.0 - self.p)
+
+
+class DropoutMasks:
+    """The masks of all dropout layers of a network, drawn before its forward.
+
+    A compiled network cannot draw from a generator of its own. The draws are those
+    that the layers would make, in the same order.
+
+    Args:
+        model: its dropout layers' `drawn` is set; called as model(x, t, y).
+        example: inputs of one image; only their shapes matter.
+        rows: images in each later forward.
+        generator: what to draw from.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example: tuple[Tensor, ...],
+        rows: int,
+        generator: torch.Generator,
+    ) -> None:
+        self.generator = generator
+        self.layers: list[Dropout] = []
+
+        def place(layer: Dropout, inputs: tuple[Tensor, ...]) -> None:
+            shape, device = inputs[0].shape[1:], inputs[0].device
+            layer.drawn = torch.empty((rows, *shape), dtype=torch.bool, device=device)
+            self.layers.append(layer)
+
+        layers = [part for part in model.modules() if isinstance(part, Dropout)]
+        hooks = [layer.register_forward_pre_hook(place) for layer in layers]
+        training = model.training
+        with torch.no_grad():
+            model.eval()(*example)
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+
+    def draw(self) -> None:
+        """New masks, in place."""
+        for layer in self.layers:
+            if layer.p > 0.0:
+                layer.drawn.bernoulli_(1.0 - layer.p, generator=self.generator)
 
 
 class ResidualBlock(nn.Module):

@@ -124,6 +124,7 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         self.null_token = config.num_classes
+        self.memory_format = torch.preserve_format  # of the images
         width, emb = config.width, 4 * config.width
         self.time1 = nn.Linear(width, emb)
         self.time2 = nn.Linear(emb, emb)
@@ -154,7 +155,8 @@ class UNet(nn.Module):
             (B, 3, H, W) of conv_out's type (float32), or that and the maps.
         """
         emb = self._embed(t, y)
-        h = self.conv_in(x.to(self.conv_in.weight.dtype))
+        kernel, layout = self.conv_in.weight, self.memory_format
+        h = self.conv_in(x.to(kernel.dtype, memory_format=layout))
         skips, maps = [h], {}
         for level, side in enumerate(self.config.resolutions):
             for block, attention in zip(
@@ -177,6 +179,13 @@ class UNet(nn.Module):
                 h = self.up[level - 1](h)
         eps = self._output(h)
         return (eps, maps) if features else eps
+
+    def use_channels_last(self) -> None:
+        """Lay images and maps out channels last, as compiled networks are fastest.
+
+        The kernels are left to the caller, who may own their memory.
+        """
+        self.memory_format = torch.channels_last
 
     def set_dropout_generator(self, generator: torch.Generator | None) -> None:
         """Make every dropout layer draw from this generator (None: torch's own)."""

@@ -79,6 +79,7 @@ class NoiseObjective(nn.Module):
 
     needs_teacher = False
     needs_features = False
+    branches = 1
 
     def __init__(self, label_dropout: float, mode: str, factor: float = 1.0) -> None:
         super().__init__()
@@ -127,6 +128,7 @@ class DistillObjective(nn.Module):
         self.needs_uncond = pairs or block["lambda_un"] != 0.0
         anchored = block["lambda_im"] != 0.0 or block["lambda_an"] != 0.0
         self.needs_cond = pairs or self.needs_features or anchored
+        self.branches = self.needs_cond + self.needs_uncond
         self.projections = nn.ModuleDict(
             {name: nn.Conv2d(*pair, 1) for name, pair in channels.items()}
             if self.needs_features

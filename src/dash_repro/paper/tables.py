@@ -11,10 +11,11 @@ from dash_repro.paper.claims_table import claims
 from dash_repro.paper.context import Context
 from dash_repro.paper.rows import read_rows
 from dash_repro.paper.table import Table, to_latex, to_sidecar
+from dash_repro.paper.tables_efficiency import table_s1
 from dash_repro.paper.tables_extended import anchor, table_c5, table_c6, table_c7
 from dash_repro.paper.tables_main import table2, table3, table4
 from dash_repro.paper.tables_spread import table_b3, table_b4
-from dash_repro.paper.tables_static import table1, table_a1, table_a2, table_s1
+from dash_repro.paper.tables_static import table1, table_a1, table_a2
 
 BUILDERS: dict[str, Callable[[Context], Table]] = {
     "table1": table1,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dash_repro.diffusion.noise import step_rng
+from dash_repro.diffusion.noise import step_rng, step_seed
 from dash_repro.diffusion.schedule import Schedule, add_noise
 from dash_repro.objectives.objective import Batch
 from runledger.errors import UserError
@@ -16,6 +16,8 @@ class BatchSource:
     """Draws images, timesteps, noise and coins; nothing depends on earlier draws.
 
     Every image comes once an epoch, in an order that is a function of (seed, epoch).
+    The draws of an iteration are made where the images live, by a generator that is
+    seeded for it: no two kinds of device see the same noise.
 
     Args:
         images: (N, H, W, 3) uint8.
@@ -48,13 +50,25 @@ class BatchSource:
         self.timesteps = schedule.timesteps
         self.seed, self.stream, self.batch_size = seed, stream, batch_size
         self.device = device
+        self.rng = torch.Generator(device)
+        self._chosen = torch.zeros(batch_size, dtype=torch.int64, device=device)
         self._orders: dict[int, Tensor] = {}
 
     def draw(self, step: int) -> Batch:
         """The batch of iteration `step`."""
-        rng = step_rng(self.seed, step, self.stream)
-        t = torch.randint(self.timesteps, (self.batch_size,), generator=rng)
-        return self._noisy(self._indices(step), t, rng)
+        self.prepare(step)
+        return self.drawn()
+
+    def prepare(self, step: int) -> None:
+        """The host's part of `draw`: which images, and the generator's seed."""
+        self._chosen.copy_(self._indices(step))
+        self.rng.manual_seed(step_seed(self.seed, step, self.stream))
+
+    def drawn(self) -> Batch:
+        """The device's part: the same operations on the same memory every time."""
+        shape = (self.batch_size,)
+        t = torch.randint(self.timesteps, shape, generator=self.rng, device=self.device)
+        return self._noisy(self._chosen, t, self.rng)
 
     def fixed(self, count: int) -> Batch:
         """Images to measure progress on: random ones, timesteps stratified over T."""
@@ -88,8 +102,9 @@ class BatchSource:
 
     def _noisy(self, indices: Tensor, t: Tensor, rng: torch.Generator) -> Batch:
         shape = (len(indices), *self.images.shape[1:])
-        noise = torch.randn(shape, generator=rng).to(self.device)
-        coins = torch.rand(len(indices) + 1, generator=rng).to(self.device)
+        noise = torch.randn(shape, generator=rng, device=rng.device).to(self.device)
+        coins = torch.rand(len(indices) + 1, generator=rng, device=rng.device)
+        coins = coins.to(self.device)
         indices, t = indices.to(self.device), t.to(self.device)
         x0 = self.images[indices].float() / 127.5 - 1.0
         x_t = add_noise(self.alpha_bar, x0, t, noise)
@@ -116,7 +131,7 @@ class BatchSource:
                 key: self._orders[key] for key in self._orders if key == epoch - 1
             }
             order = torch.randperm(len(self.images), generator=rng)
-            self._orders = {**recent, epoch: order}
+            self._orders = {**recent, epoch: order.to(self.device)}
         return self._orders[epoch]
 
 

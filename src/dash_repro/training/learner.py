@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from dash_repro.diffusion.noise import step_seed
+from dash_repro.models.compiled import compile_network
+from dash_repro.models.layers import DropoutMasks
 from dash_repro.models.unet import UNet
 from dash_repro.objectives.objective import Batch, Targets
 from dash_repro.objectives.weights import TimestepWeights
@@ -36,6 +38,7 @@ class Learner:
         seed: the training seed; with the step it determines the dropout masks.
         lambda_lr: initial learning rate of lambda.
         device: where to train.
+        launch: of `launch_mode`.
     """
 
     def __init__(
@@ -49,14 +52,20 @@ class Learner:
         seed: int,
         lambda_lr: float,
         device: torch.device,
+        launch: str = "eager",
     ) -> None:
         self.name, self.settings, self.seed, self.device = name, settings, seed, device
         self.model, self.objective = model.to(device).train(), objective.to(device)
         self.weights = weights.to(device)
-        self.flat = FlatParameters([self.model, self.objective])
+        compiled = launch == "compile"
+        self.flat = FlatParameters([self.model, self.objective], compiled)
         self.ema = self.flat.values.detach()[: self.flat.ends[0]].clone()
         self.dropout_rng = torch.Generator(device)
         self.model.set_dropout_generator(self.dropout_rng)
+        self.network, self.masks = self.model, None
+        if compiled:
+            self.network = compile_network(self.model, own_kernels=False)
+            self.masks = self._dropout_masks()
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.initial_lr = [settings.learning_rate]
@@ -64,28 +73,44 @@ class Learner:
         if weights.lambda_ is not None:
             self.trained.append(weights.lambda_)
             self.initial_lr.append(lambda_lr)
-        self.optimizer = _optimizer(settings, self.trained, self.initial_lr)
+        self.optimizer = _optimizer(settings, self.trained, self.initial_lr, device)
         self.scaler = torch.amp.GradScaler(
             device.type, enabled=settings.numerics == "fp16"
         )
         # loss and gradient norm of the iterations since the last row, read in blocks
         self._pending = torch.zeros(settings.record_every, 2, device=device)
+        self._latest = torch.zeros(2, device=device)
         self._filled = 0
 
     def update(self, batch: Batch, targets: Targets | None) -> None:
         """One iteration; no value of it is waited for."""
-        settings = self.settings
+        self.begin()
+        self.compute(batch, targets)
+        self.end()
+
+    def begin(self) -> None:
+        """The host's part before an iteration: what depends on its number."""
         for group, initial in zip(
             self.optimizer.param_groups, self.initial_lr, strict=True
         ):
-            group["lr"] = learning_rate(settings, self.step, initial)
+            rate = learning_rate(self.settings, self.step, initial)
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
         self.dropout_rng.manual_seed(step_seed(self.seed, self.step, "dropout"))
+
+    def compute(self, batch: Batch, targets: Targets | None) -> None:
+        """The device's part: the same operations on the same memory every time."""
+        settings = self.settings
+        if self.masks is not None:
+            self.masks.draw()
         for parameter in self.trained:
             if parameter.grad is not None:
                 parameter.grad.zero_()
         half = settings.numerics == "fp16"
         with torch.autocast(self.device.type, torch.float16, enabled=half):
-            loss = self.objective(self.model, batch, targets, self.weights(batch.t))
+            loss = self.objective(self.network, batch, targets, self.weights(batch.t))
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.trained, settings.grad_clip)
@@ -93,8 +118,12 @@ class Learner:
         self.scaler.update()
         current = self.flat.values.detach()[: len(self.ema)]
         self.ema.lerp_(current, 1.0 - settings.ema_decay)
-        self._pending[self._filled, 0] = loss.detach()
-        self._pending[self._filled, 1] = norm
+        self._latest[0] = loss.detach()
+        self._latest[1] = norm
+
+    def end(self) -> None:
+        """The host's part after it."""
+        self._pending[self._filled] = self._latest
         self._filled += 1
         self.step += 1
 
@@ -149,7 +178,7 @@ class Learner:
 
     def ema_state_dict(self) -> dict[str, Tensor]:
         """EMA weights by parameter name, on the CPU."""
-        return unflatten(self.ema.cpu(), self.model)
+        return unflatten(self.flat.canonical(self.ema).cpu(), self.model)
 
     def lambda_(self) -> Tensor | None:
         """(T,) raw lambda on the CPU, or None where none is learned."""
@@ -159,11 +188,12 @@ class Learner:
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """All that resuming needs (UserError if it is no longer finite)."""
         self.check()
-        tensors = {"ema": self.ema, "pending": self._pending[: self._filled]}
+        ema = self.flat.canonical(self.ema)
+        tensors = {"ema": ema, "pending": self._pending[: self._filled]}
         for index, parameter in enumerate(self.trained):
-            tensors[f"value.{index}"] = parameter.detach()
+            tensors[f"value.{index}"] = self._filed(index, parameter.detach())
             for key, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{index}.{key}"] = value
+                tensors[f"optimizer.{index}.{key}"] = self._filed(index, value)
         metadata = {
             "history": json.dumps(self.history),
             "scaler": json.dumps(self.scaler.state_dict()),
@@ -175,29 +205,54 @@ class Learner:
         self.step = int(metadata["step"])
         self.history = json.loads(metadata["history"])
         self.scaler.load_state_dict(json.loads(metadata["scaler"]))
-        self.ema.copy_(tensors["ema"])
+        self.ema.copy_(self.flat.from_canonical(tensors["ema"]))
         self._filled = len(tensors["pending"])
         self._pending[: self._filled] = tensors["pending"].to(self.device)
         with torch.no_grad():
             for index, parameter in enumerate(self.trained):
-                parameter.copy_(tensors[f"value.{index}"])
+                value = self._filed(index, tensors[f"value.{index}"], back=True)
+                parameter.copy_(value)
                 prefix = f"optimizer.{index}."
                 self.optimizer.state[parameter] = {
-                    name.removeprefix(prefix): value.to(self.device)
+                    name.removeprefix(prefix): self._filed(
+                        index, value.to(self.device), back=True
+                    )
                     for name, value in tensors.items()
                     if name.startswith(prefix)
                 }
 
+    def _filed(self, index: int, value: Tensor, back: bool = False) -> Tensor:
+        """A vector of trained parameter `index` in the layout of files, or back."""
+        if index > 0 or value.shape != self.flat.values.shape:
+            return value
+        flat = self.flat
+        return flat.from_canonical(value) if back else flat.canonical(value)
+
+    def _dropout_masks(self) -> DropoutMasks:
+        config = self.model.config
+        image = torch.zeros(1, 3, config.image_size, config.image_size)
+        zero = torch.zeros(1, dtype=torch.int64, device=self.device)
+        rows = self.settings.batch_size * self.objective.branches
+        example = (image.to(self.device), zero, zero)
+        return DropoutMasks(self.model, example, rows, self.dropout_rng)
+
 
 def _optimizer(
-    settings: TrainSettings, trained: list[nn.Parameter], rates: list[float]
+    settings: TrainSettings,
+    trained: list[nn.Parameter],
+    rates: list[float],
+    device: torch.device,
 ) -> torch.optim.Optimizer:
     """Adam or AdamW over the vectors, each with its own initial learning rate."""
+    cuda = device.type == "cuda"
     groups: list[dict[str, Any]] = [
-        {"params": [parameter], "lr": rate}
+        # a rate in the GPU's memory can change under a recorded step
+        {"params": [parameter], "lr": torch.tensor(rate, device=device)}
+        if cuda
+        else {"params": [parameter], "lr": rate}
         for parameter, rate in zip(trained, rates, strict=True)
     ]
-    common = {"betas": settings.betas, "fused": True}
+    common = {"betas": settings.betas, "fused": True, "capturable": cuda}
     if settings.optimizer == "adam":
         return torch.optim.Adam(groups, **common)
     if settings.optimizer == "adamw":

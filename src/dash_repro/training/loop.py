@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dash_repro.objectives.objective import Batch, Targets
 from dash_repro.training.batches import BatchSource
 from dash_repro.training.frozen import FrozenTeacher
 from dash_repro.training.learner import Learner
 from dash_repro.training.observers import Observer
 from dash_repro.training.settings import Cadence
 from dash_repro.training.state import load_state, save_state
+from dash_repro.training.steps import make_steps
 
 # saving takes at most this share of the time
 _SAVE_SHARE = 0.01
@@ -49,6 +49,7 @@ def train(
     teacher: FrozenTeacher | None,
     cadence: Cadence,
     stop: Callable[[], bool],
+    launch: str = "eager",
 ) -> bool:
     """Train all tasks to their last iteration, from their saved states if there are.
 
@@ -62,12 +63,14 @@ def train(
         teacher: None where no learner needs one.
         cadence: how often to save and log.
         stop: asked after every iteration; true: save and leave.
+        launch: of `launch_mode`.
 
     Returns:
         True if all are through, False if stopped.
     """
     running = [task for task in tasks if _guarded(task, _begin)]
     clock = _Clock(cadence, source.batch_size, running)
+    advance = make_steps(source, teacher, launch)
     while running:
         step = min(task.learner.step for task in running)
         due = [task for task in running if task.learner.step == step]
@@ -76,14 +79,12 @@ def train(
             _guarded(task, _finish)
         due = [task for task in due if task not in lost]
         if due:
-            objectives = [task.learner.objective for task in due]
-            batch, targets = source.draw(step), None
-            if any(objective.needs_teacher for objective in objectives):
-                assert teacher is not None
-                features = any(objective.needs_features for objective in objectives)
-                targets = teacher(batch, features)
+            failures = advance([task.learner for task in due], step)
             for task in due:
-                if not _guarded(task, lambda t, b=batch, o=targets: _advance(t, b, o)):
+                if task.learner in failures:
+                    task.fail(failures[task.learner])
+                    lost.append(task)
+                elif not _guarded(task, _look):
                     lost.append(task)
         running = [task for task in running if task not in lost]
         stopping = stop()
@@ -121,11 +122,9 @@ def _begin(task: Task) -> None:
     task.log.info("resuming after iteration %d", task.learner.step)
 
 
-def _advance(task: Task, batch: Batch, targets: Targets | None) -> None:
-    """One iteration, and what is due after it."""
-    learner = task.learner
-    learner.update(batch, targets)
-    measured = {}
+def _look(task: Task) -> None:
+    """What is due after an iteration."""
+    learner, measured = task.learner, {}
     if learner.step in task.observer.steps:
         learner.check()
         measured = task.observer.observe(learner)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from dash_repro.diffusion.schedule import Schedule, require_same_schedule
+from dash_repro.launch import launch_mode
 from dash_repro.models.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -84,7 +85,8 @@ def _train_group(jobs: list[Job], device: torch.device) -> bool:
     checkpoint = _load_teacher(first, schedule, data)
     seed = first.item["seed"]
     source = batch_source(data, schedule, settings, seed, "student", device)
-    teacher = FrozenTeacher(checkpoint.model, device, settings.numerics)
+    launch = launch_mode(device.type)
+    teacher = FrozenTeacher(checkpoint.model, device, settings.numerics, launch)
     fixed = source.fixed(section["monitor_batch"])
     every = section["monitor_every"]
     monitor = GapMonitor(teacher, fixed, every, settings.iterations)
@@ -97,7 +99,7 @@ def _train_group(jobs: list[Job], device: torch.device) -> bool:
             continue
         tasks.append(_task(job, learner, monitor, schedule))
     stop = first.stop_requested
-    return train(tasks, source, teacher, Cadence.from_environment(), stop)
+    return train(tasks, source, teacher, Cadence.from_environment(), stop, launch)
 
 
 def _load_teacher(
@@ -156,6 +158,7 @@ def build_student(
         seed=seed,
         lambda_lr=block["lambda_lr"],
         device=device,
+        launch=launch_mode(device.type),
     )
 
 

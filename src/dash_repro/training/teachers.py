@@ -10,6 +10,7 @@ import torch
 
 from dash_repro.arrays import load_npz, save_npz
 from dash_repro.diffusion.schedule import Schedule
+from dash_repro.launch import launch_mode
 from dash_repro.models.checkpoint import load_checkpoint, save_checkpoint
 from dash_repro.models.unet import UNetConfig, build_unet
 from dash_repro.objectives.curriculum import curriculum_of, save_curriculum
@@ -85,7 +86,8 @@ def train_teacher(job: Job, device: torch.device) -> bool:
         progress=job.progress,
     )
     cadence = Cadence.from_environment()
-    complete = train([task], source, None, cadence, job.stop_requested)
+    launch = launch_mode(device.type)
+    complete = train([task], source, None, cadence, job.stop_requested, launch)
     if failures:
         raise failures[0]
     return complete
@@ -121,6 +123,7 @@ def build_teacher(
         seed=seed,
         lambda_lr=block["lambda_lr"],
         device=device,
+        launch=launch_mode(device.type),
     )
 
 

@@ -1,0 +1,83 @@
+"""`make bench`: gates, then timings, one table; see docs/speed.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from bench.gates import Gate, gates
+from bench.machine import copy_bandwidth, describe_machine, matmul_rate
+from bench.presets import PRESETS
+from bench.report import as_csv, as_markdown, figures
+from bench.sampling import metric_rows, sampling_rows
+from bench.training import state_row, student_rows, sustained_rows, teacher_rows
+from bench.work import Work
+from dash_repro import runtime
+from dash_repro.params import load_params
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> int:
+    """Run it; 1 if a gate failed."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--preset", choices=PRESETS, help="default: by the device")
+    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results")
+    parser.add_argument("--gates-only", action="store_true")
+    chosen = parser.parse_args()
+    name = chosen.preset or ("gpu" if torch.cuda.is_available() else "cpu")
+    preset = PRESETS[name]
+    device = runtime.configure(preset.numerics)
+    if name == "cpu":
+        device = torch.device("cpu")
+    work = Work(preset, load_params(ROOT / preset.params), device)
+    machine = describe_machine(device)
+    half = preset.numerics == "fp16"
+    peak = matmul_rate(preset.matmul, torch.half if half else torch.float, device)
+    machine["matrix product, measured"] = (
+        f"{peak / 1e9:.5g} GFLOP/s, {preset.matmul} square, {preset.numerics}"
+    )
+    machine["copy, measured"] = (
+        f"{copy_bandwidth(preset.copy_mb, device) / 1e9:.4g} GB/s"
+    )
+    passed: list[Gate] = []
+    for gate in gates(work):
+        passed.append(gate)
+        _say(f"gate: {gate.name}: {gate.error:.3g} (bound {gate.bound:g})")
+    if chosen.gates_only:
+        return int(not all(gate.passed for gate in passed))
+    rows = []
+    for part in (student_rows, teacher_rows, sustained_rows, sampling_rows):
+        _say(f"timing: {part.__name__}")
+        rows += part(work)
+    rows.append(state_row(work))
+    more, distances = metric_rows(work)
+    rows, passed = rows + more, passed + distances
+    machine["load at the end"] = describe_machine(device)[
+        "load (1, 5, 15 minutes) at the start"
+    ]
+    table = figures(rows, peak)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    title = f"{machine['device']}, preset `{name}`"
+    page = as_markdown(title, machine, passed, table)
+    stem = f"{name}-{_slug(machine['device'])}"
+    (chosen.output / f"{stem}.csv").write_text(as_csv(machine, passed, table))
+    (chosen.output / f"{stem}.md").write_text(page)
+    print(page)
+    return int(not all(gate.passed for gate in passed))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _slug(text: str) -> str:
+    kept = "".join(c.lower() if c.isalnum() else "-" for c in text)
+    return "-".join(part for part in kept.split("-") if part)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

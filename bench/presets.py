@@ -1,0 +1,99 @@
+"""Sizes of the benchmark: small ones for a CPU, the paper's for a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What is measured, and how long.
+
+    Attributes:
+        params: which params.yaml gives network and schedule.
+        image_size, classes, images: of the synthetic data.
+        teacher_width, widths: of the networks; widths[0] is the main student's.
+        packs: students trained together.
+        launches: see dash_repro.launch.
+        numerics: of our steps; B0 and B1 use autocast on a GPU anyway.
+        batch: images a training step.
+        warm_up, blocks, block_steps: of the timings, interleaved.
+        sustained: steps of the long run, 0: none.
+        samples, sample_chunk, plain_chunk, sample_steps: of the sampling.
+        gate_samples: of the Frechet gate.
+        matmul, copy_mb: size of the matrices, of the copied memory.
+    """
+
+    params: str
+    image_size: int
+    classes: int
+    images: int
+    teacher_width: int
+    widths: tuple[int, ...]
+    packs: tuple[int, ...]
+    launches: tuple[str, ...]
+    numerics: str
+    batch: int
+    warm_up: int
+    blocks: int
+    block_steps: int
+    sustained: int
+    samples: int
+    sample_chunk: int
+    plain_chunk: int
+    sample_steps: int
+    gate_samples: int
+    matmul: int
+    copy_mb: int
+
+
+PRESETS = {
+    # the demo's networks, so that the figures speak of `make demo`
+    "cpu": Preset(
+        params="config/demo.params.yaml",
+        image_size=16,
+        classes=10,
+        images=1000,
+        teacher_width=32,
+        widths=(16, 8, 24),
+        packs=(1, 2, 4, 8),
+        launches=("eager",),
+        numerics="fp32",
+        batch=16,
+        warm_up=5,
+        blocks=5,
+        block_steps=20,
+        sustained=0,
+        samples=200,
+        sample_chunk=100,
+        plain_chunk=16,
+        sample_steps=10,
+        gate_samples=400,
+        matmul=1024,
+        copy_mb=64,
+    ),
+    # Tables A1, A2 of the paper
+    "gpu": Preset(
+        params="params.yaml",
+        image_size=32,
+        classes=10,
+        images=50_000,
+        teacher_width=128,
+        widths=(64, 48, 96),
+        packs=(1, 2, 4, 8, 16),
+        launches=("eager", "graph", "compile"),
+        numerics="fp16",
+        batch=64,
+        warm_up=50,
+        blocks=5,
+        block_steps=200,
+        sustained=2000,
+        samples=50_000,
+        sample_chunk=1000,
+        plain_chunk=100,
+        sample_steps=50,
+        gate_samples=10_000,
+        matmul=8192,
+        copy_mb=1024,
+    ),
+}

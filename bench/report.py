@@ -1,0 +1,116 @@
+"""The table, as CSV for machines and Markdown for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+from bench.gates import Gate
+from bench.machine import spread
+from bench.measure import Row
+
+COLUMNS = (
+    "section",
+    "name",
+    "launch",
+    "pack",
+    "unit",
+    "median",
+    "min",
+    "max",
+    "cpu_min",
+    "images_per_s",
+    "gflop_per_s",
+    "utilisation",
+    "against_b0",
+    "note",
+)
+
+
+def figures(rows: Sequence[Row], peak: float) -> list[dict[str, object]]:
+    """One dict of COLUMNS a row.
+
+    Args:
+        rows: measured.
+        peak: FLOP/s of the matrix product, what utilisation is a share of.
+    """
+    found = []
+    for row in rows:
+        median, low, high = spread(row.values)
+        seconds = row.seconds()
+        work = row.images * row.pack if row.unit == "ms/step" else row.images
+        first = next(one for one in rows if one.section == row.section)
+        # a pack does the work of `pack` plain steps
+        gain = first.seconds() * row.pack / seconds / first.pack
+        found.append(
+            {
+                "section": row.section,
+                "name": row.name,
+                "launch": row.launch,
+                "pack": row.pack,
+                "unit": row.unit,
+                "median": f"{median:.4g}",
+                "min": f"{low:.4g}",
+                "max": f"{high:.4g}",
+                "cpu_min": f"{min(row.cpu):.4g}",
+                "images_per_s": f"{work / seconds:.4g}" if work else "",
+                "gflop_per_s": f"{row.flops / seconds / 1e9:.4g}" if row.flops else "",
+                "utilisation": f"{row.flops / seconds / peak:.1%}" if row.flops else "",
+                "against_b0": f"{gain:.2f}",
+                "note": row.note,
+            }
+        )
+    return found
+
+
+def as_csv(
+    machine: Mapping[str, str], gates: Sequence[Gate], rows: Sequence[dict[str, object]]
+) -> str:
+    """All of it: machine and gates come first, as rows of their own sections."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for name, value in machine.items():
+        writer.writerow({"section": "machine", "name": name, "note": value})
+    for gate in gates:
+        note = "passed" if gate.passed else "FAILED"
+        cells = {"section": "gate", "name": gate.name, "unit": f"< {gate.bound:g}"}
+        writer.writerow({**cells, "median": f"{gate.error:.3g}", "note": note})
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def as_markdown(
+    title: str,
+    machine: Mapping[str, str],
+    gates: Sequence[Gate],
+    rows: Sequence[dict[str, object]],
+) -> str:
+    """One page: machine, gates, a table a section."""
+    lines = [f"## {title}", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in machine.items()]
+    lines += ["", "| gate | error | bound | |", "|---|---|---|---|"]
+    for gate in gates:
+        verdict = "passed" if gate.passed else "**failed: no timing below counts**"
+        lines.append(f"| {gate.name} | {gate.error:.2g} | {gate.bound:g} | {verdict} |")
+    for section in dict.fromkeys(str(row["section"]) for row in rows):
+        lines += ["", f"### {section}", ""]
+        lines += _section([row for row in rows if row["section"] == section])
+    return "\n".join(lines) + "\n"
+
+
+def _section(rows: Sequence[dict[str, object]]) -> list[str]:
+    unit = rows[0]["unit"]
+    lines = [
+        f"| | launch | {unit}: median (range) | processor, least | images/s "
+        "| GFLOP/s | utilisation | gain a student | |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(
+            "| {name} | {launch} | {median} ({min} to {max}) | {cpu_min} | "
+            "{images_per_s} | {gflop_per_s} | {utilisation} | {against_b0}x | "
+            "{note} |".format(**row)
+        )
+    return lines

@@ -1,0 +1,100 @@
+"""The training part of the benchmark: plain steps, ours, packs, widths, saving."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+from bench.machine import wait
+from bench.measure import Row, Variant, time_steps
+from bench.work import OurTraining, Work
+from dash_repro.training.state import load_state, save_state
+
+
+def student_rows(work: Work) -> list[Row]:
+    """B0, B1 and packs of the main width; then the other widths; interleaved."""
+    preset, main = work.preset, work.preset.widths[0]
+    title = f"DASH step, student width {main}"
+    variants = [plain(work, title, main, resident) for resident in (False, True)]
+    for launch in preset.launches:
+        variants += [ours(work, title, main, k, launch) for k in preset.packs]
+    rows = _timed(work, variants)
+    for width in preset.widths[1:]:
+        title = f"DASH step, student width {width}"
+        variants = [plain(work, title, width, True)]
+        variants += [ours(work, title, width, 1, each) for each in preset.launches]
+        rows += _timed(work, variants)
+    return rows
+
+
+def teacher_rows(work: Work) -> list[Row]:
+    """The teacher's step."""
+    title = "Teacher step"
+    variants = [plain(work, title, None, resident) for resident in (False, True)]
+    variants += [ours(work, title, None, 1, each) for each in work.preset.launches]
+    return _timed(work, variants)
+
+
+def sustained_rows(work: Work) -> list[Row]:
+    """A long run of the best launch at the largest pack."""
+    preset = work.preset
+    if not preset.sustained:
+        return []
+    pack, launch = preset.packs[-1], preset.launches[-1]
+    variant = ours(work, "Sustained", preset.widths[0], pack, launch)
+    device = work.device
+    return time_steps([variant], preset.warm_up, 1, preset.sustained, device)
+
+
+def state_row(work: Work) -> Row:
+    """Seconds to write the state of one student, and to read it back."""
+    training = OurTraining(
+        work, work.preset.widths[0], 1, "eager", work.preset.numerics
+    )
+    training.step()
+    row = Row("Saving the state", "write, one student", unit="s")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for step in range(5):
+            wait(work.device)
+            start, used = time.perf_counter(), time.process_time()
+            save_state(folder, step, *training.learners[0].state())
+            row.cpu.append(time.process_time() - used)
+            row.values.append(time.perf_counter() - start)
+        size = max(path.stat().st_size for path in folder.iterdir())
+        start = time.perf_counter()
+        load_state(folder, logging.getLogger("bench"))
+        reading = time.perf_counter() - start
+    share = max(row.values) / max(300.0, max(row.values) / 0.01)
+    row.note = (
+        f"{size / 1e6:.1f} MB; reading {reading:.3f} s; the slowest write is "
+        f"{share:.2%} of the time at the default cadence (one in 300 s, or rarer "
+        "so that it stays under 1 %)"
+    )
+    return row
+
+
+def plain(work: Work, title: str, width: int | None, resident: bool) -> Variant:
+    """B0, or B1 where the data are resident."""
+    name = "B1: plain, data on the device, no logging" if resident else "B0: plain"
+    flops, images = work.step_flops(width), work.preset.batch
+    row = Row(title, name, "eager", flops=flops, images=images)
+    return Variant(row, lambda: work.plain(width, resident).step)
+
+
+def ours(work: Work, title: str, width: int | None, pack: int, launch: str) -> Variant:
+    """The project's step."""
+    flops, images = work.step_flops(width, pack), work.preset.batch
+    name = "ours" if width is None else f"ours, K = {pack}"
+    row = Row(title, name, launch, pack, flops=flops, images=images)
+    numerics = work.preset.numerics
+    return Variant(row, lambda: OurTraining(work, width, pack, launch, numerics).step)
+
+
+def _timed(work: Work, variants: list[Variant]) -> list[Row]:
+    preset = work.preset
+    return time_steps(
+        variants, preset.warm_up, preset.blocks, preset.block_steps, work.device
+    )

@@ -1,0 +1,110 @@
+"""Table S1: what a guided sample costs, beside the released code's README."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dash_repro.paper.aggregate import Cell
+from dash_repro.paper.context import Context, dash, demo_mark, value_of, word
+from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.rows import Row
+from dash_repro.paper.table import Entry, Line, Table
+
+EFFICIENCY: dict[str, tuple[str, str, int, int]] = {
+    "parameters_m": ("parameters", "Parameters (M)", -6, 2),
+    "flops_50step_cfg_g": ("sampling_flops", "GFLOP an image, {steps} steps", -9, 1),
+    "latency_ms_t4_batch64": (
+        "sampling_latency_s",
+        "Sampling {batch} images (ms)",
+        3,
+        1,
+    ),
+    "peak_memory_mb_t4_batch64": (
+        "peak_memory_bytes",
+        "Peak memory, {batch} images (MB)",
+        -6,
+        1,
+    ),
+}
+
+
+def table_s1(context: Context) -> Table:
+    """Efficiency of teacher and student beside the released code's README."""
+    paper = context.source("released_code_efficiency.csv", "metric")
+    settings = context.param("profile_model")
+    words = {"steps": settings["steps"], "batch": settings["batch_size"]}
+    lines = []
+    for row, (key, label, exponent, decimals) in EFFICIENCY.items():
+        cells = _efficiency_cells(context, row, key, exponent, decimals, paper.value)
+        entries = tuple(Entry((cell,)) for cell in cells)
+        lines.append(Line(row, label.format(**words), entries))
+    devices = {
+        row.value for row in context.collected.find("profile_text", name="device")
+    }
+    place = ", ".join(sorted(devices)) or "the machine of this run"
+    return Table(
+        context.item,
+        f"Efficiency: the released code’s README (on a T4) and this run (on {place}). "
+        f"{demo_mark(context.scale)}",
+        ("", "README", "this run", "README", "this run", "README", "this run"),
+        tuple(lines),
+        (("", 1), ("Teacher", 2), ("Student", 2), ("Ratio", 2)),
+        (
+            "GFLOP: two operations a multiply-add of convolutions and matrix products, "
+            "two forwards a step; the README’s are these and 10 for each normalised, "
+            "2 for each upsampled value. Memory: live tensors, weights among them. A "
+            "dash: not measured, or the two were measured on different devices.",
+        ),
+    )
+
+
+def _efficiency_cells(
+    context: Context,
+    row: str,
+    key: str,
+    exponent: int,
+    decimals: int,
+    paper: Callable[[str, str], str],
+) -> list[Cell]:
+    table3 = context.param("experiments.table3")
+    dataset = table3["datasets"][0]
+    places = {"teacher": (TEACHER, None), "student": ("dash", table3["width"])}
+    found = {
+        column: context.collected.find(
+            "profile", name=key, dataset=dataset, model=model, width=width
+        )
+        for column, (model, width) in places.items()
+    }
+    both = found["teacher"] + found["student"]
+    values = [value_of(r) for r in found["teacher"]]
+    values += [value_of(r, "second") for r in found["student"]]
+    cells = []
+    for column in ("teacher", "student", "ratio"):
+        readme, address = paper(row, column), f"{row}/{column}"
+        name = f"tableS1/{row}/readme_{column}"
+        cells.append(word(name, readme, "literature", readme))
+        if len(both) != 2 or (column == "ratio" and not _comparable(context, both)):
+            cells.append(dash(f"tableS1/{address}", "not measured", readme))
+        elif column == "ratio":
+            about = {"statistic": "ratio", "values": values, "paper": readme}
+            cells.append(context.measured(address, both, 2, **about))
+        else:
+            about = {"exponent": exponent, "paper": readme}
+            cells.append(context.measured(address, found[column], decimals, **about))
+    return cells
+
+
+def _comparable(context: Context, rows: Sequence[Row]) -> bool:
+    """Counts always; times and memory only if measured on one device, in one way."""
+    if rows[0].name in ("parameters", "sampling_flops"):
+        return True
+    find = context.collected.find
+    ways = {
+        tuple(
+            text.value
+            for name in ("device", "peak_memory_kind")
+            for text in find("profile_text", name=name, instance=row.instance)
+        )
+        for row in rows
+    }
+    return len(ways) == 1

@@ -1,0 +1,212 @@
+"""Recorded and compiled steps, as far as a CPU can tell.
+
+A stand-in for the recording calls the work again: what is proved here is that the work
+reads and writes fixed memory and that the host does the rest, not that CUDA records it
+(test_launch_gpu.py).
+"""
+
+import pytest
+import torch
+from training_tools import (
+    CPU,
+    make_data,
+    make_teacher,
+    result,
+    run_students,
+    student_job,
+    tiny_params,
+)
+
+from dash_repro import launch
+from dash_repro.graphs import WARM_UP, GraphedNetwork
+from dash_repro.models import compiled
+from dash_repro.models.layers import Dropout, DropoutMasks
+from dash_repro.models.tensorfile import load_tensors
+from dash_repro.models.unet import UNetConfig, build_unet
+from dash_repro.training import loop, steps, students, teachers
+from dash_repro.training.flat import FlatParameters, unflatten
+from dash_repro.training.learner import Learner
+from runledger.errors import UserError
+
+PARAMS = tiny_params()
+TINY = UNetConfig(8, 1, 3, (1, 2, 2, 2), 4, 0.1, 4, 1e-6, 8)
+NAMES = ["dash", "scratch", "fitnets", "tirt_learned"]
+
+
+class Recorder:
+    """Counts recordings and replays, and replays by doing the work again."""
+
+    def __init__(self):
+        self.recorded, self.replayed = 0, 0
+
+    def __call__(self, work, generators=()):
+        self.recorded += 1
+        self.generators = list(generators)
+
+        def replay():
+            self.replayed += 1
+            work()
+
+        return replay
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("launch")
+    make_data(folder)
+    make_teacher(folder, PARAMS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wanted(root):
+    """What eager steps end in."""
+    jobs = [student_job(root, PARAMS, name) for name in NAMES]
+    assert run_students(jobs)
+    return {job.item["student"]: result(job) for job in jobs}
+
+
+@pytest.fixture
+def job(root, tmp_path):
+    for name in ("prepare_data", "train_teacher", "export_tirt"):
+        (tmp_path / name).symlink_to(root / name)
+    return lambda student: student_job(tmp_path, PARAMS, student)
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """All training steps are GraphSteps with a stand-in for the recording."""
+    found = Recorder()
+
+    def make(source, teacher, _):
+        return steps.GraphSteps(source, teacher, found)
+
+    monkeypatch.setattr(loop, "make_steps", make)
+    return found
+
+
+def test_recorded_steps_end_in_the_bytes_of_eager_ones(wanted, job, recorder):
+    """So noise, timesteps, images, dropout and rates are fresh in every replay."""
+    jobs = [job(name) for name in NAMES]
+    assert run_students(jobs)
+    assert {one.item["student"]: result(one) for one in jobs} == wanted
+    assert recorder.recorded == 1
+    assert recorder.replayed == 12 - WARM_UP
+    assert len(recorder.generators) == 1 + len(NAMES)
+
+
+def test_recorded_steps_resume(wanted, job, recorder):
+    for stop in (5, 2):
+        one = job("tirt_learned")
+        one.stop_after = stop
+        assert not run_students([one])
+    one = job("tirt_learned")
+    assert run_students([one])
+    assert result(one) == wanted["tirt_learned"]
+
+
+def test_a_failing_learner_leaves_the_recording(wanted, job, recorder, monkeypatch):
+    """One that diverges in a replay is found, and the rest are recorded anew."""
+    original = Learner.begin
+
+    def begin(learner):
+        original(learner)
+        if "scratch" in learner.name and learner.step == 6:
+            with torch.no_grad():
+                learner.model.conv_out.bias.fill_(float("nan"))
+
+    monkeypatch.setattr(Learner, "begin", begin)
+    jobs = [job(name) for name in NAMES]
+    assert run_students(jobs)
+    assert [one.status for one in jobs] == ["done", "failed", "done", "done"]
+    assert recorder.recorded == 2
+    for one in jobs:
+        if one.status == "done":
+            assert result(one) == wanted[one.item["student"]]
+
+
+def test_launch_is_eager_on_a_cpu(monkeypatch):
+    monkeypatch.delenv("DASH_LAUNCH", raising=False)
+    assert launch.launch_mode("cuda") == "eager"
+    monkeypatch.setenv("DASH_LAUNCH", "graph")
+    assert launch.launch_mode("cpu") == "eager"
+    assert launch.launch_mode("cuda") == "graph"
+    monkeypatch.setenv("DASH_LAUNCH", "quick")
+    with pytest.raises(UserError, match="DASH_LAUNCH"):
+        launch.launch_mode("cpu")
+    assert isinstance(steps.make_steps(_Source(), None, "compile"), steps.GraphSteps)
+    assert type(steps.make_steps(_Source(), None, "eager")) is steps.EagerSteps
+
+
+class _Source:
+    device = CPU
+
+
+def test_graphed_network_copies_its_inputs_into_place():
+    model, recorder = build_unet(TINY, 0).eval(), Recorder()
+    network = GraphedNetwork(model, recorder)
+    with torch.inference_mode():
+        for rows in (2, 3, 2):
+            x, t = torch.randn(rows, 3, 8, 8), torch.randint(50, (rows,))
+            y = torch.arange(rows)
+            assert torch.equal(network(x, t, y), model(x, t, y))
+    assert (recorder.recorded, recorder.replayed) == (2, 3)
+
+
+def test_masks_drawn_beforehand_are_the_layers_own():
+    """Same generator, same order, same masks, hence the same output bit for bit."""
+    model = build_unet(TINY, 0).train()
+    rng = torch.Generator()
+    model.set_dropout_generator(rng)
+    inputs = (torch.randn(5, 3, 8, 8), torch.arange(5), torch.zeros(5).long())
+    rng.manual_seed(3)
+    wanted = model(*inputs)
+    masks = DropoutMasks(model, tuple(v[:1] for v in inputs), 5, rng)
+    assert model.training and len(masks.layers) == sum(
+        isinstance(part, Dropout) for part in model.modules()
+    )
+    rng.manual_seed(3)
+    masks.draw()
+    assert torch.equal(model(*inputs), wanted)
+    masks.draw()
+    assert not torch.equal(model(*inputs), wanted)
+
+
+def test_channels_last_memory_is_filed_channels_first():
+    models = [build_unet(TINY, 0) for _ in range(2)]
+    plain = FlatParameters([models[0]])
+    laid = FlatParameters([models[1]], channels_last=True)
+    kernel = models[1].encoder[1][0].conv1.weight
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    assert not torch.equal(plain.values, laid.values)
+    assert torch.equal(laid.canonical(laid.values.detach()), plain.values)
+    assert torch.equal(laid.from_canonical(plain.values.detach()), laid.values)
+    found = unflatten(laid.canonical(laid.values.detach()), models[1])
+    for name, value in models[0].named_parameters():
+        assert torch.equal(found[name], value)
+
+
+@pytest.mark.slow
+def test_compiled_steps_agree_and_exchange_states(wanted, job, recorder, monkeypatch):
+    """Traced whole, no part left to Python; a state of one resumes in the other."""
+    monkeypatch.setattr(compiled, "BACKEND", "aot_eager")
+    for module in (students, teachers):
+        monkeypatch.setattr(module, "launch_mode", lambda _: "compile")
+    one = job("dash")
+    one.stop_after = 5
+    assert not run_students([one])
+    for module in (students, teachers):
+        monkeypatch.setattr(module, "launch_mode", lambda _: "eager")
+    two = job("dash")
+    assert run_students([two])
+    for module in (students, teachers):
+        monkeypatch.setattr(module, "launch_mode", lambda _: "compile")
+    whole = job("fitnets")
+    assert run_students([whole]) and whole.error is None
+    for name, done in (("dash", two), ("fitnets", whole)):
+        path = done.output("model.safetensors")
+        other = path.with_name("wanted.safetensors")
+        other.write_bytes(wanted[name][0])
+        found, expected = load_tensors(path)[0], load_tensors(other)[0]
+        for key, value in expected.items():
+            torch.testing.assert_close(found[key], value, atol=1e-5, rtol=1e-3)
