@@ -139,7 +139,9 @@ def render(audit: Audit, limit: int = 12) -> str:
         lines.append(f"\n{level.upper()}: {kind} ({len(found)})")
         shown = found if level == OBJECTION else found[:limit]
         for finding in shown:
-            lines.append(f"  {finding.subject}: {finding.detail}")
+            detail = finding.detail
+            detail = detail if len(detail) <= 400 else detail[:397] + "..."
+            lines.append(f"  {finding.subject}: {detail}")
             if finding.cells and level == OBJECTION:
                 cells = [c for c in finding.cells if c != finding.subject]
                 if cells:
