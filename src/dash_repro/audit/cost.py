@@ -54,8 +54,8 @@ class Cost:
 
 def seconds(record: Record) -> float:
     """A run's own share of its process's wall time."""
-    together = (record.run.get("notes") or {}).get("together", 1)
-    return float(record.run.get("seconds") or 0.0) / max(1, int(together))
+    together = len((record.run.get("notes") or {}).get("packed") or [1])
+    return float(record.run.get("seconds") or 0.0) / together
 
 
 def on_gpu(run: Mapping[str, Any]) -> bool:
