@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.audit.audit import Audit
-from dash_repro.audit.compare import compare
 from dash_repro.audit.cost import cost, on_gpu, seconds
 from dash_repro.audit.evidence import RAW_FILES
-from dash_repro.audit.tables import PAPER, recomputed
+from dash_repro.audit.tables import recomputed
 from runledger.audit.history import git
 from runledger.errors import UserError
 
@@ -108,7 +107,7 @@ def _value(value: Mapping[str, str]) -> dict[str, str]:
 
 
 def _paper(audit: Audit, item: str, address: str, cell: Any) -> dict[str, Any] | None:
-    for found in compare(audit.evidence, item) if item in PAPER else ():
+    for found in audit.compared.get(item, []):
         if found.address == address:
             return found.to_dict()
     return {"paper": cell["paper"], "reasons": []} if cell["paper"] else None

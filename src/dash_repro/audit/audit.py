@@ -6,9 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dash_repro.audit.compare import Comparison, all_comparisons
 from dash_repro.audit.evidence import Evidence
 from dash_repro.audit.prose import check_prose
 from dash_repro.audit.rebuild import check_rebuild
@@ -39,10 +41,24 @@ class Audit:
         """Findings that put one cell in doubt, or should be known of it."""
         return [finding for finding in self.findings if address in finding.cells]
 
+    @cached_property
+    def statuses(self) -> dict[str, str]:
+        """{cell or figure: gravest level among its findings}; those without: none."""
+        found: dict[str, str] = {}
+        for level in reversed(LEVELS):
+            for finding in self.findings:
+                if finding.level == level:
+                    found |= dict.fromkeys(finding.cells, level)
+        return found
+
     def status(self, address: str) -> str:
         """The gravest level among a cell's findings, or "ok"."""
-        levels = {finding.level for finding in self.of_cell(address)}
-        return next((level for level in LEVELS if level in levels), "ok")
+        return self.statuses.get(address, "ok")
+
+    @cached_property
+    def compared(self) -> dict[str, list[Comparison]]:
+        """{item: the paper's values beside ours}."""
+        return all_comparisons(self.evidence)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, every tainted cell by address."""
