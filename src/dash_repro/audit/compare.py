@@ -14,6 +14,12 @@ from dash_repro.audit.tables import PAPER, paper_values
 
 PAPER_DATASETS = ("cifar10", "cifar100")
 PAPER_SAMPLES, PAPER_PAIRS = 50_000, 10_000  # Table A2
+BESIDE = {  # Tables 3 and B3 (4 and B4) share a CSV: which shows which column
+    "table3": lambda column: not column.endswith("_std"),
+    "table4": lambda column: not column.endswith("_std"),
+    "tableB3": lambda column: "_fid" in column or "_is" in column,
+    "tableB4": lambda column: "_fid" in column or "_is" in column,
+}
 SETTINGS = ("steps", "l_im", "l_un", "l_an", "source")
 
 
@@ -57,6 +63,8 @@ def compare(evidence: Evidence, item: str) -> Iterator[Comparison]:
     """Every value of the paper's CSV behind an item, in its order."""
     mapping = dataset_mapping(evidence, item)
     for (row, column), text in paper_values(evidence, item).items():
+        if item in BESIDE and not BESIDE[item](column):
+            continue
         ours_row, ours_column = row, column
         for paper, ours in mapping.items():
             ours_row = _renamed(ours_row, paper, ours)

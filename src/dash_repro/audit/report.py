@@ -71,7 +71,8 @@ def build(audit: Audit) -> str:
         "samples": parts.figures(audit, grids=True),
         "against": f"<p>{AGAINST}</p>" + parts.against(audit.compared),
         "claims": f"<p>{CLAIMS}</p>" + parts.claims(audit),
-        "runs": f'<div class="scroll" tabindex="0" role="region" aria-label="Stages">'
+        "runs": f"<p>{RUNS}</p>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Stages">'
         f"{dag.draw(audit)}</div>{parts.costs(audit)}",
     }
     body = "".join(f'<h2 id="{name}">{text}</h2>{sections[name]}' for name, text in NAV)
@@ -111,10 +112,10 @@ def _legend() -> str:
         for status, text in LEGEND
     )
     return (
-        f'<div class="legend">{chips}<span class="screen">Click a number for its whole '
-        "account.</span></div><p class='note'>Under a number: the paper’s value; Δ, ours "
-        "less the paper’s, in units of the seeds’ spread s; n.c., not comparable (the "
-        "account says why).</p>"
+        f'<div class="legend">{chips}<span class="screen">Click a number for its '
+        "whole account.</span></div><p class='note'>Under a number: the paper’s value; "
+        "Δ, ours less the paper’s, in units of the seeds’ spread s; n.c., not "
+        "comparable (the account says why).</p>"
     )
 
 
@@ -125,6 +126,10 @@ AGAINST = (
 CLAIMS = (
     "Each claim of the paper’s text, evaluated by the same formula on the paper’s own "
     "tables and on this run’s."
+)
+RUNS = (
+    "The stages and how many of their runs are valid. An arrow that follows from "
+    "others is left out. Times are wall time, shared out among runs of one process."
 )
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">

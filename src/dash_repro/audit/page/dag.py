@@ -78,6 +78,19 @@ def layers(names: list[str], edges: set[tuple[str, str]]) -> list[list[str]]:
     return rows
 
 
+def direct(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Edges that do not follow from others (the picture would be a thicket)."""
+
+    def reach(start: str, end: str, skip: tuple[str, str] | None) -> bool:
+        return start == end or any(
+            reach(reader, end, None)
+            for maker, reader in edges
+            if maker == start and (maker, reader) != skip
+        )
+
+    return {edge for edge in edges if not reach(*edge, edge)}
+
+
 def draw(audit: Audit) -> str:
     """The picture, with a description for those who do not see it."""
     found, edges = stages(audit)
@@ -89,7 +102,7 @@ def draw(audit: Audit) -> str:
         left = (width - len(row) * (WIDE + GAP) + GAP) / 2
         for index, name in enumerate(row):
             at[name] = left + index * (WIDE + GAP), 4 + level * (HIGH + RISE)
-    lines = [_edge(at[maker], at[reader]) for maker, reader in sorted(edges)]
+    lines = [_edge(at[maker], at[reader]) for maker, reader in sorted(direct(edges))]
     boxes = [_box(found[name], *at[name]) for name in at]
     said = "; ".join(f"{maker} feeds {reader}" for maker, reader in sorted(edges))
     return (

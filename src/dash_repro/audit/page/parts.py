@@ -55,9 +55,10 @@ def _finding(finding: Any, everything: Sequence[str]) -> str:
     if finding.cells:
         listed = escape(short(finding.cells, everything))
         taints = f"<br><span class='soft'>taints {len(finding.cells)}: {listed}</span>"
+    subject = f"<code>{escape(finding.subject)}</code>"
     return (
-        f'<p class="finding {css(finding.level)}"><code>{escape(finding.subject)}</code>'
-        f" {escape(finding.detail)}{taints}</p>"
+        f'<p class="finding {css(finding.level)}">{subject} '
+        f"{escape(finding.detail)}{taints}</p>"
     )
 
 
@@ -86,9 +87,10 @@ def _table(audit: Audit, item: str, compared: Mapping[str, Comparison]) -> str:
     body = "".join(_line(audit, line, columns, compared) for line in sidecar["lines"])
     notes = "".join(f"<p class='note'>{to_html(note)}</p>" for note in sidecar["notes"])
     return (
-        f'<section id="{item}"><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="{escape(sidecar["name"])}"><table><caption><b>'
-        f"{to_html(sidecar['name'])}.</b> {to_html(sidecar['caption'])}</caption>"
+        f'<section id="{item}"><p class="caption" id="{item}-caption"><b>'
+        f"{to_html(sidecar['name'])}.</b> {to_html(sidecar['caption'])}</p>"
+        f'<div class="scroll" tabindex="0" role="region" '
+        f'aria-labelledby="{item}-caption"><table aria-labelledby="{item}-caption">'
         f"<thead>{''.join(heads)}</thead><tbody>{body}</tbody></table></div>"
         f"{notes}</section>"
     )
@@ -170,8 +172,8 @@ def against(compared: Mapping[str, Sequence[Comparison]]) -> str:
             f'aria-label="{name_of(item)}, the paper against this run">'
             '<table class="list"><thead><tr><th>row</th><th>column</th><th>paper</th>'
             "<th>ours</th><th>difference</th><th>in seeds’ spread</th>"
-            f"<th>not comparable, because</th></tr></thead><tbody>{rows}</tbody></table>"
-            "</div></details>"
+            "<th>not comparable, because</th></tr></thead>"
+            f"<tbody>{rows}</tbody></table></div></details>"
         )
     return "".join(parts)
 
@@ -205,15 +207,15 @@ def claims(audit: Audit) -> str:
             value = sidecar["cells"][f"claims/{line['id']}/{side}_values"]
             word, address = verdict["displayed"], value["address"]
             reason = verdict["note"] if word == "not testable" else ""
+            reason = f" <span class=soft>{to_html(reason)}</span>" if reason else ""
             sides.append(
                 f"<dt>{name}</dt><dd><span class='chip s-{_CLAIM[word]}'>{word}</span> "
                 f'<button data-cell="{address}">{to_html(value["displayed"])}</button>'
-                f"{' <span class=soft>' + to_html(reason) + '</span>' if reason else ''}"
-                "</dd>"
+                f"{reason}</dd>"
             )
         cards.append(
-            f'<div class="claim" id="claim-{line["id"]}"><p>{to_html(line["label"])}</p>'
-            f"<dl>{''.join(sides)}</dl></div>"
+            f'<div class="claim" id="claim-{line["id"]}">'
+            f"<p>{to_html(line['label'])}</p><dl>{''.join(sides)}</dl></div>"
         )
     return f'<div class="claims">{"".join(cards)}</div>'
 
