@@ -10,7 +10,7 @@ from typing import Any
 
 from dash_repro.audit import exact
 from dash_repro.audit.evidence import Evidence
-from dash_repro.audit.tables import PAPER, paper_values
+from dash_repro.audit.printed import PAPER, paper_values
 
 PAPER_DATASETS = ("cifar10", "cifar100")
 PAPER_SAMPLES, PAPER_PAIRS = 50_000, 10_000  # Table A2

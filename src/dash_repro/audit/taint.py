@@ -34,12 +34,24 @@ class Taint:
         else:
             cell = self.evidence.cells.get(address, {"values": []})
             found = {f"{v['stage']}@{v['instance']}" for v in cell["values"]}
+            if cell.get("kind") == "record":
+                found |= self._trainings(address)
             expected = self.evidence.expectations.of(address)
             if expected is not None:
                 found |= self.evidence.instances_of(expected)
         known = frozenset(found & set(self.chain.verdicts))
         self._makers[address] = known
         return known
+
+    def _trainings(self, address: str) -> set[str]:
+        """Trainings whose time or device a cell tells."""
+        item, _, column = address.split("/")
+        item_of = self.chain.verdicts[f"collect_results-{item}"].instance.item
+        return {
+            key.replace("/", "@", 1)
+            for key, member in item_of["members"].items()
+            if member["stage"] == f"train_{column}"
+        }
 
     def _claim(self, address: str) -> set[str]:
         """Runs behind the operands that a claim names."""
