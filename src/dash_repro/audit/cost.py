@@ -1,0 +1,74 @@
+"""What runs cost, from their records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runledger.records import Record
+
+_GPU = re.compile(r"nvidia|tesla|geforce|quadro|rtx|radeon|instinct|[ahv]100|h200|p100")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall time of some runs, and what of it was on a GPU.
+
+    Attributes:
+        runs: how many.
+        hours: wall time, shared out among runs of one process.
+        gpu_hours: the part on a GPU.
+        resumed: runs that took several legs (only the last is in the hours).
+        devices: names, sorted.
+    """
+
+    runs: int = 0
+    hours: float = 0.0
+    gpu_hours: float = 0.0
+    resumed: int = 0
+    devices: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, rounded."""
+        return {
+            "runs": self.runs,
+            "hours": round(self.hours, 4),
+            "gpu_hours": round(self.gpu_hours, 4),
+            "resumed": self.resumed,
+            "devices": list(self.devices),
+        }
+
+    @property
+    def text(self) -> str:
+        """In words: hours of wall time or of GPU, runs, devices."""
+        what = "GPU" if self.gpu_hours else "CPU"
+        number = self.gpu_hours or self.hours
+        amount = (
+            f"{number:.1f} {what} h" if number >= 1 else f"{number * 60:.1f} {what} min"
+        )
+        again = f", {self.resumed} resumed (last leg counted)" if self.resumed else ""
+        return f"{amount}, {self.runs} runs, {', '.join(self.devices)}{again}"
+
+
+def seconds(record: Record) -> float:
+    """A run's own share of its process's wall time."""
+    together = len((record.run.get("notes") or {}).get("packed") or [1])
+    return float(record.run.get("seconds") or 0.0) / together
+
+
+def on_gpu(run: Mapping[str, Any]) -> bool:
+    """Whether a run's device is a GPU."""
+    compute = (run.get("notes") or {}).get("compute") or {}
+    return bool(compute.get("cuda") or _GPU.search(str(run.get("device")).lower()))
+
+
+def cost(records: Iterable[Record]) -> Cost:
+    """Cost of several runs."""
+    known = list(records)
+    hours = sum(seconds(record) for record in known) / 3600
+    gpu = sum(seconds(record) for record in known if on_gpu(record.run)) / 3600
+    devices = {str(record.run.get("device")) for record in known}
+    resumed = sum(len(record.run.get("legs") or []) > 1 for record in known)
+    return Cost(len(known), hours, gpu, resumed, tuple(sorted(devices)))

@@ -1,0 +1,85 @@
+"""The printed digits of a number in exact rational arithmetic.
+
+Written apart from dash_repro.paper.aggregate, which made the tables: no code is
+shared, so that a mistake in one of them shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import isqrt
+
+Raw = tuple[str, str, str]  # seed, sampling seed, number as text
+
+
+def repetitions(values: Sequence[Raw]) -> list[Fraction]:
+    """One number a training seed; with a single training seed, one a sampling."""
+    by_seed: dict[str, list[Fraction]] = {}
+    for seed, _, number in values:
+        by_seed.setdefault(seed, []).append(Fraction(number))
+    if len(by_seed) == 1:
+        return next(iter(by_seed.values()))
+    return [sum(group) / len(group) for group in by_seed.values()]
+
+
+def average(values: Sequence[Raw]) -> Fraction:
+    """Mean of the repetitions."""
+    numbers = repetitions(values)
+    return sum(numbers, Fraction(0)) / len(numbers)
+
+
+def variance(values: Sequence[Raw], ddof: int) -> Fraction:
+    """Variance of the repetitions with divisor (count - ddof)."""
+    numbers, centre = repetitions(values), average(values)
+    total = sum(((number - centre) ** 2 for number in numbers), Fraction(0))
+    return total / (len(numbers) - ddof)
+
+
+def _digits(scaled: int, negative: bool, decimals: int) -> str:
+    text = str(scaled).rjust(decimals + 1, "0")
+    whole = text[: len(text) - decimals]
+    fraction = f".{text[-decimals:]}" if decimals else ""
+    return f"{'-' if negative and scaled else ''}{whole}{fraction}"
+
+
+def rounded(number: Fraction, decimals: int) -> str:
+    """Fixed-point text, halves away from zero, no minus zero."""
+    scaled = abs(number) * 10**decimals
+    nearest = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
+    return _digits(nearest, number < 0, decimals)
+
+
+def rounded_root(square: Fraction, decimals: int) -> str:
+    """Fixed-point text of a square root, rounded exactly (no float in between)."""
+    scaled = square * 100**decimals  # the largest n with (2n - 1)^2 <= 4 scaled
+    nearest = (isqrt((4 * scaled.numerator) // scaled.denominator) + 1) // 2
+    return _digits(nearest, False, decimals)
+
+
+def printed(
+    statistic: str,
+    first: Sequence[Raw],
+    second: Sequence[Raw],
+    decimals: int,
+    ddof: int,
+    exponent: int = 0,
+) -> str:
+    """Digits of mean | std | difference | ratio, times ten to the exponent.
+
+    Raises:
+        ValueError: another statistic, or values that do not define it.
+    """
+    unit = Fraction(10) ** exponent
+    try:
+        if statistic == "mean":
+            return rounded(average(first) * unit, decimals)
+        if statistic == "std":
+            return rounded_root(variance(first, ddof) * unit * unit, decimals)
+        if statistic == "difference":
+            return rounded((average(first) - average(second)) * unit, decimals)
+        if statistic == "ratio":
+            return rounded(average(first) / average(second) * unit, decimals)
+    except (ZeroDivisionError, StopIteration) as error:
+        raise ValueError(f"{statistic} of these values: {error}") from None
+    raise ValueError(f"no statistic {statistic!r}")

@@ -1,0 +1,1 @@
+"""results/report.html: the audit as one page that works offline."""

@@ -1,0 +1,109 @@
+"""Each table laid out again from its rows: words, params, claims and captions too.
+
+This is the code that made the tables; what it cannot see (a mistake of its own) the
+checks of dash_repro.audit.tables see, which share nothing with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dash_repro.arrays import ArrayFileError
+from dash_repro.audit.evidence import Evidence
+from dash_repro.paper.collect import identity_row, read_instance
+from dash_repro.paper.context import Context
+from dash_repro.paper.items import ITEMS
+from dash_repro.paper.rows import Collected, Row, param_rows, read_rows
+from dash_repro.paper.table import to_latex, to_sidecar
+from dash_repro.paper.tables import BUILDERS
+from runledger.audit.chain import OBJECTION, UNCHECKED, Finding
+from runledger.errors import UserError
+from runledger.pipeline import lookup
+
+
+def check_rebuild(evidence: Evidence) -> Iterator[Finding]:
+    """Build every table again and compare cell by cell, then text by text."""
+    for item in evidence.tables:
+        sidecar = evidence.sidecars.get(item)
+        tex = evidence.text(f"results/tables/{item}.tex", f"make_table-{item}")
+        if sidecar is None or tex is None:
+            continue
+        try:
+            rows = _rows(evidence, item)
+            table = BUILDERS[item](_context(evidence, item, rows))
+        except (UserError, OSError, KeyError, ValueError) as error:
+            reason = getattr(error, "what", None) or str(error)
+            detail = f"cannot be laid out again here: {reason}"
+            yield Finding(UNCHECKED, "not laid out again", item, detail)
+            continue
+        yield from _compare(item, sidecar, tex, table)
+        yield from _params(evidence, item, rows)
+
+
+def _rows(evidence: Evidence, item: str) -> Collected:
+    """The item's collected rows; without the CSV, gathered again from raw files."""
+    if evidence.collected(item) is not None:
+        return read_rows(evidence.root / "results" / "collect_results" / f"{item}.csv")
+    instance = evidence.chain.verdicts[f"collect_results-{item}"].instance
+    spec, members = ITEMS[item], instance.item["members"]
+    rows: list[Row] = param_rows(item, evidence.params, spec.params)
+    for dep in instance.deps:
+        path = Path(dep)
+        member = members.get(f"{path.parts[1]}/{path.parts[2]}")
+        if member is None:
+            continue
+        if not (evidence.root / path).is_file():
+            raise ArrayFileError("its data is not here", dep, "make pull")
+        base = identity_row(item, path.parts[1], path.parts[2], member)
+        rows += read_instance(evidence.root / path, base)
+    return Collected(rows, item)
+
+
+def _context(evidence: Evidence, item: str, rows: Collected) -> Context:
+    instance = evidence.chain.verdicts[f"make_table-{item}"].instance
+    sources = {
+        Path(dep).name: evidence.root / dep
+        for dep in instance.deps
+        if dep not in evidence.chain.pipeline.producer
+    }
+    params: Any = evidence.params
+    missing = bool(instance.item.get("allow_missing"))
+    return Context(item, rows, params["make_table"], params["scale"], sources, missing)
+
+
+def _compare(item: str, sidecar: Any, tex: str, table: Any) -> Iterator[Finding]:
+    again = json.loads(json.dumps(to_sidecar(table)))
+    different = [
+        address
+        for address in sorted({*again["cells"], *sidecar["cells"]})
+        if again["cells"].get(address) != sidecar["cells"].get(address)
+    ]
+    for address in different:
+        now, was = again["cells"].get(address), sidecar["cells"].get(address)
+        keys = [k for k in (now or was) if (now or {}).get(k) != (was or {}).get(k)]
+        detail = f"{', '.join(keys)} differ when it is laid out again"
+        yield Finding(OBJECTION, "not reproduced", address, detail, cells=(address,))
+    everything = tuple(sidecar["cells"])
+    if again != sidecar and not different:
+        keys = [key for key in again if again[key] != sidecar.get(key)]
+        detail = f"{', '.join(keys)} of the sidecar differ when laid out again"
+        yield Finding(OBJECTION, "not reproduced", item, detail, cells=everything)
+    elif not different and to_latex(table) != tex:
+        detail = "the .tex differs when laid out again"
+        yield Finding(OBJECTION, "not reproduced", item, detail, cells=everything)
+
+
+def _params(evidence: Evidence, item: str, rows: Collected) -> Iterator[Finding]:
+    """The params shown are those of params.yaml."""
+    for row in rows.rows:
+        if row.metric != "param":
+            continue
+        now, was = lookup(evidence.params, row.name), json.loads(row.value)
+        if row.name == "students":  # only those that the item's experiments name
+            now = {name: now.get(name) for name in was}
+        if now != was:
+            detail = f"{row.name} is not what params.yaml says: collect again"
+            yield Finding(OBJECTION, "other params", item, detail)

@@ -1,0 +1,272 @@
+"""Every table cell recomputed from raw results and compared with what is printed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+from dash_repro.audit import exact, latex
+from dash_repro.audit.evidence import Evidence, RawNumber
+from dash_repro.audit.expected import Expected
+from dash_repro.audit.printed import check_paper
+from runledger.audit.chain import OBJECTION, UNCHECKED, Finding
+
+
+def check_tables(evidence: Evidence) -> Iterator[Finding]:
+    """All tables: numbers, seeds, .tex, collected rows, the paper's values."""
+    for item in evidence.tables:
+        where = f"results/tables/{item}"
+        sidecar = evidence.sidecars.get(item)
+        tex = evidence.text(f"{where}.tex", f"make_table-{item}")
+        if sidecar is None or tex is None:
+            detail = "the table is not there: make tables"
+            owner = (f"make_table-{item}",)
+            yield Finding(OBJECTION, "missing table", where, detail, owner)
+            continue
+        yield from check_tex(item, sidecar, tex)
+        for address, cell in sidecar["cells"].items():
+            for kind, detail in check_cell(evidence, address, cell):
+                yield Finding(OBJECTION, kind, address, detail, cells=(address,))
+        yield from check_units(item, sidecar)
+        yield from check_names(item, sidecar)
+        yield from check_collected(evidence, item, sidecar)
+        yield from check_paper(evidence, item, sidecar)
+
+
+def check_tex(item: str, sidecar: Mapping[str, Any], tex: str) -> Iterator[Finding]:
+    """Box by box: what the .tex prints is what the sidecar says."""
+    path, found = f"results/tables/{item}.tex", latex.rows(tex)
+    heads, wanted = latex.heading_rows(sidecar), latex.wanted_rows(sidecar)
+    everything = tuple(sidecar["cells"])
+
+    def wrong(detail: str, cells: tuple[str, ...]) -> Finding:
+        return Finding(OBJECTION, "edited .tex", path, detail, cells=cells)
+
+    body = found[len(found) - len(wanted) :]
+    top = found[: len(found) - len(wanted)]
+    if top not in (heads, heads * 2):
+        yield wrong(f"its heading or number of rows: {top}", everything)
+    said = latex.plain_text(f"{sidecar['name']}. {sidecar['caption']}")
+    if latex.caption(tex) != said:
+        yield wrong("its caption is not the sidecar's", everything)
+    for note in sidecar["notes"]:
+        if latex.plain_text(note) not in latex.plain_tex(tex.replace("\n", " ")):
+            yield wrong(f"lacks the note {note[:60]!r}", everything)
+    for boxes, (row, texts, addresses) in zip(body, wanted, strict=False):
+        if len(boxes) != len(texts):
+            cells = tuple(a for group in addresses for a in group)
+            yield wrong(f"row {row} has {len(boxes)} boxes", cells)
+            continue
+        for box, text, cells in zip(boxes, texts, addresses, strict=True):
+            if box != text:
+                detail = f"row {row} prints {box!r}, not {text!r}"
+                yield wrong(detail, tuple(cells or itertools.chain(*addresses)))
+    for line in sidecar["lines"]:
+        for entry in line["entries"]:
+            shown = [sidecar["cells"][a]["displayed"] for a in entry["cells"]]
+            if entry["joiner"].join(shown) != entry["text"]:
+                detail = f"box {entry['text']!r} is not its cells {shown}"
+                yield wrong(detail, tuple(entry["cells"]))
+
+
+def check_cell(
+    evidence: Evidence, address: str, cell: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """(kind, detail) of whatever is wrong with one cell's number."""
+    expected = evidence.expectations.of(address)
+    if expected is None:
+        if cell["kind"] == "measured":
+            yield "unexplained number", "no measurement belongs in this place"
+        elif cell["values"]:
+            yield "unexplained number", "has raw values without being measured"
+        elif address.startswith(TEACHER_ROWS) and cell["kind"] == "definition":
+            yield from _definition(evidence, address, cell)
+        return
+    first = evidence.numbers(expected.first)
+    second = evidence.numbers(expected.second) if expected.second else []
+    if cell["kind"] != "measured":
+        if cell["kind"] != "dash":
+            yield "typed number", f"{cell['displayed']!r} is not a measurement"
+        elif not may_be_dash(evidence, address, expected, first, second):
+            yield "hidden number", f"a dash ({cell['note']}) where runs gave a value"
+        return
+    yield from _seeds(evidence, expected, cell)
+    yield from _values(cell, first, second)
+    for key in ("statistic", "decimals"):
+        if cell[key] != getattr(expected, key):
+            yield "other rule", f"{key} {cell[key]}, expected {getattr(expected, key)}"
+    ddof = evidence.params["make_table"]["ddof"]
+    if cell["ddof"] != ddof:
+        yield "other rule", f"ddof {cell['ddof']}, params.yaml says {ddof}"
+    if expected.exponent is not None and cell["exponent"] != expected.exponent:
+        yield "other rule", f"exponent {cell['exponent']}, not {expected.exponent}"
+    text = recomputed(expected, first, second, cell["exponent"], ddof)
+    if text != cell["displayed"]:
+        yield "wrong number", f"prints {cell['displayed']}, the raw values give {text}"
+
+
+TEACHER_ROWS = ("table3/teacher/", "tableC6/teacher_")
+
+
+def _definition(
+    evidence: Evidence, address: str, cell: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """The teacher against itself: 1, 1 and 0, with the column's digits."""
+    settings = evidence.params["make_table"]
+    gap = address.endswith("_gap_mse")
+    decimals = settings["gap_decimals" if gap else "calibration_decimals"]
+    text = exact.rounded(Fraction(0 if gap else 1), decimals)
+    if cell["displayed"] != text:
+        yield "wrong number", f"prints {cell['displayed']}, by definition {text}"
+
+
+def recomputed(
+    expected: Expected,
+    first: list[RawNumber],
+    second: list[RawNumber],
+    exponent: int,
+    ddof: int,
+) -> str:
+    """The digits that raw values give, or why they give none."""
+    try:
+        return exact.printed(
+            expected.statistic,
+            [value.seeded for value in first],
+            [value.seeded for value in second],
+            expected.decimals,
+            ddof,
+            exponent,
+        )
+    except ValueError as error:
+        return f"nothing ({error})"
+
+
+def may_be_dash(
+    evidence: Evidence,
+    address: str,
+    expected: Expected,
+    first: list[RawNumber],
+    second: list[RawNumber],
+) -> bool:
+    """Whether the rules of the paper leave this box without a number."""
+    _, row, column = address.split("/")
+    if not first or (expected.second is not None and not second):
+        return True
+    seeded = [value.seeded for value in first]
+    if expected.statistic == "std":
+        return len(exact.repetitions(seeded)) <= evidence.params["make_table"]["ddof"]
+    if expected.first.stage != "measure_calibration":
+        return False
+    if row.partition("_")[0] == "scratch":
+        return True
+    if not column.endswith("_cos"):
+        return False
+    rho = evidence.expectations.of(address.removesuffix("cos") + "rho")
+    numbers = evidence.numbers(rho.first) if rho else []
+    limit = evidence.params["measure_calibration"]["cos_undefined_below"]
+    return exact.average([v.seeded for v in numbers]) < Fraction(repr(limit))
+
+
+def _seeds(
+    evidence: Evidence, expected: Expected, cell: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """The values are those of the planned runs: none missing, none of another."""
+    for source, role in zip(expected.sources, ("", "second"), strict=False):
+        wanted = {id for id, _ in evidence.planned(source)}
+        found = [v for v in cell["values"] if v["role"] == role]
+        ids = [v["instance"] for v in found]
+        if len(set(ids)) < len(ids):
+            yield "seed counted twice", ", ".join(ids)
+        if missing := sorted(wanted - set(ids)):
+            yield "missing seed", f"planned and not in the cell: {', '.join(missing)}"
+        if foreign := sorted(set(ids) - wanted):
+            yield "foreign run", f"not a run of this cell: {', '.join(foreign)}"
+        plans = len(source.seeds) * max(1, len(source.sampling_seeds)) or 1
+        if len(wanted) != plans:
+            yield "missing seed", f"{len(wanted)} instances for {plans} planned seeds"
+
+
+def _values(
+    cell: Mapping[str, Any], first: list[RawNumber], second: list[RawNumber]
+) -> Iterator[tuple[str, str]]:
+    """The values in the sidecar are those of the raw files, text by text."""
+    raw = {("", v.instance): v for v in first}
+    raw |= {("second", v.instance): v for v in second}
+    for value in cell["values"]:
+        known = raw.get((value["role"], value["instance"]))
+        if known is None:
+            continue
+        where = f"{value['stage']}/{value['instance']}"
+        if value["number"] != known.text:
+            detail = f"{where}: {value['number']}, its raw file says {known.text}"
+            yield "wrong raw value", detail
+        if (value["seed"], value["sampling_seed"]) != known.seeded[:2] and known.seed:
+            yield "wrong raw value", f"{where}: another seed is named"
+    for key in ("n", "extractor"):
+        said = {getattr(v, key) for v in first}
+        if first and cell[key] and {cell[key]} != said:
+            yield "wrong raw value", f"{key} {cell[key]}, the raw files say {said}"
+
+
+def check_units(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
+    """A column printed in thousandths says so, and is so in every row."""
+    powers: dict[str, set[int]] = {}
+    for address, cell in sidecar["cells"].items():
+        if cell["kind"] == "measured" and address.endswith("_gap_mse"):
+            powers.setdefault("gap MSE", set()).add(cell["exponent"])
+    heads = " ".join(sidecar["header"])
+    for column, found in powers.items():
+        power = max(found)
+        mark = f"10^{{−{power}}}"
+        if len(found) > 1 or (power != 0) != (mark in heads):
+            detail = f"{column} in units of 10^-{sorted(found)}, heading {heads!r}"
+            cells = [a for a in sidecar["cells"] if a.endswith("_gap_mse")]
+            yield Finding(OBJECTION, "wrong unit", item, detail, cells=tuple(cells))
+
+
+def check_names(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
+    """Nothing is called FID or IS that is not."""
+    names = {
+        cell["name"]
+        for cell in sidecar["cells"].values()
+        if cell["kind"] == "measured"
+        and cell["metric"] in ("frechet", "inception_score")
+    }
+    words = {w for head in sidecar["header"] for w in head.split()}
+    for wrong in sorted({"FID", "IS"} & words - names):
+        if names:
+            detail = f"a heading says {wrong}, the raw files say {sorted(names)}"
+            cells = tuple(sidecar["cells"])
+            yield Finding(OBJECTION, "wrong name", item, detail, cells=cells)
+
+
+def check_collected(
+    evidence: Evidence, item: str, sidecar: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """The CSV between raw files and table holds the same numbers, each once."""
+    rows = evidence.collected(item)
+    if rows is None:
+        path = f"results/collect_results/{item}.csv"
+        if not (evidence.root / path).exists():
+            detail = "not here; the raw files were compared with the table directly"
+            yield Finding(UNCHECKED, "collected rows", path, detail)
+        return
+    held: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        metric = row["name"] if row["metric"] == "profile" else row["metric"]
+        held.setdefault((row["stage"], row["instance"], metric), []).append(
+            row["value"]
+        )
+    for address, cell in sidecar["cells"].items():
+        expected = evidence.expectations.of(address)
+        if cell["kind"] != "measured" or expected is None:
+            continue
+        for value in cell["values"]:
+            key = (value["stage"], value["instance"], expected.first.metric)
+            if held.get(key) != [value["number"]]:
+                detail = f"{key}: {held.get(key)} in the CSV, {value['number']} here"
+                yield Finding(
+                    OBJECTION, "collected rows", address, detail, cells=(address,)
+                )

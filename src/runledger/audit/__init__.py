@@ -1,0 +1,9 @@
+"""Checks of a finished checkout: records, bytes, dvc.lock and git against each other.
+
+Nothing here trusts what the jobs remembered: records are read raw, bytes are hashed
+anew, and what could not be looked at is listed as such.
+"""
+
+from runledger.audit.chain import Chain, Finding, audit_chain
+
+__all__ = ["Chain", "Finding", "audit_chain"]

@@ -1,0 +1,183 @@
+"""Records against git: commits that exist, code and params that those commits hold."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runledger.audit.chain import NOTICE, OBJECTION, UNCHECKED, Chain, Finding
+from runledger.canonical import canonical
+from runledger.fingerprint import source_digest
+from runledger.pipeline import lookup
+from runledger.records import Record
+
+
+def git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes | None:
+    """Output of a git command, or None if it fails or there is no git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], input=stdin, capture_output=True
+        )
+    except OSError:
+        return None
+    return None if done.returncode else done.stdout
+
+
+class History:
+    """What git knows: commits of the current history, texts of files at commits."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        listed = git(root, "rev-list", "HEAD")
+        self.known = listed is not None
+        self.commits = set((listed or b"").decode().split())
+        self.shallow = git(root, "rev-parse", "--is-shallow-repository") == b"true\n"
+        self.head = (git(root, "rev-parse", "HEAD") or b"").decode().strip()
+        self._blobs: dict[tuple[str, str], str | None] = {}
+        self._digests: dict[str, str] = {}
+        self._params: dict[str, Any] = {}
+
+    def exists(self, commit: str) -> bool:
+        """Whether git has the commit at all, in this history or another."""
+        return git(self.root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
+
+    def learn(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Find the blobs of (commit, path) pairs, all in one call."""
+        pairs = [pair for pair in dict.fromkeys(wanted) if pair not in self._blobs]
+        names = "".join(f"{commit}:{path}\n" for commit, path in pairs).encode()
+        out = git(self.root, "cat-file", "--batch-check", stdin=names) or b""
+        for pair, line in zip(pairs, out.decode().splitlines(), strict=False):
+            words = line.split()
+            self._blobs[pair] = words[0] if words[-1] != "missing" else None
+
+    def code(self, commit: str, path: str) -> str | None:
+        """Digest by meaning of a Python file at a commit; None if it has none."""
+        blob = self._blobs.get((commit, path))
+        if blob is None:
+            return None
+        if blob not in self._digests:
+            text = (git(self.root, "cat-file", "blob", blob) or b"").decode()
+            try:
+                self._digests[blob] = source_digest(text)
+            except SyntaxError:
+                self._digests[blob] = ""
+        return self._digests[blob]
+
+    def params(self, commit: str) -> Any:
+        """params.yaml at a commit; None if it has none."""
+        if commit not in self._params:
+            text = git(self.root, "show", f"{commit}:params.yaml")
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            self._params[commit] = yaml.load(text, Loader=loader) if text else None
+        return self._params[commit]
+
+
+def check_git(chain: Chain) -> Iterator[Finding]:
+    """Commits, code and params of the current records, and records against git."""
+    history = History(chain.root)
+    if not history.known:
+        yield Finding(UNCHECKED, "no git", ".", "commits cannot be looked up")
+        return
+    records = {name: chain.verdicts[name].record for name in chain.instances}
+    current = {name: record for name, record in records.items() if record}
+    commits = {record.run.get("commit") for record in current.values()}
+    history.learn(
+        (commit, path)
+        for record in current.values()
+        for commit in (record.run.get("commit"), history.head)
+        if commit
+        for path in record.code_modules
+    )
+    bad: dict[str, str] = {}
+    for commit in commits - history.commits:
+        if commit is None:
+            bad[""] = "no commit was recorded: it ran outside git"
+        elif history.shallow:
+            continue
+        elif history.exists(commit):
+            bad[commit] = "in git, and not in the history of HEAD"
+        else:
+            bad[commit] = "not in git"
+    for commit, why in sorted(bad.items()):
+        doubt = [n for n, r in current.items() if (r.run.get("commit") or "") == commit]
+        yield Finding(OBJECTION, "unknown commit", commit or "-", why, tuple(doubt))
+    if history.shallow and commits - history.commits:
+        detail = "a shallow clone: older commits cannot be looked up"
+        yield Finding(UNCHECKED, "shallow history", ".", detail)
+    for name, record in current.items():
+        commit = record.run.get("commit")
+        if commit in history.commits:
+            yield from _against_commit(chain, history, name, record, commit)
+    yield from _records_in_git(chain)
+
+
+def _against_commit(
+    chain: Chain, history: History, name: str, record: Record, commit: str
+) -> Iterator[Finding]:
+    """What ran is what its commit holds; with uncommitted changes, what HEAD holds."""
+    dirty = record.run.get("uncommitted")
+    adopted = record.adopted is not None  # today's recipe, but the run of then
+    where = history.head if dirty or adopted else commit
+    differences = _code_differences(history, record, where)
+    differences += _params_differences(history, record, where)
+    if dirty and not differences:
+        detail = f"it ran with uncommitted changes on {commit[:10]}; "
+        detail += "HEAD now holds exactly its code and params"
+        yield Finding(NOTICE, "committed later", name, detail, (name,))
+    elif dirty:
+        detail = f"it ran with uncommitted changes on {commit[:10]}: "
+        detail += "; ".join(differences)
+        yield Finding(OBJECTION, "uncommitted", name, detail, (name,))
+    elif differences and not adopted:
+        detail = f"{commit[:10]} does not hold what it says it ran: "
+        detail += "; ".join(differences)
+        yield Finding(OBJECTION, "not the commit's", name, detail, (name,))
+
+
+def _code_differences(history: History, record: Record, commit: str) -> list[str]:
+    return [
+        path
+        for path, digest in record.code_modules.items()
+        if history.code(commit, path) != digest
+    ]
+
+
+def _params_differences(history: History, record: Record, commit: str) -> list[str]:
+    params = history.params(commit)
+    if params is None:
+        return ["params.yaml"]
+    wrong = []
+    for key, value in record.recipe["params"].items():
+        try:
+            same = canonical(lookup(params, key)) == canonical(value)
+        except KeyError:
+            same = False
+        if not same:
+            wrong.append(f"params {key}")
+    return wrong
+
+
+def _records_in_git(chain: Chain) -> Iterator[Finding]:
+    """Records that git has otherwise, or not yet."""
+    out = git(chain.root, "status", "--porcelain", "-uall", "--", "results/records")
+    if out is None:
+        return
+    folders = {v.instance.key_name: n for n, v in chain.verdicts.items()}
+    fresh = 0
+    for line in out.decode().splitlines():
+        state, path = line[:2], line[3:].strip('"')
+        if state in ("??", "A "):
+            fresh += 1
+            continue
+        name = folders.get("/".join(Path(path).parts[2:4]))
+        word = "deleted" if "D" in state else "changed"
+        detail = f"{word} since it was committed: restore it, or commit and say why"
+        doubt = (name,) if name else ()
+        yield Finding(OBJECTION, "record not git's", path, detail, doubt)
+    if fresh:
+        detail = f"{fresh} records are not committed yet: git add results && git commit"
+        yield Finding(NOTICE, "not committed", "results/records", detail)

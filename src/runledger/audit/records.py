@@ -1,0 +1,227 @@
+"""Records against themselves, each other, today's recipes and dvc.lock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runledger.audit.chain import (
+    NOTICE,
+    OBJECTION,
+    UNCHECKED,
+    Chain,
+    Finding,
+    RawRecord,
+)
+from runledger.canonical import canonical, digest
+from runledger.judge import Verdict
+from runledger.pipeline import CODE_STAGE, split_name
+from runledger.records import Record, recipe_key
+from runledger.store import hash_path, md5_text
+
+UNUSABLE = "its record cannot be used"  # check_records says why
+
+
+def read_raw(root: Path) -> list[RawRecord]:
+    """Read every file under results/records; a broken one is kept with the reason."""
+    folder = Path(root) / "results" / "records"
+    found = []
+    for path in sorted(folder.glob("**/*")):
+        if not path.is_file():
+            continue
+        place = path.parent.relative_to(folder).as_posix()
+        try:
+            record = Record(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            found.append(RawRecord(path, place, None, f"not a record: {error}"))
+            continue
+        found.append(RawRecord(path, place, record, _wrong(record, path, place)))
+    return found
+
+
+def _wrong(record: Record, path: Path, place: str) -> str:
+    """Say how a record disagrees with itself or with where it lies."""
+    if record.key != recipe_key(record.recipe, record.inputs):
+        return "edited: its key is not that of its recipe and inputs"
+    if record.seal != record.content_seal():
+        return "edited: its seal is not that of its outputs and run"
+    stage, id = split_name(record.instance)
+    own = f"{stage}/{id or '_'}"
+    if place != own or path.stem != record.key:
+        return f"misplaced: it is {record.key} of {own}"
+    recipe = record.recipe
+    if (recipe["stage"], recipe["id"]) != (stage, id):
+        return f"its recipe is of {recipe['stage']}/{recipe['id']}"
+    if recipe["code"] != digest(record.code_modules):
+        return "its list of modules is not the code of its recipe"
+    for out_path, out in record.outputs.items():
+        if "inline" in out and md5_text(out["inline"]) != out["md5"]:
+            return f"its copy of {out_path} has another md5 than it says"
+    return ""
+
+
+def check_records(chain: Chain) -> Iterator[Finding]:
+    """Every record file: readable, unedited, where it belongs."""
+    folders = {v.instance.key_name: n for n, v in chain.verdicts.items()}
+    for raw in chain.raw:
+        if not raw.wrong:
+            continue
+        path = raw.path.relative_to(chain.root).as_posix()
+        kind = raw.wrong.partition(":")[0]
+        kind = {"edited": "edited record", "misplaced": "misplaced record"}.get(
+            kind, "broken record"
+        )
+        name = folders.get(raw.folder)
+        doubt = (name,) if name and not chain.verdicts[name].valid else ()
+        yield Finding(OBJECTION, kind, path, raw.wrong, doubt)
+
+
+def check_verdicts(chain: Chain) -> Iterator[Finding]:
+    """Instances that no record matches; what is only downstream of one is not named."""
+    for name in chain.instances:
+        verdict = chain.verdicts[name]
+        own = [reason for reason in verdict.reasons if not _inherited(reason, chain)]
+        never = own == ["never run"]
+        inherited = len(own) < len(verdict.reasons) and (never or not own)
+        if verdict.valid or inherited or any(UNUSABLE in reason for reason in own):
+            continue
+        kind = "missing run" if never else "stale"
+        detail = (
+            "planned by params.yaml, and no record of it" if never else "; ".join(own)
+        )
+        yield Finding(OBJECTION, kind, name, detail, (name,))
+
+
+def _inherited(reason: str, chain: Chain) -> bool:
+    return reason.removesuffix(" is stale") in chain.verdicts
+
+
+def check_inputs(chain: Chain) -> Iterator[Finding]:
+    """Each recorded input's md5 equals what the producer of that path recorded."""
+    for name in chain.instances:
+        record = chain.record_of(name)
+        if record is None:
+            continue
+        for path, md5 in record.inputs.items():
+            maker = chain.pipeline.producer.get(path)
+            made = chain.record_of(maker) if maker else None
+            if made is None or path not in made.outputs:
+                continue
+            if made.outputs[path]["md5"] != md5:
+                other = chain.makers.get(md5)
+                whose = f"those of {other}" if other and other != path else "others"
+                detail = f"{path}: its maker recorded other bytes than were used"
+                detail += f" ({whose})"
+                yield Finding(OBJECTION, "foreign input", name, detail, (name,))
+
+
+def check_lock(chain: Chain) -> Iterator[Finding]:
+    """dvc.lock says of every valid instance what its record says."""
+    if chain.lock is None:
+        yield Finding(
+            UNCHECKED, "no dvc.lock", "dvc.lock", "absent: `make settle` writes it"
+        )
+        return
+    for name, verdict in chain.verdicts.items():
+        if not verdict.valid:
+            continue
+        entry = chain.lock.get(name)
+        code = verdict.instance.stage == CODE_STAGE
+        doubt = () if code else (name,)
+        if entry is None:
+            detail = "has a valid record and no entry"
+            yield Finding(OBJECTION, "dvc.lock", name, detail, doubt)
+            continue
+        for detail in _lock_differences(chain, verdict, entry):
+            yield Finding(OBJECTION, "dvc.lock", name, detail, doubt)
+    for name in sorted(set(chain.lock) - set(chain.verdicts)):
+        detail = "an entry of an instance that params.yaml does not ask for"
+        yield Finding(NOTICE, "dvc.lock", name, detail)
+
+
+def _lock_differences(
+    chain: Chain, verdict: Verdict, entry: Mapping[str, Any]
+) -> Iterator[str]:
+    instance = verdict.instance
+    if entry.get("cmd") != instance.cmd:
+        yield f"cmd: {entry.get('cmd')!r} instead of {instance.cmd!r}"
+    expected = {
+        "outs": {path: out.md5 for path, out in verdict.outputs.items()},
+        "deps": {dep: _dep_md5(chain, verdict, dep) for dep in instance.deps},
+    }
+    if instance.stage == CODE_STAGE:  # its sources may differ in comments
+        del expected["deps"]
+    for part, wanted in expected.items():
+        found = {line["path"]: line.get("md5") for line in entry.get(part, [])}
+        for path in sorted({*wanted, *found}):
+            if wanted.get(path) != found.get(path):
+                was, now = found.get(path), wanted.get(path)
+                yield f"{part} {path}: md5 {was} instead of {now}"
+    params = (entry.get("params") or {}).get("params.yaml", {})
+    named = chain.pipeline.named_params(instance)
+    for key in sorted({*named, *params}):
+        if canonical(named.get(key)) != canonical(params.get(key)):
+            yield f"params {key}: differs from params.yaml"
+
+
+def _dep_md5(chain: Chain, verdict: Verdict, dep: str) -> str | None:
+    maker = chain.pipeline.producer.get(dep)
+    if maker:
+        return chain.verdicts[maker].outputs[dep].md5
+    path = chain.root / dep
+    return verdict.inputs.get(dep) or (hash_path(path).md5 if path.exists() else None)
+
+
+def check_adopted(chain: Chain) -> Iterator[Finding]:
+    """Adopted bytes are said; one without a reason or a source is an objection."""
+    for name in chain.instances:
+        record = chain.verdicts[name].record
+        if record is None or record.adopted is None:
+            continue
+        reason = str(record.adopted.get("reason") or "").strip()
+        source = (record.adopted.get("made_with") or {}).get("key")
+        if not reason or not source:
+            detail = "adopted without a reason or without the recipe of its bytes"
+            yield Finding(OBJECTION, "silent adoption", name, detail, (name,))
+            continue
+        differences = "; ".join(record.adopted.get("differences", []))
+        detail = f"by hand, although {differences}; reason given: {reason}"
+        yield Finding(NOTICE, "adopted", name, detail, (name,))
+
+
+def check_dropped(chain: Chain) -> Iterator[Finding]:
+    """Runs under the very settings of a planned one, of a seed that is not planned."""
+    planned: dict[str, str] = {}
+    for name in chain.instances:
+        record = chain.verdicts[name].record
+        if record is not None and _seeds(record.recipe["item"]):
+            planned.setdefault(_settings(record), name)
+    folders = {v.instance.key_name for v in chain.verdicts.values()}
+    for folder, records in sorted(chain.by_folder.items()):
+        if folder in folders:
+            continue
+        record = records[-1]
+        sibling = (
+            planned.get(_settings(record)) if _seeds(record.recipe["item"]) else None
+        )
+        if sibling:
+            seeds = _seeds(record.recipe["item"])
+            detail = f"ran with {seeds}, the settings of {sibling}, and is in no table"
+            yield Finding(OBJECTION, "dropped run", record.instance, detail, (sibling,))
+
+
+def _seeds(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: item[key] for key in ("seed", "sampling_seed") if key in item}
+
+
+def _settings(record: Record) -> str:
+    """What two runs that differ only by a seed have in common."""
+    item, texts = record.recipe["item"], {}
+    for key, value in item.items():
+        if key in ("seed", "sampling_seed", "model_path", "sampler"):
+            continue
+        texts[key] = value
+    recipe = record.recipe
+    return canonical([recipe["stage"], texts, recipe["params"], recipe["code"]])
