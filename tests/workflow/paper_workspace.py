@@ -53,7 +53,7 @@ class Workspace:
     def plan(self, *arguments: str) -> dict[str, int]:
         """Dry run, nothing bundled: {rule: jobs}, without target rules."""
         single = ("--config", "bundle=1", "pack=1", "spread=1")
-        out = self.snakemake("-n", "--quiet", "rules", *arguments, *single)
+        out = self.snakemake(*arguments, "-n", "--quiet", "rules", *single)
         if "Nothing to be done" in out:
             return {}
         table = out.split("Job stats:")[-1].split("total")[0].splitlines()[3:]
