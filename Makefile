@@ -65,3 +65,8 @@ pull: $(READY)  ## bring the bytes of what is valid (TARGET: only that and what 
 	@python -m runledger pull $(TARGET)
 
 .PHONY: help setup lock demo test check lint kill-loop plan status why settle push pull
+
+bench: $(READY)  ## gates and timings against a plain implementation; writes docs/benchmark.md
+	@OMP_NUM_THREADS=$${RUNLEDGER_THREADS:-1} python -m bench $(BENCH)
+
+.PHONY: bench
