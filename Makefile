@@ -76,4 +76,7 @@ logs: $(READY)  ## where the logs of TARGET are (all legs, all cluster jobs)
 test-cluster: $(READY)  ## a real Slurm on this machine, and the profile through what clusters do
 	pytest -m cluster tests/cluster $(PYTEST)
 
+bench: $(READY)  ## gates and timings against a plain implementation; writes docs/benchmark.md
+	@OMP_NUM_THREADS=$${RUNLEDGER_THREADS:-1} python -m bench $(BENCH)
+
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(MAKEFILE_LIST) | tr -d :)

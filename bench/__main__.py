@@ -9,23 +9,25 @@ from pathlib import Path
 import torch
 
 from bench.gates import Gate, gates
-from bench.machine import copy_bandwidth, describe_machine, matmul_rate
+from bench.machine import copy_bandwidth, describe_machine, load, matmul_rate
+from bench.measure import Row
 from bench.presets import PRESETS
 from bench.report import as_csv, as_markdown, figures
 from bench.sampling import metric_rows, sampling_rows
-from bench.training import state_row, student_rows, sustained_rows, teacher_rows
+from bench.training import state_rows, student_rows, sustained_rows, teacher_rows
 from bench.work import Work
 from dash_repro import runtime
 from dash_repro.params import load_params
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
 
 
 def main() -> int:
     """Run it; 1 if a gate failed."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--preset", choices=PRESETS, help="default: by the device")
-    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results")
+    parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--gates-only", action="store_true")
     chosen = parser.parse_args()
     name = chosen.preset or ("gpu" if torch.cuda.is_available() else "cpu")
@@ -49,25 +51,46 @@ def main() -> int:
         _say(f"gate: {gate.name}: {gate.error:.3g} (bound {gate.bound:g})")
     if chosen.gates_only:
         return int(not all(gate.passed for gate in passed))
-    rows = []
-    for part in (student_rows, teacher_rows, sustained_rows, sampling_rows):
+    rows: list[Row] = []
+    for part in (
+        *(student_rows, teacher_rows, sampling_rows),
+        *(state_rows, metric_rows, sustained_rows),
+    ):
         _say(f"timing: {part.__name__}")
-        rows += part(work)
-    rows.append(state_row(work))
-    more, distances = metric_rows(work)
-    rows, passed = rows + more, passed + distances
-    machine["load at the end"] = describe_machine(device)[
-        "load (1, 5, 15 minutes) at the start"
-    ]
-    table = figures(rows, peak)
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    title = f"{machine['device']}, preset `{name}`"
-    page = as_markdown(title, machine, passed, table)
-    stem = f"{name}-{_slug(machine['device'])}"
-    (chosen.output / f"{stem}.csv").write_text(as_csv(machine, passed, table))
-    (chosen.output / f"{stem}.md").write_text(page)
+        measured, more = part(work)
+        rows, passed = rows + measured, passed + more
+        machine["load at the end"] = load()
+        # after each part: a run that is cut short leaves what it has
+        page = _write(chosen.output, name, machine, passed, figures(rows, peak))
     print(page)
     return int(not all(gate.passed for gate in passed))
+
+
+def _write(
+    folder: Path,
+    preset: str,
+    machine: dict[str, str],
+    passed: list[Gate],
+    table: list[dict[str, object]],
+) -> str:
+    """The table so far, as CSV and Markdown; returns the latter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = as_markdown(
+        f"{machine['device']}, preset `{preset}`", machine, passed, table
+    )
+    stem = f"{preset}-{_slug(machine['device'])}"
+    (folder / f"{stem}.csv").write_text(as_csv(machine, passed, table))
+    (folder / f"{stem}.md").write_text(page)
+    if folder == RESULTS:
+        _write_page()
+    return page
+
+
+def _write_page() -> None:
+    """docs/benchmark.md, from all results at hand."""
+    head = (ROOT / "bench" / "head.md").read_text()
+    parts = [path.read_text() for path in sorted(RESULTS.glob("*.md"))]
+    (ROOT / "docs" / "benchmark.md").write_text("\n".join([head, *parts]))
 
 
 def _say(line: str) -> None:

@@ -47,12 +47,11 @@ def copy_bandwidth(megabytes: int, device: torch.device) -> float:
 
 def describe_machine(device: torch.device) -> dict[str, str]:
     """Device, versions, threads, load."""
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return {
         "device": device_name(device),
         "CPU cores": str(os.cpu_count()),
         "threads": str(torch.get_num_threads()),
-        "load (1, 5, 15 minutes) at the start": load,
+        "load at the start": load(),
         "Python": platform.python_version(),
         "torch": torch.__version__,
         "CUDA": str(torch.version.cuda) if device.type == "cuda" else "not used",
@@ -60,6 +59,11 @@ def describe_machine(device: torch.device) -> dict[str, str]:
         if device.type == "cuda"
         else "not used",
     }
+
+
+def load() -> str:
+    """Processes that want to run, mean of 1, 5 and 15 minutes."""
+    return ", ".join(f"{value:.1f}" for value in os.getloadavg())
 
 
 def spread(values: list[float]) -> tuple[float, float, float]:

@@ -48,7 +48,7 @@ class Preset:
 
 
 PRESETS = {
-    # the demo's networks, so that the figures speak of `make demo`
+    # the demo's networks, so that the figures speak of `make demo`; 3 minutes of a core
     "cpu": Preset(
         params="config/demo.params.yaml",
         image_size=16,
@@ -60,15 +60,15 @@ PRESETS = {
         launches=("eager",),
         numerics="fp32",
         batch=16,
-        warm_up=5,
+        warm_up=2,
         blocks=5,
-        block_steps=20,
+        block_steps=5,
         sustained=0,
-        samples=200,
-        sample_chunk=100,
+        samples=96,
+        sample_chunk=48,
         plain_chunk=16,
         sample_steps=10,
-        gate_samples=400,
+        gate_samples=128,
         matmul=1024,
         copy_mb=64,
     ),

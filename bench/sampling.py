@@ -78,7 +78,7 @@ def fast(work: Work, model: UNet, count: int, launch: str):
     return generate(run, work.schedule, settings, device=work.device)
 
 
-def sampling_rows(work: Work) -> list[Row]:
+def sampling_rows(work: Work) -> tuple[list[Row], list[Gate]]:
     """Teacher and student; one chunk first, which does not count."""
     preset, half, rows = work.preset, work.device.type == "cuda", []
     student = work.network(preset.widths[0])
@@ -87,12 +87,12 @@ def sampling_rows(work: Work) -> list[Row]:
         # the plain one is slow: a tenth of the images on a GPU, scaled up
         share = 10 if half else 1
         count = preset.samples
-        title = f"Sampling {count} images, {preset.sample_steps} steps, both branches"
-        row = Row(title, f"{role}: plain, batches of {preset.plain_chunk}", unit="s")
+        title = f"Sampling with the {role}: {count} images, {preset.sample_steps} steps"
+        row = Row(title, f"plain, batches of {preset.plain_chunk}", unit="s")
         row.flops, row.images = flops * count, count
         todo = [(row, lambda n, m=model: plainly(work, m, n, half), share)]
         for launch in preset.launches:
-            row = Row(title, f"{role}: ours", launch, unit="s", images=count)
+            row = Row(title, "ours", launch, unit="s", images=count)
             row.flops = flops * count
             todo.append((row, lambda n, m=model, k=launch: fast(work, m, n, k), 1))
         for _, make, _ in todo:
@@ -105,7 +105,7 @@ def sampling_rows(work: Work) -> list[Row]:
         for row, _, part in todo:
             row.note = f"from {count // part} images" if part > 1 else ""
             rows.append(row)
-    return rows
+    return rows, []
 
 
 def trained_student(work: Work, steps: int) -> UNet:
@@ -121,7 +121,7 @@ def trained_student(work: Work, steps: int) -> UNet:
 def reference_of(work: Work) -> tuple[object, Reference]:
     """The extractor at hand without downloads, and statistics of the training data."""
     extractor = build_extractor({"name": "effnetlite0"}, work.device)
-    images = work.images[: max(500, min(len(work.images), 10_000))]
+    images = work.images[: 4 * work.preset.gate_samples]
     half = len(images) // 2
     labels = work.labels[: len(images)]
     names = [str(index) for index in range(work.preset.classes)]
@@ -134,14 +134,15 @@ def metric_rows(work: Work) -> tuple[list[Row], list[Gate]]:
     """Checkpoint to metrics.json's content, and |d Frechet| on the same noises."""
     extractor, reference = reference_of(work)
     count, device = work.preset.gate_samples, work.device
-    model = trained_student(work, 100)
+    steps = 4 * work.preset.warm_up
+    model = trained_student(work, steps)
     title = f"Checkpoint to metrics, {count} images (effnetlite0)"
     rows, found = [], {}
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "model.safetensors"
         weights: dict[str, Tensor] = dict(model.state_dict())
         schedule = work.schedule.to_dict()
-        save_checkpoint(path, weights, model.config, schedule, "student", 100)
+        save_checkpoint(path, weights, model.config, schedule, "student", steps)
 
         def run(launch: str | None) -> None:
             loaded = load_checkpoint(path).model.to(device)

@@ -7,13 +7,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.gates import Gate
 from bench.machine import wait
 from bench.measure import Row, Variant, time_steps
 from bench.work import OurTraining, Work
 from dash_repro.training.state import load_state, save_state
 
+Measured = tuple[list[Row], list[Gate]]
 
-def student_rows(work: Work) -> list[Row]:
+
+def student_rows(work: Work) -> Measured:
     """B0, B1 and packs of the main width; then the other widths; interleaved."""
     preset, main = work.preset, work.preset.widths[0]
     title = f"DASH step, student width {main}"
@@ -26,29 +29,29 @@ def student_rows(work: Work) -> list[Row]:
         variants = [plain(work, title, width, True)]
         variants += [ours(work, title, width, 1, each) for each in preset.launches]
         rows += _timed(work, variants)
-    return rows
+    return rows, []
 
 
-def teacher_rows(work: Work) -> list[Row]:
+def teacher_rows(work: Work) -> Measured:
     """The teacher's step."""
     title = "Teacher step"
     variants = [plain(work, title, None, resident) for resident in (False, True)]
     variants += [ours(work, title, None, 1, each) for each in work.preset.launches]
-    return _timed(work, variants)
+    return _timed(work, variants), []
 
 
-def sustained_rows(work: Work) -> list[Row]:
+def sustained_rows(work: Work) -> Measured:
     """A long run of the best launch at the largest pack."""
     preset = work.preset
     if not preset.sustained:
-        return []
+        return [], []
     pack, launch = preset.packs[-1], preset.launches[-1]
     variant = ours(work, "Sustained", preset.widths[0], pack, launch)
     device = work.device
-    return time_steps([variant], preset.warm_up, 1, preset.sustained, device)
+    return time_steps([variant], preset.warm_up, 1, preset.sustained, device), []
 
 
-def state_row(work: Work) -> Row:
+def state_rows(work: Work) -> Measured:
     """Seconds to write the state of one student, and to read it back."""
     training = OurTraining(
         work, work.preset.widths[0], 1, "eager", work.preset.numerics
@@ -73,7 +76,7 @@ def state_row(work: Work) -> Row:
         f"{share:.2%} of the time at the default cadence (one in 300 s, or rarer "
         "so that it stays under 1 %)"
     )
-    return row
+    return [row], []
 
 
 def plain(work: Work, title: str, width: int | None, resident: bool) -> Variant:

