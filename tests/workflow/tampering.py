@@ -25,7 +25,8 @@ def private_copy(source: Path, target: Path) -> Path:
     def link(old: str, new: str) -> None:
         os.link(old, new)
 
-    shutil.copytree(source, target, symlinks=True, copy_function=link)
+    ignore = shutil.ignore_patterns(".snakemake", ".state", "logs", "recipes")
+    shutil.copytree(source, target, symlinks=True, copy_function=link, ignore=ignore)
     return target
 
 
