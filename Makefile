@@ -64,4 +64,19 @@ push: $(READY)  ## send the bytes of every record to the DVC remote
 pull: $(READY)  ## bring the bytes of what is valid (TARGET: only that and what it rests on)
 	@python -m runledger pull $(TARGET)
 
+# the audit of this checkout, or of another workspace: make audit DIR=demo
+DIR ?= .
+CELL ?=
+AUDIT = cd $(DIR) && PYTHONPATH=$(abspath $(DIR))/src python -m dash_repro.audit
+
+audit: $(READY)  ## what a reviewer would object to (CELL=table3/dash/cifar10_fid: all of one number)
+	@$(AUDIT) $(if $(CELL),--cell "$(CELL)") $(AUDIT_OPTIONS)
+
+report: $(READY)  ## results/report.html: the audit as a page, every cell opens its account
+	@$(AUDIT) --report results/report.html $(AUDIT_OPTIONS)
+
+crate: $(READY)  ## results/crate: the run as a Workflow Run RO-Crate, its hashes checked
+	@$(AUDIT) --crate results/crate && $(AUDIT).crate results/crate
+
+.PHONY: audit report crate
 .PHONY: help setup lock demo test check lint kill-loop plan status why settle push pull
