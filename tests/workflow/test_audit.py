@@ -256,6 +256,16 @@ def papers_table_edited(f: Forger) -> tuple:
     return "stale", "make_table-table3", []
 
 
+def papers_table_edited_before_the_run(f: Forger) -> tuple:
+    from runledger.store import md5_file
+
+    path = "paper/tables/table3_main.csv"
+    f.replace(path, "8.87", "9.87")
+    new = {path: md5_file(f.root / path)}
+    f.reseal("make_table/table3", lambda r: r["inputs"].update(new), rekey=True)
+    return "not the commit's", "make_table-table3", []
+
+
 BYTES = [
     byte_in_a_student,
     byte_in_a_teacher,
@@ -284,6 +294,7 @@ BYTES = [
     collected_rows_edited,
     figure_exchanged,
     papers_table_edited,
+    papers_table_edited_before_the_run,
 ]
 
 
