@@ -76,7 +76,8 @@ report: $(READY)  ## results/report.html: the audit as a page, every cell opens 
 	@$(AUDIT) --report results/report.html $(AUDIT_OPTIONS)
 
 crate: $(READY)  ## results/crate: the run as a Workflow Run RO-Crate, its hashes checked
-	@$(AUDIT) --crate results/crate && $(AUDIT).crate results/crate
+	@$(AUDIT) --crate results/crate
+	@$(AUDIT).crate results/crate
 
 .PHONY: audit report crate
 .PHONY: help setup lock demo test check lint kill-loop plan status why settle push pull
