@@ -79,4 +79,19 @@ test-cluster: $(READY)  ## a real Slurm on this machine, and the profile through
 bench: $(READY)  ## gates and timings against a plain implementation; writes docs/benchmark.md
 	@OMP_NUM_THREADS=$${RUNLEDGER_THREADS:-1} python -m bench $(BENCH)
 
+# the audit of this checkout, or of another workspace: make audit DIR=demo
+DIR ?= .
+CELL ?=
+AUDIT = cd $(DIR) && PYTHONPATH=$(abspath $(DIR))/src python -m dash_repro.audit
+
+audit: $(READY)  ## what a reviewer would object to (CELL=table3/dash/cifar10_fid: all of one number)
+	@$(AUDIT) $(if $(CELL),--cell "$(CELL)") $(AUDIT_OPTIONS)
+
+report: $(READY)  ## results/report.html: the audit as a page, every cell opens its account
+	@$(AUDIT) --report results/report.html $(AUDIT_OPTIONS)
+
+crate: $(READY)  ## results/crate: the run as a Workflow Run RO-Crate, its hashes checked
+	@$(AUDIT) --crate results/crate
+	@$(AUDIT).crate results/crate
+
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(MAKEFILE_LIST) | tr -d :)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runledger.canonical import pretty
 from runledger.records import Record, recipe_key
 
 STUDENT = "train_student/digits-dash-w4-s42"
@@ -25,7 +26,8 @@ def private_copy(source: Path, target: Path) -> Path:
     def link(old: str, new: str) -> None:
         os.link(old, new)
 
-    shutil.copytree(source, target, symlinks=True, copy_function=link)
+    ignore = shutil.ignore_patterns(".snakemake", ".state", "logs", "recipes")
+    shutil.copytree(source, target, symlinks=True, copy_function=link, ignore=ignore)
     return target
 
 
@@ -73,7 +75,7 @@ class Forger:
             path = str(Path(path).with_name(f"{content['key']}.json"))
         content.pop("seal")
         content["seal"] = Record(**content, seal="").content_seal()
-        self.write(path, json.dumps(content, sort_keys=True, indent=1) + "\n")
+        self.write(path, pretty(content))
 
     def print_otherwise(self, address: str, text: str, kind: str = "measured") -> None:
         """Change a printed number in .tex and sidecar alike."""

@@ -113,7 +113,7 @@ def _one(
     known["difference"] = exact.rounded(difference, decimals)
     if spread:
         known["spread"] = f"{spread:.3g}"
-        known["spreads"] = f"{float(difference) / spread:+.1f}"
+        known["spreads"] = f"{float(difference) / spread:+.2f}"
     return Comparison(item, row, column, text, **known)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,6 @@ class Chain:
         self.pipeline = load_pipeline(self.root)
         judge = Judge(self.root, self.pipeline)
         judge.store = FreshStore(self.root)
-        judge.code.modules = cache(judge.code.modules)  # one look a program
         self.verdicts = judge.judge()
         self._ancestors: dict[str, frozenset[str]] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ class History:
         self.head = (git(root, "rev-parse", "HEAD") or b"").decode().strip()
         self._blobs: dict[tuple[str, str], str | None] = {}
         self._digests: dict[str, str] = {}
+        self._md5s: dict[str, str] = {}
         self._params: dict[str, Any] = {}
 
     def exists(self, commit: str) -> bool:
@@ -67,6 +69,16 @@ class History:
                 self._digests[blob] = ""
         return self._digests[blob]
 
+    def md5(self, commit: str, path: str) -> str | None:
+        """md5 of a file's bytes at a commit; None if it has none."""
+        blob = self._blobs.get((commit, path))
+        if blob is None:
+            return None
+        if blob not in self._md5s:
+            data = git(self.root, "cat-file", "blob", blob) or b""
+            self._md5s[blob] = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        return self._md5s[blob]
+
     def params(self, commit: str) -> Any:
         """params.yaml at a commit; None if it has none."""
         if commit not in self._params:
@@ -90,7 +102,7 @@ def check_git(chain: Chain) -> Iterator[Finding]:
         for record in current.values()
         for commit in (record.run.get("commit"), history.head)
         if commit
-        for path in record.code_modules
+        for path in (*record.code_modules, *_sources(chain, record))
     )
     bad: dict[str, str] = {}
     for commit in commits - history.commits:
@@ -124,6 +136,11 @@ def _against_commit(
     where = history.head if dirty or adopted else commit
     differences = _code_differences(history, record, where)
     differences += _params_differences(history, record, where)
+    differences += [
+        path
+        for path, md5 in _sources(chain, record).items()
+        if history.md5(where, path) != md5
+    ]
     if dirty and not differences:
         detail = f"it ran with uncommitted changes on {commit[:10]}; "
         detail += "HEAD now holds exactly its code and params"
@@ -136,6 +153,12 @@ def _against_commit(
         detail = f"{commit[:10]} does not hold what it says it ran: "
         detail += "; ".join(differences)
         yield Finding(OBJECTION, "not the commit's", name, detail, (name,))
+
+
+def _sources(chain: Chain, record: Record) -> dict[str, str]:
+    """Inputs that no stage makes: files of the repository."""
+    makers = chain.pipeline.producer
+    return {path: md5 for path, md5 in record.inputs.items() if path not in makers}
 
 
 def _code_differences(history: History, record: Record, commit: str) -> list[str]:

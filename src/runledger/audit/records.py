@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from runledger.audit.chain import (
     Finding,
     RawRecord,
 )
-from runledger.canonical import canonical, digest
+from runledger.canonical import canonical, digest, pretty
 from runledger.judge import Verdict
 from runledger.pipeline import CODE_STAGE, split_name
 from runledger.records import Record, recipe_key
@@ -33,20 +34,24 @@ def read_raw(root: Path) -> list[RawRecord]:
             continue
         place = path.parent.relative_to(folder).as_posix()
         try:
-            record = Record(**json.loads(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            record = Record(**json.loads(text))
         except (OSError, ValueError, TypeError) as error:
             found.append(RawRecord(path, place, None, f"not a record: {error}"))
             continue
-        found.append(RawRecord(path, place, record, _wrong(record, path, place)))
+        found.append(RawRecord(path, place, record, _wrong(record, text, path)))
     return found
 
 
-def _wrong(record: Record, path: Path, place: str) -> str:
+def _wrong(record: Record, text: str, path: Path) -> str:
     """Say how a record disagrees with itself or with where it lies."""
+    place = f"{path.parent.parent.name}/{path.parent.name}"
     if record.key != recipe_key(record.recipe, record.inputs):
         return "edited: its key is not that of its recipe and inputs"
     if record.seal != record.content_seal():
         return "edited: its seal is not that of its outputs and run"
+    if text != pretty(asdict(record)):
+        return "edited: it is not laid out as records are written"
     stage, id = split_name(record.instance)
     own = f"{stage}/{id or '_'}"
     if place != own or path.stem != record.key:
@@ -80,12 +85,16 @@ def check_records(chain: Chain) -> Iterator[Finding]:
 
 def check_verdicts(chain: Chain) -> Iterator[Finding]:
     """Instances that no record matches; what is only downstream of one is not named."""
+    broken = {raw.folder for raw in chain.raw if raw.wrong}
     for name in chain.instances:
         verdict = chain.verdicts[name]
         own = [reason for reason in verdict.reasons if not _inherited(reason, chain)]
         never = own == ["never run"]
         inherited = len(own) < len(verdict.reasons) and (never or not own)
-        if verdict.valid or inherited or any(UNUSABLE in reason for reason in own):
+        said = verdict.instance.key_name in broken and any(
+            UNUSABLE in reason for reason in own
+        )
+        if verdict.valid or inherited or said:
             continue
         kind = "missing run" if never else "stale"
         detail = (

@@ -1,0 +1,408 @@
+"""The run as a Workflow Run RO-Crate: one action per stage instance, bytes by sha256.
+
+Follows the profiles process, workflow and provenance run crate 0.5
+(https://w3id.org/ro/wfrun). The crate is a folder of links to the checkout's files with
+ro-crate-metadata.json beside them; it can be zipped and sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from runledger.audit import Chain
+from runledger.audit.history import git
+from runledger.canonical import digest, pretty, write_atomic
+from runledger.errors import UserError
+from runledger.records import Record
+
+RUN = "https://w3id.org/ro/wfrun"
+PROFILES = {
+    f"{RUN}/process/0.5": ("Process Run Crate", "0.5"),
+    f"{RUN}/workflow/0.5": ("Workflow Run Crate", "0.5"),
+    f"{RUN}/provenance/0.5": ("Provenance Run Crate", "0.5"),
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
+}
+CONTEXT = [
+    "https://w3id.org/ro/crate/1.1/context",
+    "https://w3id.org/ro/terms/workflow-run/context",
+]
+WORKFLOW, DESCRIPTOR = "workflow/Snakefile", "ro-crate-metadata.json"
+LICENSE = "https://spdx.org/licenses/MIT"
+TYPES = {
+    ".json": "application/json",
+    ".yaml": "application/yaml",
+    ".csv": "text/csv",
+    ".tex": "text/x-tex",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".html": "text/html",
+    ".py": "text/x-python",
+}
+Entity = dict[str, Any]
+
+
+def ref(id: str) -> Entity:
+    """A reference to an entity."""
+    return {"@id": id}
+
+
+class Crate:
+    """Collects entities; each id once.
+
+    Args:
+        chain: the checkout.
+        folder: of the crate; files are linked into it.
+    """
+
+    def __init__(self, chain: Chain, folder: Path) -> None:
+        self.chain, self.folder = chain, folder
+        self.entities: dict[str, Entity] = {}
+        self.files: list[str] = []
+
+    def add(self, id: str, type: Any, **about: Any) -> Entity:
+        """Add an entity (or return the one that is there) and refer to it."""
+        self.entities.setdefault(id, {"@id": id, "@type": type, **about})
+        return ref(id)
+
+    def file(self, path: str, md5: str = "", **about: Any) -> Entity:
+        """Add a file of the checkout; absent bytes are named by their md5."""
+        source = self.chain.root / path
+        if not source.is_file():
+            id = f"urn:md5:{md5}"
+            text = f"not in this crate; recorded at {path}"
+            return self.add(id, "File", name=Path(path).name, description=text, **about)
+        if path not in self.entities:
+            self.files.append(path)
+            _link(source, self.folder / path)
+            content = source.read_bytes()
+            known = {
+                "name": path.removeprefix("results/"),
+                "contentSize": str(len(content)),
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "encodingFormat": TYPES.get(source.suffix, "application/octet-stream"),
+            }
+            self.add(path, about.pop("type", "File"), **known, **about)
+        return ref(path)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
+
+
+def write_crate(root: Path, folder: Path) -> str:
+    """Write the crate of a checkout whose planned instances are all valid.
+
+    Raises:
+        UserError: an instance is stale, or the folder holds something else.
+    """
+    chain = Chain(Path(root))
+    stale = [name for name in chain.instances if not chain.verdicts[name].valid]
+    if stale:
+        raise UserError(
+            f"{len(stale)} instances are not valid, {stale[0]} first",
+            str(root),
+            "finish the run (make why says what is missing), then make the crate",
+        )
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / DESCRIPTOR).exists():
+            raise UserError(
+                "the folder is not an RO-Crate", str(folder), "give another one"
+            )
+        shutil.rmtree(folder)
+    crate = Crate(chain, Path(folder).resolve())
+    _describe(crate)
+    graph = {"@context": CONTEXT, "@graph": list(crate.entities.values())}
+    write_atomic(crate.folder / DESCRIPTOR, pretty(graph))
+    actions = sum(e["@type"] == "CreateAction" for e in crate.entities.values())
+    return f"{folder}: {actions} actions, {len(crate.files)} files, sha256 each"
+
+
+def _describe(crate: Crate) -> None:
+    chain = crate.chain
+    crate.add(
+        DESCRIPTOR,
+        "CreativeWork",
+        about=ref("./"),
+        conformsTo=[
+            ref("https://w3id.org/ro/crate/1.1"),
+            ref("https://w3id.org/workflowhub/workflow-ro-crate/1.0"),
+        ],
+    )
+    for id, (name, version) in PROFILES.items():
+        crate.add(id, "CreativeWork", name=name, version=version)
+    agent = _agent(crate)
+    tools = _tools(crate)
+    records = {name: chain.verdicts[name].record for name in chain.instances}
+    actions = {
+        name: _action(crate, record, tools[record.recipe["stage"]], agent)
+        for name, record in records.items()
+        if record is not None
+    }
+    run = _run(crate, records, agent)
+    _organize(crate, actions, run, agent)
+    crate.add(LICENSE, "CreativeWork", name="MIT License", identifier="MIT")
+    crate.entities = {
+        DESCRIPTOR: crate.entities.pop(DESCRIPTOR),
+        "./": _root(crate, [run, *actions.values()], agent),
+        **crate.entities,
+    }
+
+
+def _root(crate: Crate, mentions: list[Entity], agent: Entity) -> Entity:
+    scale = crate.chain.pipeline.params.get("scale", "")
+    mark = (
+        "" if scale == "paper" else " A demo: its numbers say nothing about the paper."
+    )
+    parts = [id for id, e in crate.entities.items() if "File" in _types(e)]
+    return {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": "A run of the dual-branch score distillation pipeline",
+        "description": "Every stage instance of one run, with inputs, outputs and "
+        f"params, from its run records.{mark}",
+        "datePublished": datetime.now(UTC).date().isoformat(),
+        "license": ref(LICENSE),
+        "author": agent,
+        "conformsTo": [ref(id) for id in PROFILES],
+        "mainEntity": ref(WORKFLOW),
+        "hasPart": [ref(id) for id in parts],
+        "mentions": mentions,
+    }
+
+
+def _types(entity: Mapping[str, Any]) -> list[str]:
+    type = entity["@type"]
+    return type if isinstance(type, list) else [type]
+
+
+def _agent(crate: Crate) -> Entity:
+    def of(key: str) -> str:
+        return (git(crate.chain.root, "config", key) or b"").decode().strip()
+
+    name = of("user.name") or "unknown"
+    about = {"email": of("user.email")} if of("user.email") else {}
+    return crate.add(f"#agent-{digest(name)[:8]}", "Person", name=name, **about)
+
+
+def _tools(crate: Crate) -> dict[str, Entity]:
+    """The workflow, its language, one tool and one step a stage."""
+    chain = crate.chain
+    stages = list(
+        dict.fromkeys(chain.verdicts[n].instance.stage for n in chain.instances)
+    )
+    tools: dict[str, Entity] = {}
+    steps: list[Entity] = []
+    for position, stage in enumerate(stages):
+        program = f"stages/{stage}.py"
+        kind = ["File", "SoftwareApplication", "SoftwareSourceCode"]
+        text = f"Stage {stage}"
+        tools[stage] = crate.file(program, type=kind, description=text)
+        crate.entities[program]["name"] = stage
+        id = f"#step-{stage}"
+        about = {"name": stage, "position": str(position), "workExample": tools[stage]}
+        steps.append(crate.add(id, "HowToStep", **about))
+    version = metadata.version("snakemake")
+    language = crate.add(
+        "https://w3id.org/workflowhub/workflow-ro-crate#snakemake",
+        "ComputerLanguage",
+        name="Snakemake",
+        version=version,
+        identifier=ref("https://doi.org/10.1093/bioinformatics/bts480"),
+        url=ref("https://snakemake.readthedocs.io"),
+    )
+    crate.add(
+        "#snakemake",
+        "SoftwareApplication",
+        name="Snakemake",
+        version=version,
+        url="https://snakemake.readthedocs.io",
+        softwareVersion=version,
+    )
+    crate.file(
+        WORKFLOW,
+        type=["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+        programmingLanguage=language,
+        license=ref(LICENSE),
+        hasPart=list(tools.values()),
+        step=steps,
+    )
+    crate.entities[WORKFLOW]["name"] = "Dual-branch score distillation, reproduced"
+    crate.entities[WORKFLOW]["encodingFormat"] = "text/plain"
+    crate.entities[WORKFLOW]["version"] = _commit(chain)
+    return tools
+
+
+def _commit(chain: Chain) -> str:
+    return (git(chain.root, "rev-parse", "HEAD") or b"unknown").decode().strip()
+
+
+def _leaves(value: Any, key: str) -> dict[str, Any]:
+    if isinstance(value, Mapping) and value:
+        found: dict[str, Any] = {}
+        for name, inner in value.items():
+            found |= _leaves(inner, f"{key}.{name}")
+        return found
+    return {key: value}
+
+
+def _param(crate: Crate, key: str, value: Any) -> Entity:
+    text = value if isinstance(value, str) else json.dumps(value)
+    id = f"#param-{digest([key, text])[:16]}"
+    return crate.add(id, "PropertyValue", name=key, value=text)
+
+
+def _usage(crate: Crate, name: str, value: str) -> Entity:
+    id = f"#usage-{digest([name, value])[:16]}"
+    known = {"propertyID": f"urn:runledger:{name.replace(' ', '-')}", "value": value}
+    return crate.add(id, "PropertyValue", name=name, **known)
+
+
+def _action(crate: Crate, record: Record, tool: Entity, agent: Entity) -> Entity:
+    """One stage instance: what it read and made, its params, when, on what."""
+    run = record.run
+    objects = [crate.file(path, md5) for path, md5 in record.inputs.items()]
+    for key, value in record.recipe["params"].items():
+        objects += [_param(crate, k, v) for k, v in _leaves(value, key).items()]
+    libraries = {"python": run.get("python"), **(run.get("libraries") or {})}
+    environment = [
+        _param(crate, f"version of {name}", version)
+        for name, version in libraries.items()
+    ]
+    usage = {
+        "seconds of wall time": str(run.get("seconds")),
+        "device": str(run.get("device")),
+        "legs": str(len(run.get("legs") or [])),
+    }
+    clean = "clean" if not run.get("uncommitted") else "with uncommitted changes"
+    adopted = f" Adopted by hand: {record.adopted['reason']}." if record.adopted else ""
+    return crate.add(
+        f"#action/{record.instance}",
+        "CreateAction",
+        name=record.instance,
+        description=f"{record.recipe['cmd']} at commit {run.get('commit')} ({clean}), "
+        f"recipe {record.key}.{adopted}",
+        instrument=tool,
+        agent=agent,
+        object=objects,
+        result=[crate.file(p, out["md5"]) for p, out in record.outputs.items()],
+        startTime=run.get("start"),
+        endTime=run.get("end"),
+        actionStatus=ref("http://schema.org/CompletedActionStatus"),
+        environment=environment,
+        resourceUsage=[_usage(crate, name, value) for name, value in usage.items()],
+    )
+
+
+def _run(crate: Crate, records: Mapping[str, Record | None], agent: Entity) -> Entity:
+    """The run as a whole: params and repository files in, tables and paper out."""
+    known = [record for record in records.values() if record]
+    chain = crate.chain
+    inputs = {
+        path
+        for record in known
+        for path in record.inputs
+        if path not in chain.pipeline.producer
+    }
+    last = ("make_table", "plot_figure", "build_paper", "build_page")
+    outputs = [path for r in known if r.recipe["stage"] in last for path in r.outputs]
+    sides = {"input": ["params.yaml", "dvc.yaml", *sorted(inputs)], "output": outputs}
+    for side, paths in sides.items():
+        parameters = []
+        for path in paths:
+            entity = crate.file(path)
+            id = f"#{side}/{path}"
+            about = {"name": path, "additionalType": "File", "workExample": entity}
+            about["conformsTo"] = ref(
+                "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
+            )
+            parameters.append(crate.add(id, "FormalParameter", **about))
+            crate.entities[entity["@id"]].setdefault("exampleOfWork", ref(id))
+        crate.entities[WORKFLOW][side] = parameters
+    return crate.add(
+        "#run",
+        "CreateAction",
+        name="the run",
+        description="All stage instances together, as their records tell them.",
+        instrument=ref(WORKFLOW),
+        agent=agent,
+        object=[crate.file(path) for path in sides["input"]],
+        result=[crate.file(path) for path in outputs],
+        startTime=min(r.run["start"] for r in known),
+        endTime=max(r.run["end"] for r in known),
+        actionStatus=ref("http://schema.org/CompletedActionStatus"),
+    )
+
+
+def _organize(
+    crate: Crate, actions: Mapping[str, Entity], run: Entity, agent: Entity
+) -> None:
+    """What the engine did: which step each action carried out."""
+    steps: dict[str, list[Entity]] = {}
+    for name, action in actions.items():
+        stage = crate.chain.verdicts[name].instance.stage
+        steps.setdefault(stage, []).append(action)
+    controls = [
+        crate.add(
+            f"#control-{stage}",
+            "ControlAction",
+            name=f"run {stage}",
+            instrument=ref(f"#step-{stage}"),
+            object=found,
+            agent=agent,
+        )
+        for stage, found in steps.items()
+    ]
+    whole = crate.entities["#run"]
+    crate.add(
+        "#organize",
+        "OrganizeAction",
+        name="Snakemake",
+        instrument=ref("#snakemake"),
+        agent=agent,
+        object=controls,
+        result=run,
+        startTime=whole["startTime"],
+        endTime=whole["endTime"],
+    )
+
+
+def check_crate(folder: Path) -> list[str]:
+    """Names of files that are missing or whose size or sha256 is not the crate's."""
+    content = json.loads((Path(folder) / DESCRIPTOR).read_text(encoding="utf-8"))
+    wrong = []
+    for entity in content["@graph"]:
+        if "sha256" not in entity:
+            continue
+        path = Path(folder) / entity["@id"]
+        data = path.read_bytes() if path.is_file() else None
+        if (
+            data is None
+            or hashlib.sha256(data).hexdigest() != entity["sha256"]
+            or str(len(data)) != entity["contentSize"]
+        ):
+            wrong.append(entity["@id"])
+    return wrong
+
+
+def main(arguments: list[str]) -> int:
+    """``crate FOLDER``: check a crate's bytes by size and sha256."""
+    wrong = check_crate(Path(arguments[0]))
+    print(f"{len(wrong)} files are not what the crate says", *wrong, sep="\n  ")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

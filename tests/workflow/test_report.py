@@ -1,0 +1,159 @@
+"""results/report.html of a really run workspace, opened in headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from paper_workspace import Workspace
+from tampering import CELL, STUDENT, Forger, private_copy, sidecars
+
+from dash_repro.audit.audit import run_audit
+from dash_repro.audit.report import NAV, write_report
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def page(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(run_audit(tiny.root), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    for name in NAMES:
+        if shutil.which(name):
+            return name
+    pytest.skip("Chromium is not installed")
+
+
+def dom(browser: str, url: str, width: int = 1280) -> str:
+    done = subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--window-size={width},900",
+            "--virtual-time-budget=4000",
+            "--dump-dom",
+            url,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.stdout
+
+
+class Reader(HTMLParser):
+    """What the page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+
+def test_the_page_needs_nothing_else(page: Path) -> None:
+    text = page.read_text()
+    for tag, about in Reader(text).tags:
+        for key in ("src", "href", "action", "srcset"):
+            link = about.get(key) or "#"
+            assert link.startswith(("#", "data:")), (tag, link)
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    assert "fetch(" not in text
+
+
+def test_every_cell_has_a_button_and_an_account(tiny: Workspace, page: Path) -> None:
+    text = page.read_text()
+    buttons = {a["data-cell"] for t, a in Reader(text).tags if a.get("data-cell")}
+    data = re.search(r'id="data">(.*?)</script>', text, re.S)[1]
+    accounts = json.loads(data.replace("<\\/", "</"))
+    cells = sidecars(tiny.root)
+    assert set(accounts["cells"]) == set(cells)
+    words = {a for a in cells if a.startswith("claims/") and a.endswith("_verdict")}
+    assert buttons == set(cells) - words
+    assert accounts["cells"][CELL]["recomputed"] == cells[CELL]["displayed"]
+    names = [accounts["runs"][i]["run"] for i in accounts["cells"][CELL]["run_names"]]
+    assert f"{STUDENT.replace('/', '@')}" in names
+
+
+def test_sections_pictures_and_words_for_those_who_do_not_see(page: Path) -> None:
+    tags = Reader(page.read_text()).tags
+    ids = [about["id"] for _, about in tags if "id" in about]
+    assert len(ids) == len(set(ids))
+    assert {name for name, _ in NAV} <= set(ids)
+    images = [about for tag, about in tags if tag == "img"]
+    assert len(images) >= 15
+    assert all(image["alt"].strip() for image in images)
+    assert ("html", {"lang": "en"}) in tags
+    regions = [about for _, about in tags if about.get("role") == "region"]
+    assert regions
+    assert all(r.get("aria-label") or r.get("aria-labelledby") for r in regions)
+
+
+def test_a_cell_opens_its_account_in_a_browser(page: Path, browser: str) -> None:
+    text = dom(browser, f"{page.as_uri()}#cell={CELL}")
+    dialog = re.search(r"<dialog.*?</dialog>", text, re.S)[0]
+    assert re.match(r"<dialog[^>]* open", dialog)
+    for words in (CELL, "recomputed from the raw files", "demo scale", "lambda_an"):
+        assert words in dialog
+    assert "bytes read and equal" in dialog
+    closed = dom(browser, page.as_uri())
+    assert not re.search(r"<dialog[^>]* open", closed)
+
+
+@pytest.mark.parametrize("width", [500, 1280])
+def test_the_page_does_not_scroll_sideways(
+    page: Path, browser: str, width: int, tmp_path: Path
+) -> None:
+    probe = (
+        "<script>document.title = document.documentElement.scrollWidth + ' ' + "
+        "window.innerWidth;</script></body>"
+    )
+    copy = tmp_path / "probe.html"
+    copy.write_text(page.read_text().replace("</body>", probe))
+    title = re.search(r"<title>(\d+) (\d+)</title>", dom(browser, copy.as_uri(), width))
+    assert int(title[1]) <= int(title[2])
+
+
+def test_it_prints(page: Path, browser: str, tmp_path: Path) -> None:
+    out = tmp_path / "report.pdf"
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu"]
+    options = [f"--print-to-pdf={out}", "--virtual-time-budget=4000", page.as_uri()]
+    subprocess.run([*command, *options], capture_output=True, timeout=120)
+    data = out.read_bytes()
+    assert data.startswith(b"%PDF")
+    pages = len(re.findall(rb"/Type\s*/Page\b", data))
+    assert 3 <= pages <= 80
+
+
+def test_a_tainted_cell_is_marked(tiny: Workspace, tmp_path: Path) -> None:
+    forger = Forger(private_copy(tiny.root, tmp_path / "forged"))
+    forger.flip(f"results/{STUDENT}/model.safetensors")
+    audit = run_audit(forger.root)
+    write_report(audit, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    marked = {
+        about["data-cell"]
+        for tag, about in Reader(text).tags
+        if about.get("data-cell") and "s-objection" in about.get("class", "")
+    }
+    shown = {a for a in marked if not a.startswith("claims/")}
+    wanted = {c for f in audit.objections for c in f.cells}
+    assert shown == {c for c in wanted if "/" in c and not c.startswith("claims/")}
+    assert CELL in marked
+    assert "s-objection" in text.split("banner")[-1]
