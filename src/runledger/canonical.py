@@ -42,8 +42,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
 
 
-def write_atomic(path: Path | str, text: str) -> None:
+def write_atomic(path: Path | str, text: str, durable: bool = False) -> None:
     """Write a text file so that a reader sees the old content or the whole new one.
+
+    Args:
+        path, text: what to write where.
+        durable: wait until the disk has it; for what cannot be written anew.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written.
@@ -55,8 +59,9 @@ def write_atomic(path: Path | str, text: str) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
     except OSError as error:

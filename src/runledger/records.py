@@ -115,5 +115,5 @@ class Records:
         """Seal and write a record, atomically."""
         record.seal = record.content_seal()
         path = self.path(instance, record.key)
-        write_atomic(path, pretty(asdict(record)))
+        write_atomic(path, pretty(asdict(record)), durable=True)
         return path

@@ -462,12 +462,32 @@ class Ledger:
             )
             raise WorkflowError(str(error))
 
-    def start(self) -> None:
-        """Take the head's lock and save bytes that Snakemake is about to delete."""
+    def start(self, workflow: Any) -> None:
+        """Take the head's lock and save bytes that Snakemake is about to delete.
+
+        Raises:
+            UserError: another head runs here; or Snakemake left out what is stale.
+        """
+        self._check_dag(workflow.dag)
         self.lock.acquire()
         for name in self.stale:
             for out in self.verdicts[name].instance.outs:
                 self._rescue(self.root / out.path)
+
+    def _check_dag(self, dag: Any) -> None:
+        """Make sure that every stale instance of the DAG is going to run."""
+        left = {
+            self.pipeline.producer.get(str(path))
+            for job in dag.jobs
+            if not dag.needrun(job)
+            for path in job.output
+        }
+        if left & self.stale:
+            raise UserError(
+                f"Snakemake would not run what is stale: {sorted(left & self.stale)}",
+                "the DAG",
+                "report it with `snakemake -n` of the same command; nothing ran",
+            )
 
     def _rescue(self, path: Path) -> None:
         """Keep a recorded file in the cache before its path is made anew."""

@@ -99,7 +99,7 @@ for bundle in L.bundles:
         params: program=bundle.stage
         shell: "{RUN}/{params.program}.py --recipe {input.recipe}"
 ruleorder: fetch > fingerprint_code > measure > double > report
-onstart: L.start()
+onstart: L.start(workflow)
 onsuccess: L.stop()
 onerror: L.stop()
 """
