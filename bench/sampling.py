@@ -97,7 +97,7 @@ def sampling_rows(work: Work) -> tuple[list[Row], list[Gate]]:
             todo.append((row, lambda n, m=model, k=launch: fast(work, m, n, k), 1))
         for _, make, _ in todo:
             make(preset.sample_chunk)
-        for _ in range(1 if half else 3):
+        for _ in range(1 if half else 5):
             for row, make, part in todo:
                 time_once(row, lambda f=make, n=count // part: f(n), work.device)
                 row.values[-1] *= part
