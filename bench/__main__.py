@@ -11,7 +11,7 @@ import torch
 from bench.gates import Gate, gates
 from bench.machine import copy_bandwidth, describe_machine, load, matmul_rate
 from bench.measure import Row
-from bench.presets import PRESETS
+from bench.presets import PRESETS, Preset
 from bench.report import as_csv, as_markdown, figures
 from bench.sampling import metric_rows, sampling_rows
 from bench.training import state_rows, student_rows, sustained_rows, teacher_rows
@@ -37,14 +37,7 @@ def main() -> int:
         device = torch.device("cpu")
     work = Work(preset, load_params(ROOT / preset.params), device)
     machine = describe_machine(device)
-    half = preset.numerics == "fp16"
-    peak = matmul_rate(preset.matmul, torch.half if half else torch.float, device)
-    machine["matrix product, measured"] = (
-        f"{peak / 1e9:.5g} GFLOP/s, {preset.matmul} square, {preset.numerics}"
-    )
-    machine["copy, measured"] = (
-        f"{copy_bandwidth(preset.copy_mb, device) / 1e9:.4g} GB/s"
-    )
+    peak = _measure_machine(machine, preset, device)
     passed: list[Gate] = []
     for gate in gates(work):
         passed.append(gate)
@@ -64,6 +57,21 @@ def main() -> int:
         page = _write(chosen.output, name, machine, passed, figures(rows, peak))
     print(page)
     return int(not all(gate.passed for gate in passed))
+
+
+def _measure_machine(
+    machine: dict[str, str], preset: Preset, device: torch.device
+) -> float:
+    """Add the measured rates; returns FLOP/s of the matrix product."""
+    half = preset.numerics == "fp16"
+    peak = matmul_rate(preset.matmul, torch.half if half else torch.float, device)
+    machine["matrix product, measured"] = (
+        f"{peak / 1e9:.5g} GFLOP/s, {preset.matmul} square, {preset.numerics}"
+    )
+    machine["copy, measured"] = (
+        f"{copy_bandwidth(preset.copy_mb, device) / 1e9:.4g} GB/s"
+    )
+    return peak
 
 
 def _write(

@@ -62,10 +62,7 @@ class Learner:
         self.ema = self.flat.values.detach()[: self.flat.ends[0]].clone()
         self.dropout_rng = torch.Generator(device)
         self.model.set_dropout_generator(self.dropout_rng)
-        self.network, self.masks = self.model, None
-        if compiled:
-            self.network = compile_network(self.model, own_kernels=False)
-            self.masks = self._dropout_masks()
+        self.network, self.masks = self._compiled() if compiled else (self.model, None)
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.initial_lr = [settings.learning_rate]
@@ -230,13 +227,15 @@ class Learner:
         flat = self.flat
         return flat.from_canonical(value) if back else flat.canonical(value)
 
-    def _dropout_masks(self) -> DropoutMasks:
+    def _compiled(self) -> tuple[Any, DropoutMasks]:
+        """The network compiled, and its dropout masks, which it cannot draw itself."""
         config = self.model.config
         image = torch.zeros(1, 3, config.image_size, config.image_size)
         zero = torch.zeros(1, dtype=torch.int64, device=self.device)
         rows = self.settings.batch_size * self.objective.branches
         example = (image.to(self.device), zero, zero)
-        return DropoutMasks(self.model, example, rows, self.dropout_rng)
+        masks = DropoutMasks(self.model, example, rows, self.dropout_rng)
+        return compile_network(self.model, own_kernels=False), masks
 
 
 def _optimizer(
