@@ -64,4 +64,16 @@ push: $(READY)  ## send the bytes of every record to the DVC remote
 pull: $(READY)  ## bring the bytes of what is valid (TARGET: only that and what it rests on)
 	@python -m runledger pull $(TARGET)
 
-.PHONY: help setup lock demo test check lint kill-loop plan status why settle push pull
+preflight: $(READY)  ## before submitting to a cluster: what would fail, and the plan (GPU-hours, disk)
+	@python -m dash_repro.preflight
+
+progress: $(READY)  ## all that runs now, on one screen
+	@python -m runledger progress
+
+logs: $(READY)  ## where the logs of TARGET are (all legs, all cluster jobs)
+	@python -m runledger logs $(TARGET)
+
+test-cluster: $(READY)  ## a real Slurm on this machine, and the profile through what clusters do
+	pytest -m cluster tests/cluster $(PYTEST)
+
+.PHONY: help setup lock demo test check lint kill-loop plan status why settle push pull preflight progress logs test-cluster

@@ -35,9 +35,24 @@ rule fetch:
         "PYTHONPATH={LEDGER.code}/src {sys.executable} -m runledger fetch {input:q} > {log:q} 2>&1"
 
 
-ruleorder: fetch > prepare_data > extract_reference > compute_metrics > measure_calibration > profile_model > rank_pairs
+ruleorder:
+    fetch
+    > prepare_data
+    > extract_reference
+    > compute_metrics
+    > measure_calibration
+    > profile_model
+    > rank_pairs
 ruleorder: fetch > train_teacher > export_tirt > train_student > generate_samples
-ruleorder: fetch > collect_results > collect_images > make_table > plot_figure > build_paper > build_page > fingerprint_code
+ruleorder:
+    fetch
+    > collect_results
+    > collect_images
+    > make_table
+    > plot_figure
+    > build_paper
+    > build_page
+    > fingerprint_code
 
 
 # What a cluster job of an earlier head (killed since) is still to make: waited for, not submitted again.
@@ -54,9 +69,9 @@ for waiting in LEDGER.waiting:
             f"results/logs/await/{waiting.name}.out",
         benchmark:
             f"results/benchmarks/await/{waiting.name}.tsv"
+        localrule: True
         params:
             job=waiting.job,
-        localrule: True
         shell:
             "PYTHONPATH={LEDGER.code}/src {sys.executable} -m runledger await {params.job} {input.recipe:q}"
             " > {log:q} 2>&1"
@@ -76,11 +91,11 @@ for bundle in LEDGER.bundles:
             f"results/logs/{bundle.stage}/{bundle.name}.log",
         benchmark:
             f"results/benchmarks/{bundle.stage}/{bundle.name}.tsv"
-        params:
-            program=bundle.stage,
+        localrule: bundle.stage == "fingerprint_code"
         resources:
             **ASK.of_bundle(bundle),
-        localrule: bundle.stage == "fingerprint_code"
+        params:
+            program=bundle.stage,
         shell:
             "{RUN}/{params.program}.py --recipe {input.recipe:q} > {log:q} 2>&1"
 

@@ -1,0 +1,130 @@
+"""What jobs ask of a cluster: counted work, spelled as the site wants it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dash_repro.plan import build_plan
+from dash_repro.preflight import minutes, packed_hours, plan_of
+from dash_repro.project import load_pipeline
+from dash_repro.resources import Counter, Site, Work, network_cost
+from runledger.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPER = yaml.safe_load((ROOT / "params.yaml").read_text())
+STUDENT = {"dataset": "cifar10", "student": "dash", "width": 64, "seed": 42}
+
+
+@pytest.mark.parametrize(
+    ("width", "blocks", "size"), [(128, 2, 32), (64, 1, 32), (48, 1, 32), (96, 1, 16)]
+)
+def test_counted_work_is_that_of_the_real_network(width, blocks, size) -> None:
+    from dash_repro.models.flops import count_flops
+    from dash_repro.models.unet import UNet, UNetConfig
+
+    network = PAPER["network"]
+    model = UNet(UNetConfig.from_params(network, width, blocks, 10, size))
+    parameters = sum(p.numel() for p in model.parameters())
+    parameters -= model.label.weight.numel()
+    found = network_cost(network, width, blocks, size)
+    assert found == (count_flops(model, size), parameters)
+
+
+def test_known_training_costs() -> None:
+    """A dash step at width 64: two teacher passes, two student passes with gradient."""
+    work = Counter(PAPER).work("train_student", STUDENT)
+    step = 2 * 12.4437e9 + 2 * 3 * 2.1520e9
+    assert work.flop == pytest.approx(234_000 * 64 * step, rel=1e-4)
+    teacher = Counter(PAPER).work("train_teacher", {"dataset": "cifar10"})
+    assert teacher.flop == pytest.approx(391_000 * 64 * 3 * 12.4437e9, rel=1e-4)
+
+
+def test_packed_students_share_the_teacher() -> None:
+    counter = Counter(PAPER)
+    four = [
+        {**STUDENT, "student": name} for name in ("dash", "no_un", "no_im", "no_an")
+    ]
+    alone = counter.work("train_student", STUDENT).flop
+    teacher = 234_000 * 64 * 2 * 12.4437e9
+    found = counter.packed(four).flop
+    assert found == pytest.approx(4 * alone - 3 * teacher, rel=1e-4)
+
+
+def test_time_follows_length_and_width_up_to_the_limit() -> None:
+    site = Site.from_config({"max_minutes": 100_000})
+    counter = Counter(PAPER)
+    works = [
+        counter.work("train_student", {**STUDENT, "width": width})
+        for width in (48, 64, 96)
+    ]
+    times = [site.ask("train_student", work)["runtime"] for work in works]
+    assert times == sorted(set(times))
+    expected = 10 + 1.5 * works[1].flop / 10e12 / 60
+    assert times[1] == pytest.approx(expected, abs=1)
+    short = Site.from_config({"max_minutes": 60}).ask("train_student", works[1])
+    assert short["runtime"] == 60
+
+
+def test_time_leaves_room_for_the_warning() -> None:
+    site = Site.from_config({"startup_minutes": 0.5, "warning_seconds": 180})
+    assert site.ask("make_table", Work())["runtime"] == 4
+
+
+def test_the_gpu_is_spelled_as_the_site_wants_it() -> None:
+    asked = Site.from_config({"gpu_model": "a100"}).ask("train_teacher", Work())
+    assert (asked["gpu"], asked["gpu_model"], "gres" in asked) == (1, "a100", False)
+    config = {"gpu_request": "gres", "gpu_model": "a100", "partition": "gpu"}
+    asked = Site.from_config(config).ask("train_teacher", Work())
+    assert (asked["gpu"], asked["gres"]) == (0, "gpu:a100:1")
+    assert asked["slurm_partition"] == "gpu"
+    asked = Site.from_config(config).ask("make_table", Work())
+    assert asked["gpu"] == 0
+    assert not asked.keys() & {"gres", "gpu_model", "slurm_partition"}
+
+
+@pytest.mark.parametrize("wrong", [{"gpu_request": "cuda"}, {"max_minutes": "1h"}])
+def test_wrong_site_settings_are_named(wrong) -> None:
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        Site.from_config(wrong)
+
+
+def test_every_planned_instance_can_be_counted() -> None:
+    plan, counter = build_plan(PAPER), Counter(PAPER)
+    for stage, items in plan.instances.items():
+        for item in items.values():
+            work = counter.work(stage, item)
+            assert work.flop >= 0
+            assert work.disk_mb > 0
+
+
+def test_preflight_sums_the_paper() -> None:
+    pipeline = load_pipeline(ROOT)
+    names = set(pipeline.instances)
+    site = Site.from_config({})
+    plans = plan_of(pipeline, names, site)
+    teacher = Counter(PAPER).work("train_teacher", {"dataset": "cifar10"}).flop
+    count = plans["train_teacher"].instances
+    hours = plans["train_teacher"].gpu_hours
+    assert hours == pytest.approx(count * teacher / 10e12 / 3600)
+    alone = packed_hours(pipeline, names, site, 1)
+    assert alone == pytest.approx(plans["train_student"].gpu_hours)
+    assert packed_hours(pipeline, names, site, 8) < 0.6 * alone
+    assert replace(plans["make_table"], disk_mb=0.0).gpu_hours == 0.0
+
+
+def test_slurm_time_limits_are_read() -> None:
+    assert minutes("1-12:00:00") == 36 * 60
+    assert minutes("30:00") == 30
+    assert minutes("infinite") == float("inf")
+
+
+def test_parsing_needs_no_torch() -> None:
+    code = "import sys, dash_repro.workflow; sys.exit('torch' in sys.modules)"
+    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin"}
+    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
