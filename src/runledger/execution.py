@@ -104,6 +104,16 @@ class Context:
         self._failure(instance).unlink(missing_ok=True)
 
 
+def failure(root: Path, name: str, frozen: str) -> str | None:
+    """Return why an instance failed with this very recipe; None if it did not."""
+    path = Path(root) / "results" / ".state" / "failures" / f"{name}.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return known["reason"] if known["frozen"] == frozen else None
+
+
 def verify_inputs(context: Context, recipe: Recipe) -> dict[str, str]:
     """Hash every input and check it against the record of whoever made it.
 

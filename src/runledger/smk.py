@@ -21,7 +21,7 @@ from typing import Any
 from runledger import environment
 from runledger.canonical import digest, pretty, write_once
 from runledger.errors import UserError
-from runledger.execution import CODE, VERDICTS
+from runledger.execution import CODE, VERDICTS, failure
 from runledger.judge import Judge, Verdict, stale_closure
 from runledger.lease import HeadLock
 from runledger.pipeline import CODE_STAGE, Instance
@@ -335,13 +335,14 @@ class Ledger:
             return []
         taken = {name for waiting in self.waiting for name in waiting.instances}
         stale, found = [n for n in self._asked_for() if n not in taken], []
+        hopeless = self._behind_failures(stale)
         for stage, size in self.sizes.items():
             parts: dict[tuple, list[str]] = {}
             for name in stale:
                 instance = self.pipeline[name]
                 if instance.stage == stage:
                     key = tuple(instance.item[f] for f in self.groups.get(stage, ()))
-                    parts.setdefault(key, []).append(name)
+                    parts.setdefault((name in hopeless, *key), []).append(name)
             for members in parts.values():
                 least = min(self.spread, len(members)) if size > 1 else 1
                 count = max(-(-len(members) // max(1, size)), least)
@@ -350,6 +351,19 @@ class Ledger:
                     if len(chosen) > 1:
                         label = f"{stage}_bundle_{digest(list(chosen))[:8]}"
                         found.append(Bundle(label, stage, chosen))
+        return found
+
+    def _behind_failures(self, stale: list[str]) -> set[str]:
+        """Name those that failed as planned now, and what rests on them.
+
+        They get bundles of their own, or they would hold up the others' again.
+        """
+        found: set[str] = set()
+        for name in stale:  # producers first
+            verdict = self.verdicts[name]
+            makers = {self.pipeline.producer.get(d) for d in verdict.instance.deps}
+            if makers & found or failure(self.root, name, verdict.frozen_digest):
+                found.add(name)
         return found
 
     def _asked_for(self) -> list[str]:

@@ -6,7 +6,6 @@ among them: no record names these files and the paper does not read them.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from dash_repro.paper.rows import Row, param_rows, read_rows, write_rows
 from dash_repro.paper.table import Entry, Table, to_latex, to_sidecar
 from dash_repro.paper.tables import BUILDERS
 from runledger.errors import UserError
+from runledger.execution import failure
 from runledger.judge import Judge, Verdict
 from runledger.pipeline import Pipeline
 from runledger.project import load_pipeline
@@ -52,11 +52,9 @@ class Missing:
             if here in seen or self.verdicts[here].valid:
                 continue
             seen.add(here)
-            failure = self.root / "results/.state/failures" / f"{here}.json"
-            if failure.exists():
-                known = json.loads(failure.read_text(encoding="utf-8"))
-                if known["frozen"] == self.verdicts[here].frozen_digest:
-                    return f"{here} failed: {known['reason']}"
+            why = failure(self.root, here, self.verdicts[here].frozen_digest)
+            if why is not None:
+                return f"{here} failed: {why}"
             deps = self.verdicts[here].instance.deps
             todo += [self.pipeline.producer[d] for d in deps if d in self.producer]
         return "not made yet"
