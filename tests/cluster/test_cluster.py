@@ -181,7 +181,7 @@ class Long:
         teacher = name.split("-")[1]
         comment = f"rule_train_teacher_wildcards_digits_{teacher}_42"
         jobs = self.slurm.jobs()
-        return max((i for i, j in jobs.items() if j["Comment"] == comment), key=int)
+        return max((i for i, j in jobs.items() if j.get("Comment") == comment), key=int)
 
     def start_now(self, name: str) -> None:
         """Spare the test the two minutes that Slurm holds requeued jobs back."""
