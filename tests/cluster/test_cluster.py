@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -188,6 +189,7 @@ class Long:
         job = self.job_of(name)
         pending = lambda: self.slurm.jobs()[job]["JobState"] == "PENDING"  # noqa: E731
         wait_for(pending, 60, f"job {job} is back in the queue")
+        time.sleep(6)  # slurmd refuses a job in the second in which it ended it
         self.slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
