@@ -41,7 +41,7 @@ check: $(READY)  ## the fast part of the tests (under 5 minutes)
 	pytest -n 2 --dist loadgroup -m "not slow and not cluster" $(PYTEST)
 
 lint: $(READY)  ## ruff, snakefmt
-	ruff check -q . && ruff format -q --check . && snakefmt -q --check workflow
+	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }
 
 kill-loop: $(READY)  ## a hundred random kill -9 of jobs and heads (about 20 minutes)
 	KILL_ROUNDS=100 pytest -q tests/workflow/test_interruption.py -k random_kills
