@@ -7,9 +7,6 @@ ro-crate-metadata.json beside them; it can be zipped and sent.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -18,88 +15,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dash_repro.audit.crate_files import (
+    CONTEXT,
+    DESCRIPTOR,
+    LICENSE,
+    PROFILES,
+    WORKFLOW,
+    Crate,
+    Entity,
+    check_crate,
+    leaves,
+    param,
+    ref,
+    usage_of,
+)
 from runledger.audit import Chain
 from runledger.audit.history import git
 from runledger.canonical import digest, pretty, write_atomic
 from runledger.errors import UserError
 from runledger.records import Record
-
-RUN = "https://w3id.org/ro/wfrun"
-PROFILES = {
-    f"{RUN}/process/0.5": ("Process Run Crate", "0.5"),
-    f"{RUN}/workflow/0.5": ("Workflow Run Crate", "0.5"),
-    f"{RUN}/provenance/0.5": ("Provenance Run Crate", "0.5"),
-    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
-}
-CONTEXT = [
-    "https://w3id.org/ro/crate/1.1/context",
-    "https://w3id.org/ro/terms/workflow-run/context",
-]
-WORKFLOW, DESCRIPTOR = "workflow/Snakefile", "ro-crate-metadata.json"
-LICENSE = "https://spdx.org/licenses/MIT"
-TYPES = {
-    ".json": "application/json",
-    ".yaml": "application/yaml",
-    ".csv": "text/csv",
-    ".tex": "text/x-tex",
-    ".pdf": "application/pdf",
-    ".png": "image/png",
-    ".html": "text/html",
-    ".py": "text/x-python",
-}
-Entity = dict[str, Any]
-
-
-def ref(id: str) -> Entity:
-    """A reference to an entity."""
-    return {"@id": id}
-
-
-class Crate:
-    """Collects entities; each id once.
-
-    Args:
-        chain: the checkout.
-        folder: of the crate; files are linked into it.
-    """
-
-    def __init__(self, chain: Chain, folder: Path) -> None:
-        self.chain, self.folder = chain, folder
-        self.entities: dict[str, Entity] = {}
-        self.files: list[str] = []
-
-    def add(self, id: str, type: Any, **about: Any) -> Entity:
-        """Add an entity (or return the one that is there) and refer to it."""
-        self.entities.setdefault(id, {"@id": id, "@type": type, **about})
-        return ref(id)
-
-    def file(self, path: str, md5: str = "", **about: Any) -> Entity:
-        """Add a file of the checkout; absent bytes are named by their md5."""
-        source = self.chain.root / path
-        if not source.is_file():
-            id = f"urn:md5:{md5}"
-            text = f"not in this crate; recorded at {path}"
-            return self.add(id, "File", name=Path(path).name, description=text, **about)
-        if path not in self.entities:
-            self.files.append(path)
-            _link(source, self.folder / path)
-            content = source.read_bytes()
-            known = {
-                "name": path.removeprefix("results/"),
-                "contentSize": str(len(content)),
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "encodingFormat": TYPES.get(source.suffix, "application/octet-stream"),
-            }
-            self.add(path, about.pop("type", "File"), **known, **about)
-        return ref(path)
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copyfile(source, target)
 
 
 def write_crate(root: Path, folder: Path) -> str:
@@ -249,36 +183,15 @@ def _commit(chain: Chain) -> str:
     return (git(chain.root, "rev-parse", "HEAD") or b"unknown").decode().strip()
 
 
-def _leaves(value: Any, key: str) -> dict[str, Any]:
-    if isinstance(value, Mapping) and value:
-        found: dict[str, Any] = {}
-        for name, inner in value.items():
-            found |= _leaves(inner, f"{key}.{name}")
-        return found
-    return {key: value}
-
-
-def _param(crate: Crate, key: str, value: Any) -> Entity:
-    text = value if isinstance(value, str) else json.dumps(value)
-    id = f"#param-{digest([key, text])[:16]}"
-    return crate.add(id, "PropertyValue", name=key, value=text)
-
-
-def _usage(crate: Crate, name: str, value: str) -> Entity:
-    id = f"#usage-{digest([name, value])[:16]}"
-    known = {"propertyID": f"urn:runledger:{name.replace(' ', '-')}", "value": value}
-    return crate.add(id, "PropertyValue", name=name, **known)
-
-
 def _action(crate: Crate, record: Record, tool: Entity, agent: Entity) -> Entity:
     """One stage instance: what it read and made, its params, when, on what."""
     run = record.run
     objects = [crate.file(path, md5) for path, md5 in record.inputs.items()]
     for key, value in record.recipe["params"].items():
-        objects += [_param(crate, k, v) for k, v in _leaves(value, key).items()]
+        objects += [param(crate, k, v) for k, v in leaves(value, key).items()]
     libraries = {"python": run.get("python"), **(run.get("libraries") or {})}
     environment = [
-        _param(crate, f"version of {name}", version)
+        param(crate, f"version of {name}", version)
         for name, version in libraries.items()
     ]
     usage = {
@@ -302,7 +215,7 @@ def _action(crate: Crate, record: Record, tool: Entity, agent: Entity) -> Entity
         endTime=run.get("end"),
         actionStatus=ref("http://schema.org/CompletedActionStatus"),
         environment=environment,
-        resourceUsage=[_usage(crate, name, value) for name, value in usage.items()],
+        resourceUsage=[usage_of(crate, name, value) for name, value in usage.items()],
     )
 
 
@@ -377,24 +290,6 @@ def _organize(
         startTime=whole["startTime"],
         endTime=whole["endTime"],
     )
-
-
-def check_crate(folder: Path) -> list[str]:
-    """Names of files that are missing or whose size or sha256 is not the crate's."""
-    content = json.loads((Path(folder) / DESCRIPTOR).read_text(encoding="utf-8"))
-    wrong = []
-    for entity in content["@graph"]:
-        if "sha256" not in entity:
-            continue
-        path = Path(folder) / entity["@id"]
-        data = path.read_bytes() if path.is_file() else None
-        if (
-            data is None
-            or hashlib.sha256(data).hexdigest() != entity["sha256"]
-            or str(len(data)) != entity["contentSize"]
-        ):
-            wrong.append(entity["@id"])
-    return wrong
 
 
 def main(arguments: list[str]) -> int:
