@@ -11,8 +11,9 @@ from typing import Any
 from dash_repro.launch import VARIABLE, require_launch
 from dash_repro.paper.items import ITEMS
 from dash_repro.resources import Counter, Site, Work
+from runledger.bundles import Bundle, Sizes
 from runledger.errors import UserError
-from runledger.smk import Bundle, Ledger
+from runledger.smk import Ledger
 
 DEFAULTS = {"bundle": 1, "pack": 1, "spread": 1, "shards": 1}
 BUNDLED = (
@@ -71,15 +72,13 @@ def open_ledger(workflow: Any, config: Mapping[str, Any]) -> Ledger:
             # jobs get it by the environment, Slurm's too
             where = "launch in the profile's config"
             os.environ[VARIABLE] = require_launch(config["launch"], where)
-        sizes = {stage: setting(config, "bundle") for stage in BUNDLED}
-        sizes["train_student"] = setting(config, "pack")
+        most = {stage: setting(config, "bundle") for stage in BUNDLED}
+        most["train_student"] = setting(config, "pack")
         main = workflow.is_main_process
-        spread = setting(config, "spread")
+        sizes = Sizes(most, GROUPS, setting(config, "spread"))
         parts = {"generate_samples": setting(config, "shards")}
         scheduler = Site.from_config(config)["scheduler"]
-        ledger = Ledger(
-            *(Path.cwd(), main, _aliases(), sizes, GROUPS, spread, parts, scheduler)
-        )
+        ledger = Ledger(Path.cwd(), main, _aliases(), sizes, parts, scheduler)
     except UserError as error:
         raise WorkflowError(str(error)) from None
     return ledger

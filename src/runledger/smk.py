@@ -12,19 +12,20 @@ import os
 import re
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runledger import environment
+from runledger.bundles import Aliases, Bundle, Sizes, asked_for, bundles, is_target
 from runledger.canonical import digest, pretty, write_once
+from runledger.dates import date_ticket, make_newer
 from runledger.errors import UserError
-from runledger.execution import CODE, VERDICTS, failure
-from runledger.judge import Judge, Verdict, stale_closure
+from runledger.execution import CODE, VERDICTS
+from runledger.judge import Judge, Verdict
 from runledger.lease import HeadLock
-from runledger.pipeline import CODE_STAGE, Instance
+from runledger.pipeline import CODE_STAGE
 from runledger.project import load_pipeline
 from runledger.queue import Waiting, awaited, write_label
 from runledger.recipes import of_verdict, snapshot_code, write_recipe, write_verdicts
@@ -36,15 +37,6 @@ UNPRUNED = (
 PLAN = "RUNLEDGER_PLAN"  # what cluster jobs read instead of judging
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """Stale instances of one stage that share a process."""
-
-    name: str
-    stage: str
-    instances: tuple[str, ...]
-
-
 class Ledger:
     """The records as the Snakefile sees them.
 
@@ -52,28 +44,28 @@ class Ledger:
         root: the checkout.
         main: whether this is the head process (``workflow.is_main_process``).
         aliases: {target rule: (stages, id or None for all)} that it stands for.
-        sizes: {stage: most instances a process}; stages not named are not bundled.
-        spread: at least so many bundles a group, if it has the members (cores to use).
+        sizes: how stale instances are bundled.
         parts: {stage: jobs that share one instance's work}; those are not bundled.
         scheduler: "slurm": what its queue still makes is waited for, not submitted.
-        groups: {stage: identity fields that members of a bundle share}.
     """
 
     def __init__(
         self,
         root: Path,
         main: bool,
-        aliases: Mapping[str, tuple[Iterable[str], str | None]],
-        sizes: Mapping[str, int],
-        groups: Mapping[str, Iterable[str]],
-        spread: int = 1,
+        aliases: Aliases,
+        sizes: Sizes,
         parts: Mapping[str, int] | None = None,
         scheduler: str = "",
     ) -> None:
         self.root, self.main = Path(root), main
-        self.aliases, self.groups = aliases, groups
-        self.spread, self.shares, self.scheduler = spread, dict(parts or {}), scheduler
-        self.sizes = {**sizes, **{s: 1 for s, n in self.shares.items() if n > 1}}
+        self.aliases, self.shares, self.scheduler = (
+            aliases,
+            dict(parts or {}),
+            scheduler,
+        )
+        shared = {stage: 1 for stage, count in self.shares.items() if count > 1}
+        self.sizes = replace(sizes, most={**sizes.most, **shared})
         self._announced = False
         self.unpruned = bool(os.environ.get(UNPRUNED))
         self.store = Store(root)
@@ -173,12 +165,19 @@ class Ledger:
             for name in self.verdicts
             if name in self.stale
         }
-        self._make_newer()
+        make_newer(self.root, self.pipeline, self.recipes)
         os.environ[VERDICTS] = write_verdicts(self.root, self.verdicts, run)
         os.environ[CODE] = snapshot_code(self.root, judge.code)
         self.code = os.environ[CODE]
         self.waiting = awaited(self.root, self.recipes) if self._has_queue() else []
-        self.bundles = self._bundles()
+        taken = {name for waiting in self.waiting for name in waiting.instances}
+        stale = [n for n in self._asked_for() if n not in taken]
+        stale += sorted(n for n in self.stale if self.verdicts[n].valid)
+        self.bundles = (
+            []
+            if self.unpruned
+            else bundles(self.root, self.pipeline, self.verdicts, stale, self.sizes)
+        )
         plan = {
             "shares": self.shares,
             "waiting": [[w.name, w.job, list(w.instances)] for w in self.waiting],
@@ -191,23 +190,8 @@ class Ledger:
         write_once(self.root / path, pretty(plan))
         os.environ[PLAN] = path
 
-    def _make_newer(self) -> None:
-        """Let recipes be newer than outdated outputs, the one mtime Snakemake sees.
-
-        Files dated in the future are dated back: Snakemake fails jobs that read them.
-        """
-        now = time.time()
-        for name, recipe in self.recipes.items():
-            instance = self.verdicts[name].instance
-            for path in instance.deps:
-                _not_after(self.root / path, now)
-            times = [
-                mtime
-                for out in instance.outs
-                if (mtime := _not_after(self.root / out.path, now - 2))
-            ]
-            if times and (self.root / recipe).stat().st_mtime <= max(times):
-                os.utime(self.root / recipe, (now, now))
+    def _asked_for(self) -> list[str]:
+        return asked_for(self.pipeline, self.verdicts, self.aliases)
 
     def _read_plan(self) -> None:
         try:
@@ -286,7 +270,7 @@ class Ledger:
         paths = [
             out.path
             for instance in self.pipeline.instances.values()
-            if self._is_target(instance, *self.aliases[rule])
+            if is_target(instance, *self.aliases[rule])
             for out in instance.outs
             if self._worth_asking(instance.name, out.path)
         ]
@@ -323,71 +307,8 @@ class Ledger:
         ticket = self.root / f"results/.state/tickets/{digest(content)}.json"
         if self.main:
             write_once(ticket, pretty(content))
-            now = time.time()
-            if _not_after(self.root / path, now - 2):
-                os.utime(ticket, (now, now))
+            date_ticket(ticket, self.root / path)
         return ticket.relative_to(self.root).as_posix()
-
-    # bundles: how many stale instances share a process is a scheduling choice
-
-    def _bundles(self) -> list[Bundle]:
-        if self.unpruned:
-            return []
-        taken = {name for waiting in self.waiting for name in waiting.instances}
-        stale, found = [n for n in self._asked_for() if n not in taken], []
-        hopeless = self._behind_failures(stale)
-        for stage, size in self.sizes.items():
-            parts: dict[tuple, list[str]] = {}
-            for name in stale:
-                instance = self.pipeline[name]
-                if instance.stage == stage:
-                    key = tuple(instance.item[f] for f in self.groups.get(stage, ()))
-                    parts.setdefault((name in hopeless, *key), []).append(name)
-            for members in parts.values():
-                least = min(self.spread, len(members)) if size > 1 else 1
-                count = max(-(-len(members) // max(1, size)), least)
-                for start in range(count):  # even sizes rather than a small rest
-                    chosen = tuple(members[start::count])
-                    if len(chosen) > 1:
-                        label = f"{stage}_bundle_{digest(list(chosen))[:8]}"
-                        found.append(Bundle(label, stage, chosen))
-        return found
-
-    def _behind_failures(self, stale: list[str]) -> set[str]:
-        """Name those that failed as planned now, and what rests on them.
-
-        They get bundles of their own, or they would hold up the others' again.
-        """
-        found: set[str] = set()
-        for name in stale:  # producers first
-            verdict = self.verdicts[name]
-            makers = {self.pipeline.producer.get(d) for d in verdict.instance.deps}
-            if makers & found or failure(self.root, name, verdict.frozen_digest):
-                found.add(name)
-        return found
-
-    def _asked_for(self) -> list[str]:
-        """Return the stale instances that the command line's targets need."""
-        words = set(sys.argv[1:])
-        rules = {word for word in words if word in self.aliases}
-        chosen = {
-            name
-            for name, instance in self.pipeline.instances.items()
-            if words & {out.path for out in instance.outs}
-            or any(self._is_target(instance, *self.aliases[rule]) for rule in rules)
-        }
-        return [
-            name
-            for name in stale_closure(
-                sorted(chosen or self.pipeline.instances),
-                self.verdicts,
-                self.pipeline.producer,
-            )
-        ] + sorted(n for n in self.stale if self.verdicts[n].valid)
-
-    @staticmethod
-    def _is_target(instance: Instance, stages: Iterable[str], id: str | None) -> bool:
-        return instance.stage in stages and id in (None, instance.id)
 
     # jobs of a cluster: labels in its queue, shares of one instance's work
 
@@ -520,7 +441,7 @@ class Ledger:
         """Print why what is stale is stale: changes in full, consequences counted."""
         from snakemake.logging import logger
 
-        asked = [n for n in self._asked_for() if not self.verdicts[n].valid]
+        asked = self._asked_for()
         new, follows, lines = 0, 0, []
         for name in asked:
             reasons = self.verdicts[name].reasons
@@ -537,14 +458,3 @@ class Ledger:
             lines.append(f"  {follows} only because something they read is stale")
         if lines:
             logger.info("\n".join([f"{len(asked)} stale instances:", *lines]))
-
-
-def _not_after(path: Path, latest: float) -> float | None:
-    """Date a file back if it is newer than that; returns its mtime, None if absent."""
-    try:
-        mtime = path.stat().st_mtime
-    except OSError:
-        return None
-    if mtime > latest and path.is_file():
-        os.utime(path, (latest, latest))
-    return min(mtime, latest)

@@ -61,10 +61,11 @@ stages:
 SNAKEFILE = """\
 import sys
 from pathlib import Path
+from runledger.bundles import Sizes
 from runledger.smk import Ledger
 L = Ledger(
     Path.cwd(), workflow.is_main_process, {"all": (("report",), None)},
-    {"measure": config.get("bundle", 1)}, {},
+    Sizes({"measure": config.get("bundle", 1)}, {}),
 )
 RUN = f"{sys.executable} {L.code}/stages"
 wildcard_constraints: id="[a-z]+"

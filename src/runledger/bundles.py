@@ -1,0 +1,115 @@
+"""Bundles: how many stale instances share a process is a scheduling choice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runledger.canonical import digest
+from runledger.execution import failure
+from runledger.judge import Verdict, stale_closure
+from runledger.pipeline import Instance, Pipeline
+
+Aliases = Mapping[str, tuple[Iterable[str], str | None]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Stale instances of one stage that share a process."""
+
+    name: str
+    stage: str
+    instances: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How stale instances are bundled.
+
+    Attributes:
+        most: {stage: most instances a process}; stages not named are not bundled.
+        groups: {stage: identity fields that members of a bundle share}.
+        spread: at least so many bundles a group, if it has the members (cores to use).
+    """
+
+    most: Mapping[str, int]
+    groups: Mapping[str, Iterable[str]]
+    spread: int = 1
+
+    def split(self, stage: str, members: list[str]) -> list[Bundle]:
+        """Split the members of a group evenly rather than leave a small rest."""
+        size = self.most[stage]
+        least = min(self.spread, len(members)) if size > 1 else 1
+        count = max(-(-len(members) // max(1, size)), least)
+        parts = [tuple(members[start::count]) for start in range(count)]
+        return [
+            Bundle(f"{stage}_bundle_{digest(list(part))[:8]}", stage, part)
+            for part in parts
+            if len(part) > 1
+        ]
+
+
+def bundles(
+    root: Path,
+    pipeline: Pipeline,
+    verdicts: Mapping[str, Verdict],
+    stale: list[str],
+    sizes: Sizes,
+) -> list[Bundle]:
+    """Bundle stale instances (producers first) by stage and group.
+
+    Those that failed as planned now, and what rests on them, get bundles of their own,
+    or they would hold up the others' again.
+    """
+    hopeless = _behind_failures(root, pipeline, verdicts, stale)
+    found: list[Bundle] = []
+    for stage in sizes.most:
+        parts: dict[tuple, list[str]] = {}
+        for name in stale:
+            instance = pipeline[name]
+            if instance.stage == stage:
+                key = tuple(instance.item[f] for f in sizes.groups.get(stage, ()))
+                parts.setdefault((name in hopeless, *key), []).append(name)
+        for members in parts.values():
+            found += sizes.split(stage, members)
+    return found
+
+
+def _behind_failures(
+    root: Path, pipeline: Pipeline, verdicts: Mapping[str, Verdict], stale: list[str]
+) -> set[str]:
+    found: set[str] = set()
+    for name in stale:
+        verdict = verdicts[name]
+        makers = {pipeline.producer.get(dep) for dep in verdict.instance.deps}
+        if makers & found or failure(root, name, verdict.frozen_digest):
+            found.add(name)
+    return found
+
+
+def is_target(instance: Instance, stages: Iterable[str], id: str | None) -> bool:
+    """Tell whether a target rule's (stages, id) stands for an instance."""
+    return instance.stage in stages and id in (None, instance.id)
+
+
+def asked_for(
+    pipeline: Pipeline, verdicts: Mapping[str, Verdict], aliases: Aliases
+) -> list[str]:
+    """Return the stale instances that the command line's targets need.
+
+    The command line is all there is while the Snakefile is read; a target that is not
+    recognised stands for everything, which only makes bundles larger than needed.
+    """
+    words = set(sys.argv[1:])
+    rules = {word for word in words if word in aliases}
+    chosen = {
+        name
+        for name, instance in pipeline.instances.items()
+        if words & {out.path for out in instance.outs}
+        or any(is_target(instance, *aliases[rule]) for rule in rules)
+    }
+    return stale_closure(
+        sorted(chosen or pipeline.instances), verdicts, pipeline.producer
+    )
