@@ -24,12 +24,11 @@ def job_id() -> str | None:
 
 
 def where() -> str:
-    """Say for the log in which cluster job, restart and GPU this is; "" if in none."""
+    """Say for the log in which cluster job and on which GPU this is; "" if in none."""
     if job_id() is None:
         return ""
-    restart = os.environ.get("SLURM_RESTART_COUNT", "0")
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
-    return f" cluster job {job_id()} restart {restart} gpu {gpu}"
+    return f" cluster job {job_id()} gpu {gpu}"
 
 
 def begin(folder: Path, instance: str, part: str = "") -> None:
