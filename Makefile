@@ -33,12 +33,12 @@ demo: $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 test: $(READY)  ## all tests
 	@python -m dash_repro.project --check
 	@$(MAKE) -s lint
-	pytest -n 2 --dist loadgroup $(PYTEST)
+	pytest -n 2 --dist loadfile $(PYTEST)
 
 check: $(READY)  ## the fast part of the tests (under 5 minutes)
 	@python -m dash_repro.project --check
 	@$(MAKE) -s lint
-	pytest -n 2 --dist loadgroup -m "not slow and not cluster" $(PYTEST)
+	pytest -n 2 --dist loadfile -m "not slow and not cluster" $(PYTEST)
 
 lint: $(READY)  ## ruff, snakefmt
 	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }

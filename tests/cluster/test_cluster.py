@@ -15,7 +15,7 @@ import yaml
 from cluster_workspace import ClusterWorkspace, small_params, workspace
 from slurm_daemons import Slurm, wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 GPU_RULES = (
     *("train_teacher", "train_student", "generate_samples", "extract_reference"),
     *("compute_metrics", "measure_calibration", "profile_model", "rank_pairs"),

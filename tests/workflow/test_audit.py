@@ -29,7 +29,7 @@ from dash_repro.audit.account import account
 from dash_repro.audit.audit import Audit, run_audit
 from runledger.errors import UserError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
+pytestmark = [pytest.mark.slow]
 
 
 @pytest.fixture

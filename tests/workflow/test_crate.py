@@ -14,7 +14,7 @@ from tampering import STUDENT, Forger, private_copy
 from dash_repro.audit.crate import DESCRIPTOR, check_crate, write_crate
 from runledger.errors import UserError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
+pytestmark = [pytest.mark.slow]
 HERE = ROOT / "tests" / "crate"
 PROFILES = ("process-run-crate", "workflow-run-crate", "provenance-run-crate")
 

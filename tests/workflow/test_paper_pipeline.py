@@ -13,7 +13,7 @@ from paper_workspace import BIN, ROOT, Workspace
 from dash_repro.paper.items import ITEMS
 from dash_repro.plan import build_plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
+pytestmark = [pytest.mark.slow]
 STUDENT = "digits-dash-w4-s42"
 CFG = "cfg4.0-k4-n0"
 

@@ -16,7 +16,7 @@ from tampering import CELL, STUDENT, Forger, private_copy, sidecars
 from dash_repro.audit.audit import run_audit
 from dash_repro.audit.report import NAV, write_report
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
+pytestmark = [pytest.mark.slow]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
