@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -41,9 +43,22 @@ def empty(tmp_path: Path) -> Toy:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A finished and committed run of the whole paper at the smallest size."""
-    workspace = make(tmp_path_factory.mktemp("tiny") / "workspace", TINY)
-    workspace.snakemake()
-    workspace.git("add", "-A")
-    workspace.git("commit", "-q", "-m", "results")
-    return workspace
+    """A finished and committed run of the whole paper at the smallest size.
+
+    Made once; each test process works on a copy of its own.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with open(shared / "tiny.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = shared / "tiny.done"
+        if not done.exists():
+            workspace = make(shared / "tiny-run", TINY)
+            workspace.snakemake()
+            workspace.git("add", "-A")
+            workspace.git("commit", "-q", "-m", "results")
+            done.touch()
+    mine = tmp_path_factory.mktemp("tiny") / "workspace"
+    shutil.copytree(shared / "tiny-run", mine, symlinks=True)
+    return Workspace(mine)
