@@ -313,9 +313,7 @@ def test_single_targets_plan_only_what_they_need(tiny: Workspace) -> None:
 def test_equal_bytes_of_a_retrained_teacher_stop_there(tiny: Workspace) -> None:
     """The code changes, the numbers do not: students are not trained again."""
     tiny.edit(
-        "src/dash_repro/training/teachers.py",
-        "\nfrom __future__ import annotations\n",
-        "\nfrom __future__ import annotations\n\nCHANGED = 1\n",
+        "stages/train_teacher.py", "\n\ndef run(", "\n\nCHANGED = 1\n\n\ndef run("
     )
     stale = tiny.stale()
     assert stage(tiny, "train_teacher") <= stale
