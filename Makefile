@@ -30,10 +30,10 @@ demo: $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	@cd demo && PYTHONPATH=$(CURDIR)/demo/src snakemake --profile workflow/profiles/demo $(TARGET)
 	@cd demo && PYTHONPATH=$(CURDIR)/demo/src python -m dash_repro.workspace --summary
 
-test: $(READY)  ## all tests
+test: $(READY)  ## all tests but those of the cluster (make test-cluster)
 	@python -m dash_repro.project --check
 	@$(MAKE) -s lint
-	pytest -n 2 --dist loadfile $(PYTEST)
+	pytest -n 2 --dist loadfile -m "not cluster" $(PYTEST)
 
 check: $(READY)  ## the fast part of the tests (under 5 minutes)
 	@python -m dash_repro.project --check
