@@ -114,28 +114,36 @@ def failure(root: Path, name: str, frozen: str) -> str | None:
     return known["reason"] if known["frozen"] == frozen else None
 
 
-def verify_inputs(context: Context, recipe: Recipe) -> dict[str, str]:
-    """Hash every input and check it against the record of whoever made it.
-
-    Returns:
-        {path: md5} of all inputs but the code fingerprints.
+def hash_inputs(context: Context, recipe: Recipe) -> dict[str, str]:
+    """Return {path: md5} of all inputs but the code fingerprints.
 
     Raises:
-        UserError: an input is missing, or is not what its producer recorded.
+        UserError: an input is missing.
     """
     found: dict[str, str] = {}
     if recipe.instance.stage == CODE_STAGE:  # its sources are the recipe's code digest
         return found
     for dep in recipe.instance.deps:
-        producer = recipe.producers.get(dep)
-        if producer and producer.startswith(CODE_STAGE):
+        if (recipe.producers.get(dep) or "").startswith(CODE_STAGE):
             continue
         path = context.root / dep
         if not path.exists():
             raise UserError(
                 "an input is missing", dep, "run snakemake, which makes or fetches it"
             )
-        md5 = hash_path(path).md5
+        found[dep] = hash_path(path).md5
+    return found
+
+
+def verify_inputs(context: Context, recipe: Recipe) -> dict[str, str]:
+    """Hash every input and check it against the record of whoever made it.
+
+    Raises:
+        UserError: an input is missing, or is not what its producer recorded.
+    """
+    found = hash_inputs(context, recipe)
+    for dep, md5 in found.items():
+        producer = recipe.producers.get(dep)
         if not _expected(context, recipe, dep, producer, md5):
             raise UserError(
                 f"an input of {recipe.instance.name} is not what "
@@ -143,7 +151,6 @@ def verify_inputs(context: Context, recipe: Recipe) -> dict[str, str]:
                 dep,
                 "run snakemake again: it replaces wrong bytes, or plans anew",
             )
-        found[dep] = md5
     return found
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from runledger import environment, legs
 from runledger.canonical import disk_error, pretty
 from runledger.errors import UserError
-from runledger.execution import Context, publish, verify_inputs
+from runledger.execution import Context, hash_inputs, publish, verify_inputs
 from runledger.lease import Lease
 from runledger.pipeline import CODE_STAGE, split_name
 from runledger.recipes import Recipe
@@ -198,7 +198,7 @@ class Job:
             UserError: an output is missing, an input changed, the disk is full.
         """
         context, instance = self.context, self.instance
-        if verify_inputs(context, self.recipe) != self.inputs_md5:
+        if hash_inputs(context, self.recipe) != self.inputs_md5:
             raise UserError(
                 "an input changed while the job ran; its result is not recorded",
                 instance.name,
