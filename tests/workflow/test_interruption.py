@@ -82,7 +82,7 @@ def test_input_changed_under_a_job_fails_it(empty: Toy) -> None:
 
 
 def test_second_head_says_who_runs(empty: Toy) -> None:
-    slow(empty, 5)
+    slow(empty, 20)
     process = empty.start()
     wait_for(lambda: jobs_of(empty))
     out = empty.snakemake(check=False)
