@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import yaml
 
 from runledger.errors import UserError
 from runledger.pipeline import load_yaml
@@ -83,7 +85,18 @@ def _describe(error: jsonschema.ValidationError) -> str:
         return f"{key}: {', '.join(hints)}"
     if error.validator == "enum":
         return f"{key}: {error.instance!r} is none of {error.validator_value}"
+    if error.validator == "type" and (number := _number(error.instance)):
+        return f"{key}: {error.instance!r} is text in YAML 1.1; write {number}"
     return f"{key}: {error.message}"
+
+
+def _number(text: Any) -> str:
+    """Write as YAML 1.1 reads it a number that it takes for text, as 1e-4; or ""."""
+    try:
+        value = float(text) if isinstance(text, str) else float("nan")
+    except ValueError:
+        return ""
+    return yaml.safe_dump(value).split()[0] if math.isfinite(value) else ""
 
 
 def _get(params: Mapping[str, Any], dotted: str) -> Any:

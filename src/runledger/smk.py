@@ -37,6 +37,26 @@ UNPRUNED = (
 PLAN = "RUNLEDGER_PLAN"  # what cluster jobs read instead of judging
 
 
+def refuse_force(arguments: list[str]) -> None:
+    """Refuse to run what the records call valid, before it fails for want of a recipe.
+
+    Raises:
+        UserError: -f, -F, -R or their long forms; says how to make something again.
+    """
+    forced = [
+        word
+        for word in arguments
+        if re.fullmatch(r"-[knpq]*[fFR][knpqfFR]*|--force(all|run)?(=.*)?", word)
+    ]
+    if forced:
+        raise UserError(
+            f"{' '.join(forced)} asks for what the records call valid to be run again",
+            "command line",
+            "to make an instance anew, remove its records "
+            "(results/records/<stage>/<id>) and run without",
+        )
+
+
 class Ledger:
     """The records as the Snakefile sees them.
 
@@ -83,6 +103,8 @@ class Ledger:
     # planning, in the head
 
     def _judge(self) -> None:
+        if not self.unpruned:
+            refuse_force(sys.argv[1:])
         os.environ.pop(VERDICTS, None)
         lost: dict[str, str] = {}
         while True:  # losing one artefact can make others needed

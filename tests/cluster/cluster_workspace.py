@@ -29,13 +29,13 @@ SITE = {
 class ClusterWorkspace(Workspace):
     """A workspace with commands for the cluster."""
 
-    slow: Path
+    shims: Path | None = None  # a folder whose programs come before all others
 
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
             "PYTHONPATH": f"{HERE / 'slow'}:{self.root / 'src'}",
-            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PATH": f"{self.shims or BIN}:{BIN}:{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "RUNLEDGER_HEARTBEAT": "1",

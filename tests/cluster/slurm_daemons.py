@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import re
 import shutil
 import signal
 import socket
@@ -54,6 +55,7 @@ JobRequeue=1
 ReturnToService=2
 SlurmdParameters=config_overrides
 MinJobAge=3600
+MaxJobCount=10000
 SlurmctldTimeout=20
 SlurmdTimeout=8
 KillWait=10
@@ -127,7 +129,7 @@ class Slurm:
                     "a machine that is not part of a cluster"
                 )
 
-    def _write_config(self) -> None:
+    def _write_config(self, **changes: object) -> None:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
         values = {
             "mark": MARK,
@@ -138,7 +140,10 @@ class Slurm:
             "memory": int(memory * 0.9),
         }
         ETC.mkdir(exist_ok=True)
-        (ETC / "slurm.conf").write_text(CONFIG.format(**values))
+        text = CONFIG.format(**values)
+        for key, value in changes.items():
+            text = re.sub(rf"^{key}=.*$", f"{key}={value}", text, flags=re.MULTILINE)
+        (ETC / "slurm.conf").write_text(text)
         (ETC / "gres.conf").write_text(GRES.format(**values))
 
     def _munged(self) -> None:
@@ -177,6 +182,13 @@ class Slurm:
     def start_slurmctld(self) -> None:
         """Start the controller again; it knows its jobs from its state folder."""
         self._daemon("slurmctld", "-D")
+
+    def restart_slurmctld(self, **changes: object) -> None:
+        """Start the controller again with these settings of slurm.conf changed."""
+        self.kill("slurmctld")
+        self._write_config(**changes)
+        self.start_slurmctld()
+        wait_for(self.sinfo, 60, "the controller is back")
 
     def start_slurmd(self) -> None:
         """Start the node's daemon."""

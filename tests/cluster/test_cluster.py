@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -143,6 +144,60 @@ def test_refused_submission_is_a_clear_error(finished) -> None:
     out = cluster.head(target, ok=False, partition="nowhere")
     assert "invalid partition" in out
     assert "train_student@digits-dash-w4-s42" in cluster.stale()
+
+
+@pytest.fixture
+def held_sbatch(finished, tmp_path: Path):
+    """An sbatch that says it was called, and goes on when it may: (called, go)."""
+    _, cluster = finished
+    called, go, sbatch = (tmp_path / name for name in ("called", "go", "sbatch"))
+    wait = f'while [ ! -e "{go}" ]; do sleep 0.2; done'
+    real = shutil.which("sbatch")
+    sbatch.write_text(f'#!/bin/sh\ntouch "{called}"\n{wait}\nexec {real} "$@"\n')
+    sbatch.chmod(0o755)
+    cluster.shims = tmp_path
+    yield called, go
+    cluster.shims = None
+
+
+def test_controller_away_while_planning_and_submitting(
+    finished, slurm: Slurm, held_sbatch
+) -> None:
+    _, cluster = finished
+    called, go = held_sbatch
+    cluster.edit_params("students.dash.lambda_an", 0.4)
+    target = "results/train_student/digits-dash-w4-s42/model.safetensors"
+    head = cluster.start(target)
+    wait_for(called.exists, 60, "a job is submitted")
+    slurm.kill("slurmctld")
+    go.touch()
+    assert head.wait(180) != 0
+    assert "sbatch failed" in cluster.read("head.log")
+    assert "Unable to contact slurm controller" in cluster.read("head.log")
+    assert "train_student@digits-dash-w4-s42" in cluster.stale()
+    # the same command, even before the controller is back
+    head = cluster.start(target)
+    again = "does not answer; asking again"
+    wait_for(lambda: again in cluster.read("head.log"), 60, "the queue is asked")
+    slurm.start_slurmctld()
+    assert head.wait(240) == 0, cluster.read("head.log")[-4000:]
+    assert "train_student@digits-dash-w4-s42" not in cluster.stale()
+
+
+def test_full_queue_is_waited_for(finished, slurm: Slurm) -> None:
+    _, cluster = finished
+    cluster.edit_params("students.dash.lambda_an", 0.5)
+    target = "results/train_student/digits-dash-w4-s42/model.safetensors"
+    full = "MaxJobCount limit"
+    assert full not in (slurm.folder / "slurmctld.log").read_text()
+    # ended jobs count until they are forgotten, which happens once a minute
+    slurm.restart_slurmctld(MaxJobCount=2, MinJobAge=8)
+    try:
+        cluster.head(target)
+    finally:
+        slurm.restart_slurmctld()
+    assert full in (slurm.folder / "slurmctld.log").read_text()
+    assert "train_student@digits-dash-w4-s42" not in cluster.stale()
 
 
 class Long:

@@ -96,6 +96,7 @@ MISTAKES = [
     ("students.dash.lambda_an", -0.1, "students.dash.lambda_an: -0.1"),
     ("students.dash.teacher", "tirtt", "students.dash.teacher: no teacher 'tirtt'"),
     ("students.composite.label_dropout", 0.1, "only for noise and branches"),
+    ("train_teacher.learning_rate", "1e-5", "text in YAML 1.1; write 1.0e-05"),
     ("train_teacher.iterations", 0, "train_teacher.iterations: 0"),
     ("train_teacher.iterations", 1000, "scale: 'paper' needs train_teacher.iterations"),
     ("generate_samples.num_samples", 100, "more than generate_samples.num_samples"),

@@ -159,6 +159,22 @@ def test_other_triggers_are_refused(toy: Toy) -> None:
     assert "records decide what runs" in out
 
 
+@pytest.mark.parametrize("option", ["-F", "-nf", "--forceall", "--forcerun=measure"])
+def test_forcing_is_refused(toy: Toy, option: str) -> None:
+    out = toy.snakemake(option, check=False)
+    assert toy.code != 0
+    assert "remove its records (results/records/<stage>/<id>)" in out
+
+
+def test_what_lost_its_records_runs_again(toy: Toy) -> None:
+    before = toy.read("results/measure/b/value.txt")
+    shutil.rmtree(toy.root / "results/records/measure/b")
+    assert "measure@b" in toy.stale()
+    toy.snakemake()
+    assert toy.read("results/measure/b/value.txt") == before
+    assert toy.stale() == set()
+
+
 def test_job_without_recipe_refuses(toy: Toy) -> None:
     out = toy.run(
         "env", "RUNLEDGER_VERDICTS=x", "python", "stages/measure.py", "a", check=False

@@ -120,4 +120,4 @@ rule incomplete_tables:
         "results/logs/incomplete_tables.out",
     localrule: True
     shell:
-        "PYTHONPATH={LEDGER.code}/src {sys.executable} -m dash_repro.paper.incomplete 2>&1 | tee {log:q}"
+        "PYTHONPATH=src {sys.executable} -m dash_repro.paper.incomplete 2>&1 | tee {log:q}"
