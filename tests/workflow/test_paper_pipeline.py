@@ -241,6 +241,18 @@ SOURCES = {
         "\nfrom __future__ import annotations\n\nCHANGED = 1\n",
         ("compute_metrics", "extract_reference"),
     ),
+    "logic of training teachers": (
+        "src/dash_repro/training/teachers.py",
+        "\nfrom __future__ import annotations\n",
+        "\nfrom __future__ import annotations\n\nCHANGED = 1\n",
+        ("train_teacher", "export_tirt"),
+    ),
+    "logic of training students": (
+        "src/dash_repro/training/students.py",
+        "\nfrom __future__ import annotations\n",
+        "\nfrom __future__ import annotations\n\nCHANGED = 1\n",
+        ("train_student",),
+    ),
     "logic of the lineage layer": (
         "src/runledger/store.py",
         "\nfrom __future__ import annotations\n",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from dash_repro.arrays import load_npz
 from dash_repro.diffusion.noise import step_rng, step_seed
 from dash_repro.diffusion.schedule import Schedule, add_noise
 from dash_repro.objectives.objective import Batch
+from dash_repro.training.settings import TrainSettings
 from runledger.errors import UserError
 
 
@@ -146,3 +151,29 @@ def _kept(count: int, holdout: float, seed: int) -> Tensor:
             "lower the holdout, or give more images",
         )
     return kept
+
+
+def load_images(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a prepared data set that training uses (ArrayFileError)."""
+    return load_npz(path, ["train_images", "train_labels", "class_names"])
+
+
+def batch_source(
+    data: Mapping[str, np.ndarray],
+    schedule: Schedule,
+    settings: TrainSettings,
+    seed: int,
+    stream: str,
+    device: torch.device,
+) -> BatchSource:
+    """The batches of a training: see BatchSource."""
+    return BatchSource(
+        data["train_images"],
+        data["train_labels"],
+        schedule,
+        seed=seed,
+        stream=stream,
+        batch_size=settings.batch_size,
+        holdout=settings.holdout,
+        device=device,
+    )

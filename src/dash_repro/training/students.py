@@ -25,12 +25,12 @@ from dash_repro.objectives.objective import (
     student_objective,
 )
 from dash_repro.objectives.weights import student_weights
+from dash_repro.training.batches import batch_source, load_images
 from dash_repro.training.frozen import FrozenTeacher
 from dash_repro.training.learner import Learner, history_csv
 from dash_repro.training.loop import Task, train
 from dash_repro.training.observers import GapMonitor
 from dash_repro.training.settings import Cadence, TrainSettings
-from dash_repro.training.teachers import batch_source, load_images
 from runledger.job import Job
 
 COLUMNS = ["step", "loss", "lr", "grad_norm"]

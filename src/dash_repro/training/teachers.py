@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from dash_repro.arrays import load_npz, save_npz
+from dash_repro.arrays import save_npz
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.launch import launch_mode
 from dash_repro.models.checkpoint import load_checkpoint, save_checkpoint
@@ -16,7 +15,7 @@ from dash_repro.models.unet import UNetConfig, build_unet
 from dash_repro.objectives.curriculum import curriculum_of, save_curriculum
 from dash_repro.objectives.objective import NoiseObjective
 from dash_repro.objectives.weights import teacher_weights
-from dash_repro.training.batches import BatchSource
+from dash_repro.training.batches import BatchSource, batch_source, load_images
 from dash_repro.training.learner import Learner, history_csv
 from dash_repro.training.loop import Task, train
 from dash_repro.training.observers import CurriculumRecorder, timestep_losses
@@ -24,32 +23,6 @@ from dash_repro.training.settings import Cadence, TrainSettings
 from runledger.job import Job
 
 COLUMNS = ["step", "loss", "lr", "grad_norm"]
-
-
-def load_images(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a prepared data set that training uses (ArrayFileError)."""
-    return load_npz(path, ["train_images", "train_labels", "class_names"])
-
-
-def batch_source(
-    data: Mapping[str, np.ndarray],
-    schedule: Schedule,
-    settings: TrainSettings,
-    seed: int,
-    stream: str,
-    device: torch.device,
-) -> BatchSource:
-    """The batches of a training: see BatchSource."""
-    return BatchSource(
-        data["train_images"],
-        data["train_labels"],
-        schedule,
-        seed=seed,
-        stream=stream,
-        batch_size=settings.batch_size,
-        holdout=settings.holdout,
-        device=device,
-    )
 
 
 def train_teacher(job: Job, device: torch.device) -> bool:
