@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -306,7 +308,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command in the current folder; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return options.function(Path.cwd(), options)
+        code = options.function(Path.cwd(), options)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # of `| head`; what is left to flush has no reader either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE

@@ -233,3 +233,9 @@ def test_adopt_refuses_unknown_bytes(toy: Toy) -> None:
     out = toy.ledger("adopt", "measure/a", "--reason", "x", check=False)
     assert toy.code == 1
     assert "no record of this instance made the bytes" in out
+
+
+def test_a_reader_that_leaves_early_is_no_error(empty: Toy) -> None:
+    out = empty.run("bash", "-c", "python -m runledger status | true", check=False)
+    assert "Traceback" not in out
+    assert "BrokenPipe" not in out

@@ -1,0 +1,233 @@
+"""The head's plan: what is stale, what has to be fetched, what shares a process.
+
+The head process judges every instance while the Snakefile is read, and hands verdicts
+and plan to its jobs by environment variables; a cluster job that parses the Snakefile
+again reads them from there, so that both see one DAG.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from runledger import environment
+from runledger.bundles import Aliases, Bundle, Sizes, asked_for, bundles
+from runledger.canonical import digest, pretty, write_once
+from runledger.dates import make_newer
+from runledger.errors import UserError
+from runledger.execution import CODE, VERDICTS
+from runledger.judge import Judge, Verdict
+from runledger.lease import HeadLock
+from runledger.pipeline import CODE_STAGE
+from runledger.project import load_pipeline
+from runledger.queue import Waiting, awaited
+from runledger.recipes import of_verdict, snapshot_code, write_recipe, write_verdicts
+from runledger.store import Store
+
+UNPRUNED = (
+    "RUNLEDGER_UNPRUNED"  # set: every instance keeps its inputs (--dag, --report)
+)
+PLAN = "RUNLEDGER_PLAN"  # what cluster jobs read instead of judging
+
+
+def refuse_force(arguments: list[str]) -> None:
+    """Refuse to run what the records call valid, before it fails for want of a recipe.
+
+    Raises:
+        UserError: -f, -F, -R or their long forms; says how to make something again.
+    """
+    forced = [
+        word
+        for word in arguments
+        if re.fullmatch(r"-[knpq]*[fFR][knpqfFR]*|--force(all|run)?(=.*)?", word)
+    ]
+    if forced:
+        raise UserError(
+            f"{' '.join(forced)} asks for what the records call valid to be run again",
+            "command line",
+            "to make an instance anew, remove its records "
+            "(results/records/<stage>/<id>) and run without",
+        )
+
+
+class Plan:
+    """What one run of Snakemake is going to do, as the records decide.
+
+    Args:
+        root: the checkout.
+        main: whether this is the head process (``workflow.is_main_process``).
+        aliases: {target rule: (stages, id or None for all)} that it stands for.
+        sizes: how stale instances are bundled.
+        parts: {stage: jobs that share one instance's work}; those are not bundled.
+        scheduler: "slurm": what its queue still makes is waited for, not submitted.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        main: bool,
+        aliases: Aliases,
+        sizes: Sizes,
+        parts: Mapping[str, int] | None = None,
+        scheduler: str = "",
+    ) -> None:
+        self.root, self.main = Path(root), main
+        self.aliases, self.scheduler = aliases, scheduler
+        self.shares = dict(parts or {})
+        shared = {stage: 1 for stage, count in self.shares.items() if count > 1}
+        self.sizes = replace(sizes, most={**sizes.most, **shared})
+        self.unpruned = bool(os.environ.get(UNPRUNED))
+        self.store, self.lock = Store(root), HeadLock(root)
+        self.verdicts: dict[str, Verdict] = {}
+        self.pipeline = load_pipeline(root)
+        if main:
+            self._make()
+        else:
+            # the warning before a time limit reaches all processes of a cluster job;
+            # it is for the stage program, not for the snakemake around it
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            self._read()
+
+    def _make(self) -> None:
+        if not self.unpruned:
+            refuse_force(sys.argv[1:])
+        os.environ.pop(VERDICTS, None)
+        lost: dict[str, str] = {}
+        while True:  # losing one artefact can make others needed
+            judge = Judge(self.root, self.pipeline, lost)
+            self.verdicts = judge.judge()
+            self.stale = {n for n, v in self.verdicts.items() if not v.valid}
+            self.stale |= self._stale_code(judge)
+            self.wanted = self._wanted()
+            gone = self._unavailable() if not self.unpruned else {}
+            if not gone.keys() - lost.keys():
+                break
+            lost.update(gone)
+        self._write(judge)
+
+    def _stale_code(self, judge: Judge) -> set[str]:
+        """Name the code fingerprints whose file is not what it should be."""
+        found = set()
+        for name, verdict in self.verdicts.items():
+            if verdict.instance.stage == CODE_STAGE:
+                path = self.root / verdict.instance.outs[0].path
+                text = judge.code_text(verdict.instance.id)
+                if not path.exists() or path.read_text() != text:
+                    found.add(name)
+        return found
+
+    def _wanted(self) -> dict[str, dict[str, str]]:
+        """Return {path: ticket} of valid files that are wrong or absent but needed.
+
+        Needed are inputs of stale instances, and files named on the command line.
+        """
+        wanted = {}
+        for path in set(sys.argv[1:]) & self.pipeline.producer.keys():
+            maker = self.pipeline.producer[path]
+            if maker not in self.stale and self._missing(maker, path):
+                wanted[path] = self._ticket(maker, path)
+        for name in self.stale:
+            for dep in self.verdicts[name].instance.deps:
+                maker = self.pipeline.producer.get(dep)
+                if maker and maker not in self.stale and self._missing(maker, dep):
+                    wanted[dep] = self._ticket(maker, dep)
+        return wanted
+
+    def _ticket(self, maker: str, path: str) -> dict[str, str]:
+        """Say which bytes a file should have, and which record says so."""
+        record = self.verdicts[maker].record
+        place = self.store.root / "results" / "records"
+        place = place / self.pipeline[maker].key_name / f"{record.key}.json"
+        md5 = record.outputs[path]["md5"]
+        return {"path": path, "md5": md5, "record": self._relative(place)}
+
+    def _missing(self, maker: str, path: str) -> bool:
+        """Whether a valid instance's file is absent or has wrong bytes."""
+        content = self.store.current(self.root / path)
+        return content is None or content.md5 != self.verdicts[maker].outputs[path].md5
+
+    def _inline(self, path: str) -> str | None:
+        record = self.verdicts[self.pipeline.producer[path]].record
+        return record.outputs[path].get("inline") if record else None
+
+    def _unavailable(self) -> dict[str, str]:
+        """Return {md5: why} of wanted bytes that neither cache nor remote has."""
+        absent = {
+            ticket["md5"]
+            for path, ticket in self.wanted.items()
+            if self._inline(path) is None and not self.store.has(ticket["md5"])
+        }
+        if not absent:
+            return {}
+        from runledger.remote import missing_on_remote
+
+        where, gone = missing_on_remote(self.root, absent)
+        return {md5: f"its bytes are neither here nor on {where}" for md5 in gone}
+
+    def _write(self, judge: Judge) -> None:
+        run = environment.commit(self.root)
+        self.recipes = {
+            name: write_recipe(
+                self.root, of_verdict(self.verdicts[name], self.pipeline)
+            )
+            for name in self.verdicts
+            if name in self.stale
+        }
+        make_newer(self.root, self.pipeline, self.recipes)
+        os.environ[VERDICTS] = write_verdicts(self.root, self.verdicts, run)
+        os.environ[CODE] = snapshot_code(self.root, judge.code)
+        self.code = os.environ[CODE]
+        self.waiting = awaited(self.root, self.recipes) if self._has_queue() else []
+        taken = {name for waiting in self.waiting for name in waiting.instances}
+        stale = [n for n in self._asked_for() if n not in taken]
+        stale += sorted(n for n in self.stale if self.verdicts[n].valid)
+        self.bundles = (
+            []
+            if self.unpruned
+            else bundles(self.root, self.pipeline, self.verdicts, stale, self.sizes)
+        )
+        plan = {
+            "shares": self.shares,
+            "waiting": [[w.name, w.job, list(w.instances)] for w in self.waiting],
+            "bundles": [[b.name, b.stage, list(b.instances)] for b in self.bundles],
+            "recipes": self.recipes,
+            "stale": sorted(self.stale),
+            "wanted": self.wanted,
+        }
+        path = f"results/.state/plans/{digest(plan)}.json"
+        write_once(self.root / path, pretty(plan))
+        os.environ[PLAN] = path
+
+    def _asked_for(self) -> list[str]:
+        return asked_for(self.pipeline, self.verdicts, self.aliases)
+
+    def _read(self) -> None:
+        try:
+            plan = json.loads((self.root / os.environ[PLAN]).read_text())
+        except (KeyError, OSError) as error:
+            raise UserError(
+                f"a job cannot see the head's plan: {error}",
+                PLAN,
+                "export the environment to jobs (sbatch --export=ALL); share the disk",
+            ) from None
+        self.recipes, self.wanted = plan["recipes"], plan["wanted"]
+        self.stale, self.code = set(plan["stale"]), os.environ[CODE]
+        self.bundles = [
+            Bundle(n, s, tuple(members)) for n, s, members in plan["bundles"]
+        ]
+        self.shares = plan["shares"]
+        self.waiting = [
+            Waiting(n, job, tuple(members)) for n, job, members in plan["waiting"]
+        ]
+
+    def _has_queue(self) -> bool:
+        return self.scheduler == "slurm" and not self.unpruned
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
