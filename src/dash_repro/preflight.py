@@ -27,6 +27,7 @@ from runledger.project import load_pipeline
 
 EXECUTOR = "snakemake-executor-plugin-slurm"
 LEAST = (2, 7, 1)  # earlier ones ran GPU jobs twice
+LOOKS = 240  # s: it looks at the queue every 180 s at the latest, and squeue takes time
 SHARED = ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.", "wekafs", "panfs")
 OK, WARN, FAIL = "ok", "warn", "FAIL"
 
@@ -125,10 +126,9 @@ def check_slurm(profile: Mapping[str, Any]) -> Iterator[Finding]:
         text += ": set it to squeue in slurm/config.v9+.yaml, or the head waits forever"
     yield Finding(OK if chosen == wanted or accounting else FAIL, "status", text)
     age = int(re.findall(r"\d+", values.get("MinJobAge", "0"))[0])
-    if chosen == "squeue" and age < 120:
-        text = (
-            f"squeue forgets ended jobs after {age} s (MinJobAge): ask for 120 or more"
-        )
+    if chosen == "squeue" and age < LOOKS:
+        text = f"squeue forgets ended jobs after {age} s (MinJobAge): one that "
+        text += f"the head misses is waited for without end; ask for {LOOKS} or more"
         yield Finding(WARN, "status", text)
     if values.get("JobRequeue") == "0":
         text = "JobRequeue=0; the profile asks with --requeue, which usually suffices"

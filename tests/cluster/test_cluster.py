@@ -93,6 +93,35 @@ def test_nothing_is_left_to_do_and_logs_are_kept(finished) -> None:
     assert "trained 4 iterations" in found
 
 
+def preflight(space: ClusterWorkspace) -> str:
+    return space.run("python", "-m", "dash_repro.preflight", check=False)
+
+
+def test_preflight_names_what_would_fail(finished) -> None:
+    _, cluster = finished
+    profile, site = (
+        cluster.root / "slurm" / n for n in ("config.v9+.yaml", "site.yaml")
+    )
+    texts = {path: path.read_text() for path in (profile, site)}
+    assert "FAIL  status         accounting off" in preflight(cluster)
+    assert cluster.code == 1
+    cluster.edit(
+        "slurm/config.v9+.yaml", "status-command: sacct", "status-command: squeue"
+    )
+    out = preflight(cluster)
+    assert cluster.code == 0, out
+    assert "limit 60 min" in out
+    assert "partition (default): gpu:2" in out
+    cluster.edit("slurm/site.yaml", 'gpu_model: ""', "gpu_model: h100")
+    assert "no h100 in partition (default); there are gpu:2" in preflight(cluster)
+    cluster.edit("slurm/site.yaml", 'partition: ""', "partition: gpus")
+    out = preflight(cluster)
+    assert cluster.code == 1
+    assert "partition gpus does not exist; there are main, urgent" in out
+    for path, text in texts.items():
+        path.write_text(text)
+
+
 def test_shards_give_the_same_bytes(finished) -> None:
     local, cluster = finished
     for space in finished:
@@ -188,10 +217,10 @@ def test_full_queue_is_waited_for(finished, slurm: Slurm) -> None:
     _, cluster = finished
     cluster.edit_params("students.dash.lambda_an", 0.5)
     target = "results/train_student/digits-dash-w4-s42/model.safetensors"
-    full = "MaxJobCount limit"
+    full = "job_allocate: MaxJobCount limit"
     assert full not in (slurm.folder / "slurmctld.log").read_text()
-    # ended jobs count until they are forgotten, which happens once a minute
-    slurm.restart_slurmctld(MaxJobCount=2, MinJobAge=8)
+    # ended jobs count until they are forgotten; the head must look more often than that
+    slurm.restart_slurmctld(MaxJobCount=2, MinJobAge=45)
     try:
         cluster.head(target)
     finally:
