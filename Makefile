@@ -30,6 +30,9 @@ demo: $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	@cd demo && PYTHONPATH=$(CURDIR)/demo/src snakemake --profile workflow/profiles/demo $(TARGET)
 	@cd demo && PYTHONPATH=$(CURDIR)/demo/src python -m dash_repro.workspace --summary
 
+# two workers on two cores: more threads than that wait for each other
+test check: export OMP_NUM_THREADS ?= 1
+
 test: $(READY)  ## all tests; those of the cluster where Slurm is installed and not in use
 	@python -m dash_repro.project --check
 	@$(MAKE) -s lint
