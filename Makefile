@@ -46,8 +46,9 @@ check: $(READY)  ## the fast part of the tests (under 5 minutes)
 	@$(MAKE) -s lint
 	pytest -n 2 --dist loadfile -m "not slow and not cluster" $(PYTEST)
 
-lint: $(READY)  ## ruff, snakefmt
+lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }
+	snakemake --lint > .lint 2>&1 || { cat .lint; false; }; rm .lint
 
 kill-loop: $(READY)  ## a hundred random kill -9 of jobs and heads (about 20 minutes)
 	KILL_ROUNDS=100 pytest -q tests/workflow/test_interruption.py -k random_kills

@@ -145,3 +145,17 @@ def _later(asked: Callable[[Any], dict[str, Any]], key: str) -> Callable[[Any], 
 def _aliases() -> dict[str, tuple[tuple[str, ...], str | None]]:
     stages = ("make_table", "plot_figure")
     return {**ALIASES, **{item: (stages, item) for item in ITEMS}}
+
+
+def of_teacher(ledger: Ledger, student: str, path: str) -> Callable[[Any], str]:
+    """Return an input function: a file of the teacher that a student names.
+
+    Args:
+        ledger: the records.
+        student: the instance ids of students, as a pattern of wildcards.
+        path: of the teacher's file, with {dataset}, {teacher} and {seed}.
+    """
+    name = ledger.item("train_student", student, "teacher")
+    return lambda wildcards: path.format(
+        dataset=wildcards.dataset, teacher=name(wildcards), seed=wildcards.seed
+    )

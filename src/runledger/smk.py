@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,12 @@ class Ledger(Plan):
             write_once(ticket, pretty(content))
             date_ticket(ticket, self.root / path)
         return ticket.relative_to(self.root).as_posix()
+
+    @staticmethod
+    def python(workflow: Any) -> str:
+        """Return the Python of the jobs: the head's, or that of rules' conda files."""
+        methods = {str(m) for m in workflow.deployment_settings.deployment_method}
+        return "python" if "conda" in methods else sys.executable
 
     # jobs of a cluster: labels in its queue, shares of one instance's work
 

@@ -7,7 +7,11 @@ rule prepare_data:
         "results/logs/prepare_data/{dataset}.out",
     benchmark:
         "results/benchmarks/prepare_data/{dataset}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("prepare_data", "{dataset}"),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/prepare_data.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/prepare_data.py --recipe {input.recipe:q} > {log:q} 2>&1"

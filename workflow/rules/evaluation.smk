@@ -13,10 +13,14 @@ rule extract_reference:
         "results/logs/extract_reference/{dataset}.out",
     benchmark:
         "results/benchmarks/extract_reference/{dataset}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("extract_reference", "{dataset}"),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/extract_reference.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/extract_reference.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule compute_metrics:
@@ -35,10 +39,14 @@ rule compute_metrics:
         f"results/logs/compute_metrics/{SAMPLES}.out",
     benchmark:
         f"results/benchmarks/compute_metrics/{SAMPLES}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("compute_metrics", SAMPLES),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/compute_metrics.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/compute_metrics.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule measure_calibration:
@@ -48,8 +56,10 @@ rule measure_calibration:
                 "measure_calibration",
                 STUDENT,
                 data="results/prepare_data/{dataset}/images.npz",
-                teacher=teacher_of(
-                    "results/train_teacher/{dataset}-{teacher}-s{seed}/model.safetensors"
+                teacher=of_teacher(
+                    LEDGER,
+                    STUDENT,
+                    "results/train_teacher/{dataset}-{teacher}-s{seed}/model.safetensors",
                 ),
                 student=f"results/train_student/{STUDENT}/model.safetensors",
             )
@@ -60,10 +70,14 @@ rule measure_calibration:
         f"results/logs/measure_calibration/{STUDENT}.out",
     benchmark:
         f"results/benchmarks/measure_calibration/{STUDENT}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("measure_calibration", STUDENT),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/measure_calibration.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/measure_calibration.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule profile_model:
@@ -81,10 +95,14 @@ rule profile_model:
         "results/logs/profile_model/{dataset}-{model}.out",
     benchmark:
         "results/benchmarks/profile_model/{dataset}-{model}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("profile_model", "{dataset}-{model}"),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/profile_model.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/profile_model.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule rank_pairs:
@@ -102,7 +120,11 @@ rule rank_pairs:
         "results/logs/rank_pairs/{dataset}.out",
     benchmark:
         "results/benchmarks/rank_pairs/{dataset}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("rank_pairs", "{dataset}"),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/rank_pairs.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/rank_pairs.py --recipe {input.recipe:q} > {log:q} 2>&1"

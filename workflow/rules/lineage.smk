@@ -1,4 +1,5 @@
 # What the records need of Snakemake: code fingerprints, fetching, several instances a process, targets.
+TOOL = f"PYTHONPATH={LEDGER.code}/src {PYTHON} -m runledger"
 
 
 rule fingerprint_code:
@@ -13,8 +14,12 @@ rule fingerprint_code:
     wildcard_constraints:
         stage="[a-z_]+",
     localrule: True
+    conda:
+        "../envs/dash-repro.yaml"
+    params:
+        run=RUN,
     shell:
-        "{RUN}/fingerprint_code.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/fingerprint_code.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 # A valid file that a stale job needs and that is absent (or has wrong bytes) comes from its record, the
@@ -31,8 +36,12 @@ rule fetch:
     wildcard_constraints:
         path=LEDGER.fetchable(),
     localrule: True
+    conda:
+        "../envs/dash-repro.yaml"
+    params:
+        tool=TOOL,
     shell:
-        "PYTHONPATH={LEDGER.code}/src {sys.executable} -m runledger fetch {input:q} > {log:q} 2>&1"
+        "{params.tool} fetch {input:q} > {log:q} 2>&1"
 
 
 ruleorder:
@@ -70,11 +79,13 @@ for waiting in LEDGER.waiting:
         benchmark:
             f"results/benchmarks/await/{waiting.name}.tsv"
         localrule: True
+        conda:
+            "../envs/dash-repro.yaml"
         params:
+            tool=TOOL,
             job=waiting.job,
         shell:
-            "PYTHONPATH={LEDGER.code}/src {sys.executable} -m runledger await {params.job} {input.recipe:q}"
-            " > {log:q} 2>&1"
+            "{params.tool} await {params.job} {input.recipe:q}" " > {log:q} 2>&1"
 
 
 for bundle in LEDGER.bundles:
@@ -92,12 +103,15 @@ for bundle in LEDGER.bundles:
         benchmark:
             f"results/benchmarks/{bundle.stage}/{bundle.name}.tsv"
         localrule: bundle.stage == "fingerprint_code"
+        conda:
+            "../envs/dash-repro.yaml"
         resources:
             **ASK.of_bundle(bundle),
         params:
+            run=RUN,
             program=bundle.stage,
         shell:
-            "{RUN}/{params.program}.py --recipe {input.recipe:q} > {log:q} 2>&1"
+            "{params.run}/{params.program}.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 for target in LEDGER.aliases.keys() - {"all"}:

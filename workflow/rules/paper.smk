@@ -14,10 +14,14 @@ rule collect_results:
         "results/logs/collect_results/{item}.out",
     benchmark:
         "results/benchmarks/collect_results/{item}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("collect_results", "{item}"),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/collect_results.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/collect_results.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule collect_images:
@@ -35,10 +39,14 @@ rule collect_images:
         "results/logs/collect_images/{item}.out",
     benchmark:
         "results/benchmarks/collect_images/{item}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("collect_images", "{item}"),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/collect_images.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/collect_images.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule make_table:
@@ -55,10 +63,14 @@ rule make_table:
         "results/logs/make_table/{item}.out",
     benchmark:
         "results/benchmarks/make_table/{item}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("make_table", "{item}"),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/make_table.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/make_table.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule plot_figure:
@@ -77,10 +89,14 @@ rule plot_figure:
         "results/logs/plot_figure/{item}.out",
     benchmark:
         "results/benchmarks/plot_figure/{item}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("plot_figure", "{item}"),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/plot_figure.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/plot_figure.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule build_paper:
@@ -92,10 +108,14 @@ rule build_paper:
         "results/logs/build_paper/_.out",
     benchmark:
         "results/benchmarks/build_paper/_.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("build_paper", ""),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/build_paper.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/build_paper.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule build_page:
@@ -107,10 +127,14 @@ rule build_page:
         "results/logs/build_page/_.out",
     benchmark:
         "results/benchmarks/build_page/_.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("build_page", ""),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/build_page.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/build_page.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 # On request only: tables of what there is, marked incomplete, missing cells saying why; in results/incomplete,
@@ -119,5 +143,9 @@ rule incomplete_tables:
     log:
         "results/logs/incomplete_tables.out",
     localrule: True
+    conda:
+        "../envs/dash-repro.yaml"
+    params:
+        python=PYTHON,
     shell:
-        "PYTHONPATH=src {sys.executable} -m dash_repro.paper.incomplete 2>&1 | tee {log:q}"
+        "PYTHONPATH=src {params.python} -m dash_repro.paper.incomplete 2>&1 | tee {log:q}"

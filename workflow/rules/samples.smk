@@ -18,10 +18,14 @@ rule generate_samples:
         f"results/logs/generate_samples/{SAMPLES}.out",
     benchmark:
         f"results/benchmarks/generate_samples/{SAMPLES}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("generate_samples", SAMPLES),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/generate_samples.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/generate_samples.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 # With shards: N in the profile, N jobs make the chunks of one sample set; the rule above then only joins them.
@@ -43,7 +47,11 @@ rule generate_part:
     wildcard_constraints:
         part=r"\d+",
         parts=r"\d+",
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("generate_samples", SAMPLES, share=True),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/generate_samples.py --recipe {input.recipe:q} --part {wildcards.part}/{wildcards.parts} > {log:q} 2>&1"
+        "{params.run}/generate_samples.py --recipe {input.recipe:q} --part {wildcards.part}/{wildcards.parts} > {log:q} 2>&1"

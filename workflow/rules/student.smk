@@ -1,14 +1,6 @@
 STUDENT = "{dataset}-{student}-w{width}-s{seed}"
 
 
-def teacher_of(pattern):
-    """The teacher that a student names in params.yaml, of the same dataset and seed."""
-    name = LEDGER.item("train_student", STUDENT, "teacher")
-    return lambda wildcards: pattern.format(
-        dataset=wildcards.dataset, teacher=name(wildcards), seed=wildcards.seed
-    )
-
-
 rule train_student:
     input:
         unpack(
@@ -16,10 +8,14 @@ rule train_student:
                 "train_student",
                 STUDENT,
                 data="results/prepare_data/{dataset}/images.npz",
-                teacher=teacher_of(
+                teacher=of_teacher(
+                    LEDGER,
+                    STUDENT,
                     "results/train_teacher/{dataset}-{teacher}-s{seed}/model.safetensors",
                 ),
-                tirt=teacher_of(
+                tirt=of_teacher(
+                    LEDGER,
+                    STUDENT,
                     "results/export_tirt/{dataset}-{teacher}-s{seed}/tirt.safetensors",
                 ),
             )
@@ -32,7 +28,11 @@ rule train_student:
         f"results/logs/train_student/{STUDENT}.out",
     benchmark:
         f"results/benchmarks/train_student/{STUDENT}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("train_student", STUDENT),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/train_student.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/train_student.py --recipe {input.recipe:q} > {log:q} 2>&1"

@@ -19,10 +19,14 @@ rule train_teacher:
         f"results/logs/train_teacher/{TEACHER}.out",
     benchmark:
         f"results/benchmarks/train_teacher/{TEACHER}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("train_teacher", TEACHER),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/train_teacher.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/train_teacher.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule export_tirt:
@@ -40,7 +44,11 @@ rule export_tirt:
         f"results/logs/export_tirt/{TEACHER}.out",
     benchmark:
         f"results/benchmarks/export_tirt/{TEACHER}.tsv"
+    conda:
+        "../envs/dash-repro.yaml"
     resources:
         **ASK.of("export_tirt", TEACHER),
+    params:
+        run=RUN,
     shell:
-        "{RUN}/export_tirt.py --recipe {input.recipe:q} > {log:q} 2>&1"
+        "{params.run}/export_tirt.py --recipe {input.recipe:q} > {log:q} 2>&1"
