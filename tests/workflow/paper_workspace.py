@@ -64,9 +64,13 @@ class Workspace:
 
     def stale(self) -> set[str]:
         """Names of the instances that are not valid."""
+        return self.instances("stale")
+
+    def instances(self, verdict: str) -> set[str]:
+        """Names of the instances, less code fingerprints, that have this verdict."""
         text = self.run(str(BIN / "python"), "-m", "runledger", "status", "--json")
         rows = json.loads(text)
-        return {row["instance"] for row in rows if row["verdict"] == "stale"}
+        return {row["instance"] for row in rows if row["verdict"] == verdict}
 
     def edit_params(self, dotted: str, value: object) -> None:
         """Set one key of params.yaml (the file is written anew, anchors resolved)."""
