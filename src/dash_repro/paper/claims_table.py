@@ -91,7 +91,8 @@ def extra_values(collected: Collected) -> dict[str, Decimal]:
     """Numbers that claims read from curves, under addresses of their own.
 
     curve/<student>/{d}_rho_bin_min, _max: of rho(t), the mean over seeds in each bin;
-    curve/<student>/{d}_rho_first, _third, _last: of rho over training;
+    curve/<student>/{d}_rho_early, _third, _last: of rho from a tenth, from a
+        third, and at the end of training (before a tenth a student is hardly trained);
     curve/<student>/{d}_rho_settled: largest distance from the last after a third;
     tirt/{d}/ratio, peak_t, rank_correlation: of omega_hat over Min-SNR.
     """
@@ -134,7 +135,7 @@ def _training_values(
     late = [number for step, number in curve if step * 3 >= end]
     name = f"curve/{model}/{dataset}_rho"
     return {
-        f"{name}_first": curve[0][1],
+        f"{name}_early": next(rho for step, rho in curve if step * 10 >= end),
         f"{name}_third": late[0],
         f"{name}_last": last,
         f"{name}_settled": max(abs(number - last) for number in late),

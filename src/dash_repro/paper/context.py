@@ -268,12 +268,19 @@ def protocol(
     counts = " or ".join(sorted({row.n for row in rows}, key=int)) or "no"
     parts = [f"{counts} samples"]
     parts += [] if steps else [f"{sampling['steps']}-step DDIM"]
-    parts += [] if scales else [f"w = {sampling['guidance_scale']:g} (teacher: TAG)"]
+    parts += [] if scales else [guidance(sampling)]
     if len(seeds) > 1:
         parts.append(f"mean over training seeds {', '.join(map(str, seeds))}")
     else:
         parts.append(f"training seed {seeds[0]}")
     return f"{', '.join(parts)}. {demo_mark(context.scale)}"
+
+
+def guidance(sampling: Mapping[str, Any]) -> str:
+    """How students and teachers are guided, from experiments.sampling."""
+    if sampling["student_guidance"] == "tag":
+        return "TAG for teacher and students"
+    return f"w = {sampling['guidance_scale']:g} (teacher: TAG)"
 
 
 def demo_mark(scale: str) -> str:

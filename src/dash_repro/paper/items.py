@@ -71,6 +71,7 @@ ITEMS: dict[str, ItemSpec] = {
         (*_TABLE4, _CALIBRATION4),
         (
             *experiments("table4"),
+            "tag",
             "students",
             "measure_calibration.cos_undefined_below",
         ),
@@ -103,7 +104,6 @@ ITEMS: dict[str, ItemSpec] = {
         (
             "generate_samples",
             "measure_calibration.pairs",
-            "extractor.name",
             *experiments("table3"),
         ),
         (CSV + "tableA2_protocol.csv",),
@@ -119,7 +119,7 @@ ITEMS: dict[str, ItemSpec] = {
         "table",
         "Ablation with standard deviations",
         _TABLE4,
-        experiments("table4"),
+        (*experiments("table4"), "tag"),
         (CSV + "table4_ablation.csv",),
     ),
     "tableC5": ItemSpec(
@@ -164,6 +164,7 @@ ITEMS: dict[str, ItemSpec] = {
         (metrics("anchor"), Need(CALIBRATION, "anchor")),
         (
             *experiments("anchor"),
+            "tag",
             "students",
             "measure_calibration.cos_undefined_below",
         ),

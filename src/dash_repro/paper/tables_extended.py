@@ -126,9 +126,11 @@ def table_c7(context: Context) -> Table:
         lines += _gap_lines(context, "tableC7", *place)
     metric = quality_header(context, block["datasets"])[0]
     names = ", ".join(dataset_name(dataset) for dataset in block["datasets"])
+    constant = context.param("experiments.sampling.student_guidance") == "constant"
+    of_student = "constant w of the student, " if constant else "student and "
     return Table(
         context.item,
-        f"Guidance scale ({metric}, {names}): constant w of the student, TAG's "
+        f"Guidance scale ({metric}, {names}): {of_student}TAG's "
         "w_{max} of the teacher. " + protocol(context, "tableC7", scales=scales),
         ("w", *(f"{scale:.1f}" for scale in scales)),
         tuple(lines),

@@ -65,7 +65,7 @@ def table2(context: Context) -> Table:
         lines.append(Line(row, label, tuple(entries), rule=row == "min_snr"))
     return Table(
         context.item,
-        "Teacher components. " + protocol(context, "table2"),
+        "Teacher components. " + protocol(context, "table2", scales=(low, high)),
         ("Teacher", "Params (M)", "Steps", *quality_header(context, datasets)),
         tuple(lines),
         (("", 3), *((dataset_name(dataset), 2) for dataset in datasets)),

@@ -55,6 +55,10 @@ def _joined(values: Sequence[Any]) -> str:
     return ", ".join(str(value) for value in values)
 
 
+def _dropout(share: float) -> str:
+    return f"{100 * share:g}%" if share else "none (dual pass)"
+
+
 Pair = tuple[str, str]
 
 
@@ -65,6 +69,7 @@ def _training_rows(context: Context) -> dict[str, Pair]:
     multipliers = "(" + ",".join(map(str, network["channel_mult"])) + ")"
     resolution = network["attention_resolution"]
     seeds = _joined(table3["seeds"])
+    dropped = context.param("students")["dash"]["label_dropout"]
     return {
         "base_channels": (
             f"{teacher['width']} / {multipliers}",
@@ -84,7 +89,7 @@ def _training_rows(context: Context) -> dict[str, Pair]:
             f"{teacher['batch_size']} / {teacher['ema_decay']:.4f}",
             f"{student['batch_size']} / {student['ema_decay']:.4f}",
         ),
-        "dropout": (f"{100 * teacher['label_dropout']:g}%", "none (dual pass)"),
+        "dropout": (f"{100 * teacher['label_dropout']:g}%", _dropout(dropped)),
         "seeds": (seeds, seeds),
     }
 
@@ -185,13 +190,14 @@ def table_a1(context: Context) -> Table:
 def _protocol_rows(context: Context) -> dict[str, str]:
     sampling = context.param("experiments.sampling")
     scale = float(sampling["guidance_scale"])
+    tag = sampling["student_guidance"] == "tag"
+    guided = "TAG" if tag else f"w = {scale:.1f}"
     return {
-        "sampler": f"DDIM, {sampling['steps']} steps, w = {scale:.1f}",
+        "sampler": f"DDIM, {sampling['steps']} steps, {guided}",
         "num_samples": str(context.param("generate_samples")["num_samples"]),
         "pairs": str(context.param("measure_calibration.pairs")),
         "calibration": "ρ, cos(Δ), gap MSE",
         "seeds": _joined(context.param("experiments.table3.seeds")),
-        "extractor": context.param("extractor.name"),
     }
 
 

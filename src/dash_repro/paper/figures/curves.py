@@ -21,7 +21,11 @@ LABEL_ROOM = 1.34  # x range beyond the data, for labels at the ends of lines
 TIMESTEP = "timestep t  (0: image, T: noise)"
 
 
-SHORT = {"tirt_min_snr": "Min-SNR weights", "tirt_learned": "learned λ"}
+SHORT = {
+    "tirt_min_snr": "Min-SNR weights",
+    "tirt_learned": "learned λ",
+    "fitnets": to_plot("FitNets + L_{an}"),
+}
 
 
 def plot_name(model: str) -> str:

@@ -74,10 +74,9 @@ def figure1(collected: Collected, style: Style) -> Figure:
     )
     _branches(axes, size)
     _losses(axes, block, size)
-    text = (
-        f"inference: student alone,\n{sampling['steps']}-step DDIM, "
-        f"w = {sampling['guidance_scale']:g}"
-    )
+    tag = sampling["student_guidance"] == "tag"
+    how = "TAG" if tag else f"w = {sampling['guidance_scale']:g}"
+    text = f"inference: student alone,\n{sampling['steps']}-step DDIM, {how}"
     route(axes, [(31, 8), (31, 5.2)], GREY)
     axes.text(31, 2.3, text, ha="center", va="center", fontsize=size - 1, color=GREY)
     return figure
