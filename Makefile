@@ -17,6 +17,7 @@ $(READY): requirements.lock
 	  echo "setting up .venv (about 6 GB: torch with CUDA)"; \
 	  [ -x .venv/bin/python ] || $$uv venv -q --python "$$(command -v python3)" .venv; \
 	  $$uv pip sync -q --python .venv/bin/python --require-hashes requirements.lock
+	@echo "$(CURDIR)/src" > "$$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/dash-repro.pth"
 	@touch $@
 
 setup: $(READY)  ## set up .venv
@@ -37,7 +38,7 @@ test: $(READY)  ## all tests; those of the cluster where Slurm is installed and 
 	@python -m dash_repro.project --check
 	@$(MAKE) -s lint
 	pytest -n 2 --dist loadfile -m "not cluster" $(PYTEST)
-	@if [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && [ -w /etc ] && [ ! -e /etc/slurm/slurm.conf ]; }; \
+	@if [ -n "$(PYTEST)" ]; then :; elif [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && [ -w /etc ] && [ ! -e /etc/slurm/slurm.conf ]; }; \
 	  then $(MAKE) test-cluster; \
 	  else echo "left out: make test-cluster (apt-get install slurm-wlm; as root; no cluster's own node)"; fi
 
@@ -48,7 +49,7 @@ check: $(READY)  ## the fast part of the tests (under 5 minutes)
 
 lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }
-	snakemake --lint > .lint 2>&1 || { cat .lint; false; }; rm .lint
+	lints=$$(snakemake --lint 2>&1) || { echo "$$lints"; false; }
 
 kill-loop: $(READY)  ## a hundred random kill -9 of jobs and heads (about 20 minutes)
 	KILL_ROUNDS=100 pytest -q tests/workflow/test_interruption.py -k random_kills

@@ -1,11 +1,13 @@
 """Generate sample sets by guided DDIM (SPEC section 5)."""
 
+import _path  # noqa: F401
+
+# isort: split
 import hashlib
 
 import numpy as np
 from torch import Tensor
 
-import _path  # noqa: F401
 from dash_repro.diffusion.generate import generate, log_progress
 from dash_repro.diffusion.sample_files import save_samples, shard_range
 from dash_repro.diffusion.sampling import Sampling

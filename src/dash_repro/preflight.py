@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class StagePlan:
     instances: int = 0
     gpu_hours: float = 0.0
     disk_mb: float = 0.0
+    states_mb: list[float] = field(default_factory=list)  # one an instance
     longest: float = 0.0  # minutes of one instance, starting included
 
 
@@ -73,6 +74,7 @@ def plan_of(pipeline: Pipeline, stale: set[str], site: Site) -> dict[str, StageP
         rate = site[f"tflops_{work.numerics}"] * 1e12
         plan.instances += 1
         plan.disk_mb += work.disk_mb
+        plan.states_mb.append(work.state_mb)
         plan.longest = max(plan.longest, site.minutes(work))
         if instance.stage in GPU_STAGES:
             plan.gpu_hours += work.flop / rate / 3600
@@ -197,7 +199,20 @@ def minutes(limit: str) -> float:
     return int(days or 0) * 1440 + hours * 60 + mins + secs / 60
 
 
-def check_disk(root: Path, needed_mb: float) -> Iterator[Finding]:
+def disk_of(plans: Mapping[str, StagePlan], at_once: int) -> tuple[float, float]:
+    """Megabytes: outputs with their copy in .dvc/cache, and the most resume state.
+
+    Args:
+        plans: what is to run.
+        at_once: instances in work at the same time, at most.
+    """
+    # .dvc/cache holds all once more where the file system cannot share blocks
+    kept = 2 * sum(plan.disk_mb for plan in plans.values())
+    states = sorted(mb for plan in plans.values() for mb in plan.states_mb)
+    return kept, sum(states[-at_once:])
+
+
+def check_disk(root: Path, kept_mb: float, state_mb: float) -> Iterator[Finding]:
     """The file system: shared with the nodes, large enough."""
     kind = (ask("stat", "-f", "-c", "%T", str(root)) or "?").strip()
     nodes = len(set((ask("sinfo", "-h", "-N", "-o", "%N") or "").split()))
@@ -207,11 +222,10 @@ def check_disk(root: Path, needed_mb: float) -> Iterator[Finding]:
         text += ": is this folder on the nodes, too? It does not look shared"
     yield Finding(OK if shared else WARN, "shared", text)
     free = shutil.disk_usage(root).free / 1e6
-    # results, and once more in .dvc/cache where the file system cannot share blocks
-    text = (
-        f"needs {2 * needed_mb / 1000:.1f} GB (cache included), free {free / 1000:.1f}"
-    )
-    yield Finding(OK if free > 2 * needed_mb else FAIL, "disk", text)
+    needed = kept_mb + state_mb
+    text = f"needs {needed / 1000:.1f} GB ({kept_mb / 1000:.1f} results and their cache"
+    text += f", {state_mb / 1000:.1f} of resume states at most), free {free / 1000:.1f}"
+    yield Finding(OK if free > needed else FAIL, "disk", text)
 
 
 def check_remote(root: Path) -> Iterator[Finding]:
@@ -260,15 +274,16 @@ def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
         )
         for gpu in (True, False)
     }
+    pack = int(config.get("pack", 1))
+    at_once = pack * int(settings.get("jobs", 1))
     findings = [
         *check_executor(),
         *check_slurm(settings),
         *check_partitions(site, longest),
-        *check_disk(root, sum(plan.disk_mb for plan in plans.values())),
+        *check_disk(root, *disk_of(plans, at_once)),
         *check_remote(root),
         *check_files(root, pipeline.params),
     ]
-    pack = int(config.get("pack", 1))
     hours = packed_hours(pipeline, stale, site, pack)
     return findings, plan_text(plans, site, hours, pack)
 

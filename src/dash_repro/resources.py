@@ -45,14 +45,16 @@ class Work:
     Attributes:
         flop: counted operations.
         memory_mb: of the host, beyond what every process needs.
-        disk_mb: outputs and resume state.
+        disk_mb: outputs.
         numerics: "fp32" or "fp16".
+        state_mb: resume state on disk, gone once the instance is made.
     """
 
     flop: float = 0.0
     memory_mb: float = 0.0
     disk_mb: float = 1.0
     numerics: str = "fp32"
+    state_mb: float = 0.0
 
 
 def network_cost(
@@ -182,6 +184,7 @@ class Counter:
             sum(w.memory_mb for w in works),
             sum(w.disk_mb for w in works),
             section["numerics"],
+            sum(w.state_mb for w in works),
         )
 
     def _passes(self, item: Mapping[str, Any]) -> tuple[int, int]:
@@ -202,7 +205,8 @@ class Counter:
         state = parameters * 4 * _STATE_COPIES / 1e6
         memory = 2 * self._data_mb(dataset) + 2 * state
         total = steps * flop * _BACKWARD
-        return Work(total, memory, 2 * state + state / 4, section["numerics"])
+        model = state / _STATE_COPIES
+        return Work(total, memory, model, section["numerics"], 2 * state)
 
     def _train_student(self, item: Mapping[str, Any]) -> Work:
         section, dataset = self.params["train_student"], item["dataset"]
@@ -212,14 +216,15 @@ class Counter:
         state = parameters * 4 * _STATE_COPIES / 1e6
         memory = 2 * self._data_mb(dataset) + 2 * state
         step = own * flop * _BACKWARD + teacher * self.teacher(dataset)[0]
-        return Work(steps * step, memory, 2 * state + state / 4, section["numerics"])
+        total, model = steps * step, state / _STATE_COPIES
+        return Work(total, memory, model, section["numerics"], 2 * state)
 
     def _generate_samples(self, item: Mapping[str, Any]) -> Work:
         made = self.params["generate_samples"]
         side = self.params["prepare_data"][item["dataset"]]["image_size"]
         size = made["num_samples"] * 3 * side**2 / 1e6
         flop = made["num_samples"] * item["steps"] * 2 * self.model(item)[0]
-        return Work(flop, 4 * size, 2 * size, made["numerics"])
+        return Work(flop, 4 * size, size, made["numerics"], size)
 
     def _features(self, images: float, memory_mb: float) -> Work:
         flop = images * EXTRACTORS[self.params["extractor"]["name"]]
@@ -328,7 +333,7 @@ class Site:
         found = {
             "runtime": minutes,
             "mem_mb": math.ceil(memory + work.memory_mb),
-            "disk_mb": math.ceil(work.disk_mb),
+            "disk_mb": math.ceil(work.disk_mb + work.state_mb),
             **self._gpu(stage),
         }
         if self["account"]:

@@ -45,15 +45,20 @@ def refuse_force(arguments: list[str]) -> None:
     forced = [
         word
         for word in arguments
-        if re.fullmatch(r"-[knpq]*[fFR][knpqfFR]*|--force(all|run)?(=.*)?", word)
+        if re.fullmatch(r"-[knpqt]*[fFR].*|--force(a\w*|r\w*)?(=.*)?", word)
     ]
     if forced:
-        raise UserError(
-            f"{' '.join(forced)} asks for what the records call valid to be run again",
-            "command line",
-            "to make an instance anew, remove its records "
-            "(results/records/<stage>/<id>) and run without",
-        )
+        raise forcing(" ".join(forced))
+
+
+def forcing(how: str) -> UserError:
+    """The error for a run that forces what is valid."""
+    return UserError(
+        f"{how} asks for what the records call valid to be run again",
+        "command line or profile",
+        "to make an instance anew, remove its records (results/records/<stage>/<id>) "
+        f"and run without; for --dag or --report of everything set {UNPRUNED}=1",
+    )
 
 
 class Plan:

@@ -14,7 +14,7 @@ from runledger.dates import date_ticket
 from runledger.errors import UserError
 from runledger.judge import Judge
 from runledger.pipeline import CODE_STAGE
-from runledger.planning import Plan
+from runledger.planning import Plan, forcing
 from runledger.queue import Waiting, write_label
 
 
@@ -42,6 +42,7 @@ class Ledger(Plan):
     def _inputs(self, name: str, stage: str, inputs: Mapping, wildcards: Any) -> dict:
         if name not in self.stale and not self.unpruned:
             return {}
+        self._announce()
         found = {
             key: value(wildcards)
             if callable(value)
@@ -87,8 +88,7 @@ class Ledger(Plan):
         ]
 
         def function(_wildcards: Any) -> list[str]:
-            if self.main and not self._announced:
-                self._announced = True
+            if self.main:
                 self.check_settings(workflow)
                 self._announce()
             return paths
@@ -183,7 +183,7 @@ class Ledger(Plan):
         """Refuse settings under which Snakemake would decide instead of the records.
 
         Raises:
-            WorkflowError: other rerun triggers than mtime.
+            WorkflowError: other rerun triggers than mtime, or forced runs.
         """
         from snakemake.exceptions import WorkflowError
 
@@ -196,6 +196,9 @@ class Ledger(Plan):
                 "drop --rerun-triggers, and keep workflow/profiles/default",
             )
             raise WorkflowError(str(error))
+        dag = workflow.dag_settings
+        if not self.unpruned and (dag.forceall or dag.forcerun or dag.forcetargets):
+            raise WorkflowError(str(forcing("--force")))
 
     def start(self, workflow: Any) -> None:
         """Take the head's lock and save bytes that Snakemake is about to delete.
@@ -203,6 +206,7 @@ class Ledger(Plan):
         Raises:
             UserError: another head runs here; or Snakemake left out what is stale.
         """
+        self.check_settings(workflow)  # targets that are files have not asked yet
         self._check_dag(workflow.dag)
         self.lock.acquire()
         for name in self.stale:
@@ -249,7 +253,10 @@ class Ledger(Plan):
             self.lock.release()
 
     def _announce(self) -> None:
-        """Print why what is stale is stale: changes in full, consequences counted."""
+        """Print once why what is stale is stale: changes in full, the rest counted."""
+        if self._announced or not self.main or self.unpruned:
+            return
+        self._announced = True
         from snakemake.logging import logger
 
         asked = self._asked_for()

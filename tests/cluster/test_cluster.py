@@ -97,12 +97,18 @@ def preflight(space: ClusterWorkspace) -> str:
     return space.run("python", "-m", "dash_repro.preflight", check=False)
 
 
-def test_preflight_names_what_would_fail(finished) -> None:
+@pytest.fixture
+def site_files(finished):
+    """The cluster workspace, whose site's files may be edited."""
     _, cluster = finished
-    profile, site = (
-        cluster.root / "slurm" / n for n in ("config.v9+.yaml", "site.yaml")
-    )
-    texts = {path: path.read_text() for path in (profile, site)}
+    texts = {path: path.read_text() for path in (cluster.root / "slurm").glob("*.yaml")}
+    yield cluster
+    for path, text in texts.items():
+        path.write_text(text)
+
+
+def test_preflight_names_what_would_fail(site_files: ClusterWorkspace) -> None:
+    cluster = site_files
     assert "FAIL  status         accounting off" in preflight(cluster)
     assert cluster.code == 1
     cluster.edit(
@@ -118,8 +124,6 @@ def test_preflight_names_what_would_fail(finished) -> None:
     out = preflight(cluster)
     assert cluster.code == 1
     assert "partition gpus does not exist; there are main, urgent" in out
-    for path, text in texts.items():
-        path.write_text(text)
 
 
 def test_shards_give_the_same_bytes(finished) -> None:
@@ -186,6 +190,7 @@ def held_sbatch(finished, tmp_path: Path):
     sbatch.chmod(0o755)
     cluster.shims = tmp_path
     yield called, go
+    go.touch()  # or a failed test leaves it waiting, and its head with the lock
     cluster.shims = None
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from dash_repro.plan import build_plan
-from dash_repro.preflight import minutes, packed_hours, plan_of
+from dash_repro.preflight import disk_of, minutes, packed_hours, plan_of
 from dash_repro.project import load_pipeline
 from dash_repro.resources import Counter, Site, Work, network_cost
 from runledger.errors import UserError
@@ -116,6 +116,23 @@ def test_preflight_sums_the_paper() -> None:
     assert alone == pytest.approx(plans["train_student"].gpu_hours)
     assert packed_hours(pipeline, names, site, 8) < 0.6 * alone
     assert replace(plans["make_table"], disk_mb=0.0).gpu_hours == 0.0
+
+
+def test_disk_is_outputs_twice_and_the_states_that_are_there_at_once() -> None:
+    pipeline = load_pipeline(ROOT)
+    plans = plan_of(pipeline, set(pipeline.instances), Site.from_config({}))
+    samples = 50_000 * 32 * 32 * 3 / 1e6
+    count = plans["generate_samples"].instances
+    assert plans["generate_samples"].disk_mb == pytest.approx(count * samples)
+    twelve = plans["train_teacher"]
+    assert twelve.disk_mb == pytest.approx(12 * 35_751_939 * 4 / 1e6, rel=0.01)
+    # weights, average and two moments, two generations; the teachers' are the largest
+    kept, twelve_states = disk_of(plans, 12)
+    assert twelve_states == pytest.approx(8 * twelve.disk_mb)
+    assert kept == 2 * sum(plan.disk_mb for plan in plans.values())
+    _, all_states = disk_of(plans, 10_000)
+    trained = twelve.disk_mb + plans["train_student"].disk_mb
+    assert all_states == pytest.approx(8 * trained + count * samples)
 
 
 def test_slurm_time_limits_are_read() -> None:

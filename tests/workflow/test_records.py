@@ -159,11 +159,28 @@ def test_other_triggers_are_refused(toy: Toy) -> None:
     assert "records decide what runs" in out
 
 
-@pytest.mark.parametrize("option", ["-F", "-nf", "--forceall", "--forcerun=measure"])
+FORCES = ["-F", "-nf", "-Fc2", "-Rmeasure", "--forceall", "--forcer=measure"]
+
+
+@pytest.mark.parametrize("option", FORCES)
 def test_forcing_is_refused(toy: Toy, option: str) -> None:
     out = toy.snakemake(option, check=False)
     assert toy.code != 0
     assert "remove its records (results/records/<stage>/<id>)" in out
+
+
+def test_files_as_targets_get_the_same_words(toy: Toy) -> None:
+    """Reasons, refused triggers and forces do not need a target rule."""
+    target = "results/report/_/report.txt"
+    profile = toy.root / "workflow/profiles/default/config.yaml"
+    profile.write_text(profile.read_text() + "forceall: true\n")
+    assert "asks for what the records call valid" in toy.snakemake(target, check=False)
+    assert toy.code != 0
+    toy.git("checkout", "--", "workflow")
+    toy.edit("params.yaml", "a: {value: 1,", "a: {value: 7,")
+    other = ("--rerun-triggers", "mtime", "params", "--", target)
+    assert "records decide what runs" in toy.snakemake(*other, check=False)
+    assert "measure.a.value: 1 -> 7" in toy.snakemake("-n", target)
 
 
 def test_what_lost_its_records_runs_again(toy: Toy) -> None:
