@@ -222,6 +222,9 @@ def _pull(root: Path, options: argparse.Namespace) -> int:
     print(f"fetched {done.moved} objects; {done.present} were in the cache")
     for md5 in done.missing:
         print(f"the remote lacks {md5}")
+    if not (done.moved or done.present or done.missing):
+        print("no valid record here names bytes; records come with git: were")
+        print("results/ and dvc.lock committed and pushed where they were made?")
     return 1 if done.missing else 0
 
 

@@ -132,20 +132,32 @@ def queued(root: Path) -> str:
 def logs(root: Path, instance: Instance) -> Iterator[tuple[str, Path]]:
     """Yield (what it is, path) of an instance's logs that are there.
 
-    Its own log holds all legs; the raw output is the last leg's; then the cluster's
-    file of every job that worked on it.
+    Its own log holds all legs; raw output is of its own last process, and of each
+    bundle that it was a member of; then the cluster's file of every job.
     """
     root = Path(root)
     base = root / "results/logs" / instance.stage
     name = instance.id or "_"
     known = {"log of all legs": base / f"{name}.log"}
-    known["raw output of the last leg"] = base / f"{name}.out"
+    known["raw output of its own process"] = base / f"{name}.out"
+    for bundle in sorted(_bundles(root, instance)):
+        known[f"raw output of {bundle}"] = base / f"{bundle}.log"
     for what, path in known.items():
         if path.exists():
             yield what, path
     for job in sorted(_job_ids(root, instance)):
         for path in sorted((root / SLURM_LOGS).rglob(f"{job}.log")):
             yield f"cluster job {job}", path
+
+
+def _bundles(root: Path, instance: Instance) -> set[str]:
+    """Names of the bundles that an instance was a member of, by the heads' plans."""
+    found = set()
+    for path in (root / "results/.state/plans").glob("*.json"):
+        for name, _, members in json.loads(path.read_text())["bundles"]:
+            if instance.name in members:
+                found.add(name)
+    return found
 
 
 def _job_ids(root: Path, instance: Instance) -> set[str]:

@@ -67,6 +67,14 @@ def test_clone_and_pull_have_nothing_to_do(toy: Toy) -> None:
     assert other.read("results/measure/a/value.txt") == "10\n"
 
 
+def test_a_clone_without_records_is_told_where_they_come_from(toy: Toy) -> None:
+    add_remote(toy)
+    toy.ledger("push")
+    other = toy.clone("clone")
+    shutil.rmtree(other.root / "results/records")
+    assert "records come with git" in other.ledger("pull")
+
+
 def test_only_what_stale_jobs_need_is_fetched(toy: Toy) -> None:
     add_remote(toy)
     toy.ledger("push")

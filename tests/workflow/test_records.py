@@ -207,6 +207,8 @@ def test_two_bundled_instances_equal_single_ones(toy: Toy, empty: Toy) -> None:
         name = f"results/measure/{id}/value.txt"
         assert empty.read(name) == toy.read(name)
     assert empty.stale() == set()
+    assert "raw output of measure_bundle_" in empty.ledger("logs", "measure/b")
+    assert "raw output of" not in empty.ledger("logs", "double/b")
     keys = {p.stem for p in (toy.root / "results/records").rglob("*.json")}
     assert keys == {p.stem for p in (empty.root / "results/records").rglob("*.json")}
 

@@ -98,7 +98,8 @@ for bundle in L.bundles:
         input: files=L.bundle_inputs(bundle), recipe=L.bundle_recipes(bundle)
         output: L.bundle_outputs(bundle)
         params: program=bundle.stage
-        shell: "{RUN}/{params.program}.py --recipe {input.recipe}"
+        log: f"results/logs/{bundle.stage}/{bundle.name}.log"
+        shell: "{RUN}/{params.program}.py --recipe {input.recipe} > {log} 2>&1"
 ruleorder: fetch > fingerprint_code > measure > double > report
 onstart: L.start(workflow)
 onsuccess: L.stop()
