@@ -13,6 +13,7 @@ from runledger.smk import Ledger
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OF_JOBS = {
     *("snakemake", "snakemake-executor-plugin-slurm", "ruamel.yaml[oldlibyaml]"),
+    "snakemake-executor-plugin-cluster-generic",
     *("pytest", "pytest-xdist", "ruff", "snakefmt"),
 }
 

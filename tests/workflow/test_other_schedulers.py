@@ -1,0 +1,58 @@
+"""The profile for Grid Engine and its like, with a qsub that starts its script."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from paper_workspace import BIN, TINY, Workspace, make
+
+pytestmark = [pytest.mark.slow]
+QSUB = """\
+#!/bin/sh
+# Notes the request, refuses a missing log folder, starts the script, prints an id.
+echo "$@" >> "{log}"
+[ -d results/logs/sge ] || {{ echo "no folder for -o" >&2; exit 1; }}
+for script in "$@"; do :; done
+sh "$script" > /dev/null 2>&1 &
+echo $$
+"""
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return make(tmp_path_factory.mktemp("sge") / "workspace", TINY)
+
+
+def snakemake(space: Workspace, shims: Path, *arguments: str) -> str:
+    path = f"PATH={shims}:{BIN}:{os.environ['PATH']}"
+    profile = ("--profile", "workflow/profiles/sge", "--latency-wait", "5")
+    return space.run("env", path, "snakemake", *arguments, *profile)
+
+
+def test_dry_run_asks_a_gpu_for_gpu_jobs_only(space: Workspace, tmp_path: Path) -> None:
+    out = snakemake(space, tmp_path, "-n", "tables")
+    asked: dict[str, set[str]] = {}
+    for job in out.split("\nrule ")[1:]:
+        rule = job.partition(":")[0].partition("_bundle")[0]
+        (line,) = [ln for ln in job.splitlines() if ln.startswith("    resources:")]
+        gpu = line.partition("gpu=")[2].partition(",")[0]
+        asked.setdefault(rule, set()).add(gpu)
+    assert asked["train_teacher"] == asked["train_student"] == {"1"}
+    assert asked["generate_samples"] == asked["compute_metrics"] == {"1"}
+    assert asked["export_tirt"] == asked["make_table"] == {"0"}
+
+
+def test_jobs_go_through_the_submit_command(space: Workspace, tmp_path: Path) -> None:
+    requests = tmp_path / "requests"
+    qsub = tmp_path / "qsub"
+    qsub.write_text(QSUB.format(log=requests))
+    qsub.chmod(0o755)
+    snakemake(space, tmp_path, "table1")
+    table = json.loads((space.root / "results/tables/table1.json").read_text())
+    assert table["cells"]
+    lines = requests.read_text().splitlines()
+    assert len(lines) == 2, "collect_results and make_table; code fingerprints stay"
+    assert all("-l gpu=0" in line and "s_rt=10:00" in line for line in lines)
