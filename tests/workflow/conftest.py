@@ -1,4 +1,4 @@
-"""Fresh checkouts of the toy project for tests that run snakemake and dvc."""
+"""Checkouts for tests that run snakemake and dvc: made once, copied for each test."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,29 +17,60 @@ from paper_workspace import TINY, Workspace, make
 from toy import Toy, make_toy
 
 
+def once(
+    factory: pytest.TempPathFactory, name: str, prepare: Callable[[Path], None]
+) -> Path:
+    """Return a folder that the first of the test processes to ask for it prepares.
+
+    It belongs to all of them: look at it, or copy it.
+    """
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, done = shared / name, shared / f"{name}.done"
+    with open(shared / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            folder.mkdir()
+            prepare(folder)
+            done.touch()
+    return folder
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Copy a checkout that `once` made."""
+    return Path(shutil.copytree(source, target, symlinks=True))
+
+
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy checkout in which everything has run and is committed."""
-    root = tmp_path_factory.mktemp("finished") / "project"
-    root.mkdir()
-    toy = make_toy(root)
-    toy.snakemake()
-    toy.commit()
-    return root
+def untouched_toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy checkout in which nothing has run; to copy."""
+    return once(tmp_path_factory, "toy-empty", lambda folder: make_toy(folder))
+
+
+@pytest.fixture(scope="session")
+def finished(untouched_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy checkout in which everything has run and is committed; to copy."""
+
+    def prepare(folder: Path) -> None:
+        shutil.copytree(untouched_toy, folder, symlinks=True, dirs_exist_ok=True)
+        Toy(folder).snakemake()
+        Toy(folder).commit()
+
+    return once(tmp_path_factory, "toy-finished", prepare)
 
 
 @pytest.fixture
 def toy(finished: Path, tmp_path: Path) -> Toy:
     """A private copy of the finished checkout."""
-    shutil.copytree(finished, tmp_path / "project", symlinks=True)
-    return Toy(tmp_path / "project")
+    return Toy(copied(finished, tmp_path / "project"))
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Toy:
-    """A checkout in which nothing has run."""
-    (tmp_path / "empty").mkdir()
-    return make_toy(tmp_path / "empty")
+def empty(untouched_toy: Path, tmp_path: Path) -> Toy:
+    """A private checkout in which nothing has run."""
+    return Toy(copied(untouched_toy, tmp_path / "empty"))
 
 
 @pytest.fixture(scope="session")
@@ -47,18 +79,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
     Made once; each test process works on a copy of its own.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    with open(shared / "tiny.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = shared / "tiny.done"
-        if not done.exists():
-            workspace = make(shared / "tiny-run", TINY)
-            workspace.snakemake()
-            workspace.git("add", "-A")
-            workspace.git("commit", "-q", "-m", "results")
-            done.touch()
-    mine = tmp_path_factory.mktemp("tiny") / "workspace"
-    shutil.copytree(shared / "tiny-run", mine, symlinks=True)
-    return Workspace(mine)
+
+    def prepare(folder: Path) -> None:
+        workspace = make(folder, TINY)
+        workspace.snakemake()
+        workspace.git("add", "-A")
+        workspace.git("commit", "-q", "-m", "results")
+
+    made = once(tmp_path_factory, "tiny-run", prepare)
+    return Workspace(copied(made, tmp_path_factory.mktemp("tiny") / "workspace"))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import warm
 import yaml
+from warm import BIN
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 TINY = ROOT / "tests" / "workflow" / "tiny.params.yaml"
 
 
@@ -29,16 +28,7 @@ class Workspace:
             "OMP_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        done = subprocess.run(
-            command,
-            cwd=self.root,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            timeout=timeout,
-        )
+        done = warm.run(command, self.root, environment, timeout)
         self.code = done.returncode
         if check and done.returncode:
             tail = done.stdout[-6000:]

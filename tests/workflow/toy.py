@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
+import warm
+from warm import BIN
+
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 
 PARAMS = """\
 scale: 10
@@ -183,17 +183,7 @@ class Toy:
         }
 
     def run(self, *command: str, check: bool = True) -> str:
-        program = BIN / command[0]
-        done = subprocess.run(
-            [str(program) if program.exists() else command[0], *command[1:]],
-            cwd=self.root,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=300,
-        )
+        done = warm.run(command, self.root, self.environment(), timeout=300)
         if check and done.returncode:
             raise AssertionError(f"{command} exited {done.returncode}:\n{done.stdout}")
         self.code = done.returncode
@@ -202,16 +192,9 @@ class Toy:
     def snakemake(self, *arguments: str, check: bool = True) -> str:
         return self.run("snakemake", "--cores", "2", *arguments, check=check)
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            [str(BIN / "snakemake"), "--cores", "3", *arguments],
-            cwd=self.root,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    def start(self, *arguments: str) -> warm.Program:
+        command = ("snakemake", "--cores", "3", *arguments)
+        return warm.start(command, self.root, self.environment())
 
     def ledger(self, *arguments: str, check: bool = True) -> str:
         return self.run("python", "-m", "runledger", *arguments, check=check)
