@@ -12,7 +12,7 @@ import jsonschema
 import yaml
 
 from runledger.errors import UserError
-from runledger.pipeline import load_yaml
+from runledger.yamlfile import load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "params.schema.yaml"

@@ -11,10 +11,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from runledger.errors import UserError
 
@@ -53,23 +50,6 @@ def split_name(name: str) -> tuple[str, str]:
     """Split an instance's name: stage@id or stage-id (stages have no hyphen)."""
     stage, found, id = name.partition("@")
     return (stage, id) if found else tuple(name.partition("-")[::2])
-
-
-def load_yaml(path: Path | str) -> Any:
-    """Read a YAML file.
-
-    Raises:
-        UserError: missing, or not YAML; with line and column.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            return yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError:
-        raise UserError(
-            "file not found", str(path), "run from the repository's root"
-        ) from None
-    except yaml.YAMLError as error:
-        raise UserError(f"not valid YAML: {error}", str(path), "mend it") from None
 
 
 def lookup(tree: Any, dotted: str) -> Any:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from runledger.errors import UserError
-from runledger.pipeline import Pipeline, load_yaml
+from runledger.pipeline import Pipeline
+from runledger.yamlfile import load_yaml
 
 
 @lru_cache(maxsize=4)
