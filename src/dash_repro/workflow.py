@@ -50,7 +50,7 @@ def setting(config: Mapping[str, Any], name: str) -> int:
         UserError: not a positive whole number.
     """
     value = config.get(name, DEFAULTS[name])
-    if not isinstance(value, int) or value < 1:
+    if type(value) is not int or value < 1:  # True is 1, too
         raise UserError(
             f"config {name}={value!r} is not a positive whole number",
             "the profile's config, or --config",

@@ -59,10 +59,16 @@ class Document:
         return places
 
     def origin(self, path: Place) -> Place:
-        """Where the value at a path was written: elsewhere, if it is inherited."""
+        """Where the value at a path was written: elsewhere, if it is inherited.
+
+        Of a key that is not there: where it would be inherited from.
+        """
         node, found = self._root, ()
         for index, part in enumerate(path):
             child = _child(node, part)
+            while child is None and (parents := list(_merged(node))):
+                node, found = parents[0], self._places[id(parents[0])]
+                child = _child(node, part)
             if child is None:
                 return (*found, *path[index:])
             holder, _, node = child
@@ -80,9 +86,9 @@ class Document:
         return line
 
 
-def _merged(node: yaml.MappingNode) -> Iterator[yaml.MappingNode]:
+def _merged(node: Any) -> Iterator[yaml.MappingNode]:
     """The mappings that a mapping inherits from, the strongest first."""
-    for key, value in node.value:
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
         if key.tag == _MERGE:
             found = value.value if isinstance(value, yaml.SequenceNode) else [value]
             yield from (one for one in found if isinstance(one, yaml.MappingNode))

@@ -1,0 +1,209 @@
+"""What in params.yaml only fits together: names, sizes, the paper's protocol."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+Problem = tuple[str, str]  # dotted key, and what is wrong with it
+PAPER = {  # what "scale: paper" stands for, besides sources and extractor
+    "train_teacher.iterations": (391_000, 352_000),
+    "train_student.iterations": (234_000, 190_080),
+    "generate_samples.num_samples": (50_000,),
+    "measure_calibration.pairs": (10_000,),
+    "experiments.sampling.steps": (50,),
+    "extractor.name": ("inception",),
+    "train_teacher.width": (128,),
+    "train_teacher.blocks": (2,),
+    "train_student.blocks": (1,),
+}
+SHOWN = 35  # images in one grid of Figure 6
+MOST_SAMPLES = (
+    "compute_metrics.is_splits",
+    "compute_metrics.kid_subset_size",
+    "rank_pairs.pool",
+)
+
+
+def _get(params: Mapping[str, Any], dotted: str) -> Any:
+    value: Any = params
+    for part in dotted.split("."):
+        value = value[part]
+    return value
+
+
+def cross_checks(params: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with params whose types are right."""
+    yield from _names(params)
+    yield from _reserved(params)
+    yield from _scales(params)
+    yield from _widths(params)
+    yield from _steps(params)
+    yield from _sizes(params)
+    yield from _sources(params)
+    yield from _students(params)
+    if params["scale"] == "paper":
+        yield from _paper_scale(params)
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that may have been meant, or ""."""
+    close = difflib.get_close_matches(str(name), [str(one) for one in known], 1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def _names(params: Mapping[str, Any]) -> Iterator[Problem]:
+    """Experiments name datasets, students and teachers that exist."""
+    known = {"datasets": params["prepare_data"], "students": params["students"]}
+    for name, experiment in params["experiments"].items():
+        used = {key: experiment.get(key, []) for key in known}
+        used["students"] = [
+            *used["students"],
+            *[experiment[k] for k in ["student"] if k in experiment],
+        ]
+        for key, values in used.items():
+            for value in values:
+                if value not in known[key]:
+                    where = "prepare_data" if key == "datasets" else key
+                    says = f"'{value}' is not a block of {where}"
+                    hint = _close(value, known[key])
+                    yield f"experiments.{name}.{key}", says + hint
+    for name, student in params["students"].items():
+        if student["teacher"] not in params["teachers"]:
+            yield f"students.{name}.teacher", f"no teacher '{student['teacher']}'"
+    for needed in ("tirt", "min_snr"):
+        if needed not in params["teachers"]:
+            yield "teachers", f"the block '{needed}' is missing (Table 2 needs it)"
+    if "dash" not in params["students"]:
+        says = "the block 'dash' is missing (figures 1, 6 and D1-D7 need it)"
+        yield "students", says
+
+
+def _reserved(params: Mapping[str, Any]) -> Iterator[Problem]:
+    """Names that mean something else where they go: in file names, plan and rows."""
+    for section in ("prepare_data", "teachers", "students"):
+        for name in params[section]:
+            if yaml.safe_load(name) != name:
+                yield f"{section}.{name}", "a word of YAML; take another name"
+            if section == "students" and name.startswith("teacher"):
+                says = "rows whose names begin with 'teacher' are teachers"
+                yield f"{section}.{name}", f"{says}; take another name"
+
+
+def _scales(params: Mapping[str, Any]) -> Iterator[Problem]:
+    """Scales that sample sets are named for: cfg4.0, never cfg-1.0 or cfg1e-05."""
+    named = {"tag.w_max": [params["tag"]["w_max"]]}
+    for name, experiment in params["experiments"].items():
+        for key in ("guidance_scale", "guidance_scales"):
+            if key in experiment:
+                value = experiment[key]
+                values = value if isinstance(value, list) else [value]
+                named[f"experiments.{name}.{key}"] = values
+    for key, values in named.items():
+        for value in values:
+            if not re.fullmatch(r"\d+\.\d+", str(float(value))):
+                yield key, f"{value} cannot be in a file name; use 0, or 0.0001 to 1e15"
+
+
+def _all_widths(params: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    yield "train_teacher.width", params["train_teacher"]["width"]
+    for name, experiment in params["experiments"].items():
+        for width in experiment.get("widths", []):
+            yield f"experiments.{name}.widths", width
+        if "width" in experiment:
+            yield f"experiments.{name}.width", experiment["width"]
+
+
+def _widths(params: Mapping[str, Any]) -> Iterator[Problem]:
+    groups = params["network"]["norm_groups"]
+    for key, width in _all_widths(params):
+        if not any(width % count == 0 for count in groups):
+            says = f"no group count of network.norm_groups {groups} divides the width"
+            yield key, f"{says} {width}"
+        if width % 2:
+            yield key, f"the width {width} is odd (timestep embedding needs halves)"
+
+
+def _steps(params: Mapping[str, Any]) -> Iterator[Problem]:
+    timesteps = params["diffusion"]["timesteps"]
+    counts = [
+        ("experiments.sampling.steps", params["experiments"]["sampling"]["steps"])
+    ]
+    counts += [("profile_model.steps", params["profile_model"]["steps"])]
+    for name, experiment in params["experiments"].items():
+        if name != "sampling":
+            counts += [
+                (f"experiments.{name}.steps", k) for k in experiment.get("steps", [])
+            ]
+    for key, count in counts:
+        if timesteps % count:
+            yield key, f"{count} steps do not divide {timesteps} timesteps"
+    if params["diffusion"]["beta_min"] >= params["diffusion"]["beta_max"]:
+        yield "diffusion.beta_min", "not below beta_max"
+    if params["tag"]["w_min"] > params["tag"]["w_max"]:
+        yield "tag.w_min", "above w_max"
+
+
+def _sizes(params: Mapping[str, Any]) -> Iterator[Problem]:
+    network = params["network"]
+    halvings = len(network["channel_mult"]) - 1
+    for name, data in params["prepare_data"].items():
+        size = data["image_size"]
+        if size % 2**halvings:
+            key = f"prepare_data.{name}.image_size"
+            yield key, f"{size} cannot be halved {halvings} times"
+        levels = [size // 2**i for i in range(halvings + 1)]
+        attention = network["attention_resolution"]
+        if attention not in levels:
+            says = f"{attention} is none of {name}'s resolutions {levels}"
+            yield "network.attention_resolution", says
+    count = params["generate_samples"]["num_samples"]
+    if count < SHOWN:
+        yield "generate_samples.num_samples", f"{count}, Figure 6 shows {SHOWN}"
+    for name in MOST_SAMPLES:
+        if _get(params, name) > count:
+            yield name, "more than generate_samples.num_samples"
+    if params["rank_pairs"]["shown"] > params["rank_pairs"]["pool"]:
+        yield "rank_pairs.shown", "more than rank_pairs.pool"
+
+
+def _sources(params: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, data in params["prepare_data"].items():
+        cifar = data["name"] in ("CIFAR10", "CIFAR100")
+        if data["source"] == "torchvision" and not cifar:
+            says = f"'{data['name']}' is not CIFAR10, CIFAR100"
+            yield f"prepare_data.{name}.name", says
+        if data["source"] in ("torchvision", "folder") and not data["path"]:
+            says = f"source {data['source']} needs a path"
+            yield f"prepare_data.{name}.path", says
+
+
+def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, block in params["students"].items():
+        terms = [block[key] for key in ("lambda_im", "lambda_un", "lambda_an")]
+        key, objective = f"students.{name}", block["objective"]
+        if objective == "branches" and not any(terms):
+            yield f"{key}.objective", "branches, but every lambda is 0"
+        if objective not in ("noise", "branches") and block["label_dropout"]:
+            yield f"{key}.label_dropout", "only for noise and branches"
+        if objective == "noise" and not block["lambda_an"]:
+            yield f"{key}.objective", "noise, but lambda_an is 0"
+
+
+def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
+    """A run may call itself the paper's protocol only if it is."""
+    for key, allowed in PAPER.items():
+        value = _get(params, key)
+        if value not in allowed:
+            wanted = " or ".join(map(str, allowed))
+            says = f"'paper' needs {key} = {wanted}, found {value}"
+            yield "scale", f"{says}; write 'scale: demo'"
+    for name, data in params["prepare_data"].items():
+        wrong = [key for key in ("max_train", "max_test") if data[key] is not None]
+        if data["source"] != "torchvision" or wrong or data["image_size"] != 32:
+            says = "'paper' needs the whole of CIFAR through torchvision, found"
+            yield "scale", f"{says} prepare_data.{name}; write 'scale: demo'"
