@@ -1,40 +1,55 @@
 # make demo | test | check | status | why | push | pull ...  See README.md.
-SHELL := /bin/bash
+SHELL := bash
 .DEFAULT_GOAL := help
-BIN := $(CURDIR)/.venv/bin
-export PATH := $(BIN):$(PATH)
+
+# Nothing of the caller's shell may decide: values come by the command line, paths by the environment and quoted,
+# so that the folder may have any name; folders are entered as ./NAME, which no CDPATH turns elsewhere.
+TARGET =
+DIR = .
+CELL =
+unexport BASH_ENV CDPATH SNAKEMAKE_PROFILE GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+unexport PYTHONHOME PYTHONSAFEPATH PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS
+export PYTHONUTF8 := 1
 export PYTHONPATH := $(CURDIR)/src
-READY := .venv/.ready
-TARGET ?=
+# where there is no home folder to write to, caches are here
+export XDG_CACHE_HOME := $(shell cache="$${XDG_CACHE_HOME:-$${HOME:-/dev/null}/.cache}"; mkdir -p "$$cache" 2> /dev/null; \
+  [ -w "$$cache" ] && echo "$$cache" || echo "$$PWD/.uv/cache")
+
+# the environment: a lock file with hashes that names no index. TORCH=cpu: without CUDA; said once, it is remembered
+TORCH = $(or $(patsubst .venv/.ready-%,%,$(wildcard .venv/.ready-*)),cuda)
+READY = .venv/.ready$(patsubst %,-%,$(filter-out cuda,$(TORCH)))
+$(READY): export PATH := $(value PATH)
+$(READY): requirements.lock $(if $(filter cpu,$(TORCH)),requirements-cpu.txt)
+	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && break; done; \
+	if [ $$? != 0 ]; then echo "error: Python 3.11 or newer is needed, and $$(python3 --version 2>&1) is here" >&2; exit 1; fi; \
+	"$$python" -m dash_repro.install $(TORCH) $@
+export PATH := $(CURDIR)/.venv/bin:$(value PATH):$(CURDIR)/.uv/bin
 
 help:  ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-# the environment: uv (installed beside, if absent) and a lock file with hashes that names no index
-$(READY): requirements.lock
-	@command -v uv >/dev/null || [ -d .uv ] || python3 -m pip install -q --disable-pip-version-check --target .uv uv
-	@uv=$$(command -v uv || echo "$(CURDIR)/.uv/bin/uv"); \
-	  echo "setting up .venv (about 6 GB: torch with CUDA)"; \
-	  [ -x .venv/bin/python ] || $$uv venv -q --python "$$(command -v python3)" .venv; \
-	  $$uv pip sync -q --python .venv/bin/python --require-hashes requirements.lock
-	@echo "$(CURDIR)/src" > "$$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/dash-repro.pth"
-	@touch $@
-
-setup: $(READY)  ## set up .venv
+setup: $(READY)  ## set up .venv (TORCH=cpu: without CUDA, for machines without a GPU)
 
 lock:  ## renew requirements.lock from requirements.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header requirements.in -o requirements.lock
 
-demo: $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
+# said in the first second rather than after a download
+needed:
+	@case "$$PYTHONPATH" in *:*) echo "error: this folder's path has a colon, which PATH cannot hold: $$PWD" >&2; exit 1;; esac
+	@git rev-parse --git-dir > /dev/null || { echo "error: the demo and the tests need git, and a clone of the repository" >&2; exit 1; }
+
+demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	@python -m dash_repro.workspace demo config/demo.params.yaml
-	@cd demo && PYTHONPATH=$(CURDIR)/demo/src snakemake --profile workflow/profiles/demo $(TARGET)
-	@cd demo && PYTHONPATH=$(CURDIR)/demo/src python -m dash_repro.workspace --summary
+	@cd ./demo; export PYTHONPATH="$$PWD/src"; trap : INT; \
+	  python -m snakemake --profile workflow/profiles/demo $(TARGET); code=$$?; \
+	  python -m dash_repro.workspace --summary; exit $$code
 
 # two workers on two cores: more threads than that wait for each other
 test check: export OMP_NUM_THREADS ?= 1
 
-test: $(READY)  ## all tests; those of the cluster where Slurm is installed and not in use
+test: needed $(READY)  ## all tests; those of the cluster where Slurm is installed and not in use
 	@python -m dash_repro.project --check
 	@$(MAKE) -s lint
 	pytest -n 2 --dist loadfile -m "not cluster" $(PYTEST)
@@ -42,7 +57,7 @@ test: $(READY)  ## all tests; those of the cluster where Slurm is installed and 
 	  then $(MAKE) test-cluster; \
 	  else echo "left out: make test-cluster (apt-get install slurm-wlm; as root; no cluster's own node)"; fi
 
-check: $(READY)  ## the fast part of the tests (under 5 minutes)
+check: needed $(READY)  ## the fast part of the tests (under 5 minutes)
 	@python -m dash_repro.project --check
 	@$(MAKE) -s lint
 	pytest -n 2 --dist loadfile -m "not slow and not cluster" $(PYTEST)
@@ -88,12 +103,12 @@ bench: $(READY)  ## gates and timings against a plain implementation; writes doc
 	@OMP_NUM_THREADS=$${RUNLEDGER_THREADS:-1} python -m bench $(BENCH)
 
 # the audit of this checkout, or of another workspace: make audit DIR=demo
-DIR ?= .
-CELL ?=
-AUDIT = cd $(DIR) && PYTHONPATH=$(abspath $(DIR))/src python -m dash_repro.audit
+audit report crate: export DIR := $(DIR)
+audit report crate: export CELL := $(CELL)
+AUDIT = cd "$$DIR" && PYTHONPATH="$$PWD/src" python -m dash_repro.audit
 
 audit: $(READY)  ## what a reviewer would object to (CELL=table3/dash/cifar10_fid: all of one number)
-	@$(AUDIT) $(if $(CELL),--cell "$(CELL)") $(AUDIT_OPTIONS)
+	@$(AUDIT) $(if $(CELL),--cell "$$CELL") $(AUDIT_OPTIONS)
 
 report: $(READY)  ## results/report.html: the audit as a page, every cell opens its account
 	@$(AUDIT) --report results/report.html $(AUDIT_OPTIONS)
@@ -102,4 +117,4 @@ crate: $(READY)  ## results/crate: the run as a Workflow Run RO-Crate, its hashe
 	@$(AUDIT) --crate results/crate
 	@$(AUDIT).crate results/crate
 
-.PHONY: $(shell grep -oE '^[a-z-]+:' $(MAKEFILE_LIST) | tr -d :)
+.PHONY: $(shell grep -oE '^[a-z-]+:' Makefile | tr -d :)

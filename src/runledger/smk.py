@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,16 @@ from runledger.judge import Judge
 from runledger.pipeline import CODE_STAGE
 from runledger.planning import Plan, forcing
 from runledger.queue import Waiting, write_label
+
+
+def verbatim(text: str) -> Callable[[Any], str]:
+    """Return a param of a rule whose braces are not taken for wildcards."""
+    return lambda wildcards: text
+
+
+def literal(path: str) -> str:
+    """Return a path for where Snakemake takes no function, but fills in wildcards."""
+    return path.replace("{", "{{").replace("}", "}}")
 
 
 class Ledger(Plan):
@@ -123,9 +134,9 @@ class Ledger(Plan):
 
     @staticmethod
     def python(workflow: Any) -> str:
-        """Return the Python of the jobs: the head's, or that of rules' conda files."""
+        """Return the Python of the jobs, quoted: the head's, or rules' conda files'."""
         methods = {str(m) for m in workflow.deployment_settings.deployment_method}
-        return "python" if "conda" in methods else sys.executable
+        return "python" if "conda" in methods else shlex.quote(sys.executable)
 
     # jobs of a cluster: labels in its queue, shares of one instance's work
 

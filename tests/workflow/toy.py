@@ -59,7 +59,6 @@ stages:
       - results/report/_/report.txt: {cache: false}
 """
 SNAKEFILE = """\
-import sys
 from pathlib import Path
 from runledger.bundles import Sizes
 from runledger.smk import Ledger
@@ -67,31 +66,32 @@ L = Ledger(
     Path.cwd(), workflow.is_main_process, {"all": (("report",), None)},
     Sizes({"measure": config.get("bundle", 1)}, {}),
 )
-RUN = f"{sys.executable} {L.code}/stages"
+PYTHON = L.python(workflow)
+RUN = f"{PYTHON} {L.code}/stages"
 wildcard_constraints: id="[a-z]+"
 rule all:
     input: "params.yaml", L.targets("all", workflow)
 rule fingerprint_code:
     input: unpack(L.needs("fingerprint_code", "{id}"))
     output: "results/code/{id}.json"
-    shell: "{RUN}/fingerprint_code.py --recipe {input.recipe}"
+    shell: "{RUN}/fingerprint_code.py --recipe {input.recipe:q}"
 rule fetch:
     input: L.ticket
     output: "{path}"
     wildcard_constraints: path=L.fetchable()
-    shell: "{sys.executable} -m runledger fetch {input}"
+    shell: "{PYTHON} -m runledger fetch {input:q}"
 rule measure:
     input: unpack(L.needs("measure", "{id}", data="data.txt"))
     output: "results/measure/{id}/value.txt"
-    shell: "{RUN}/measure.py --recipe {input.recipe}"
+    shell: "{RUN}/measure.py --recipe {input.recipe:q}"
 rule double:
     input: unpack(L.needs("double", "{id}", value="results/measure/{id}/value.txt"))
     output: "results/double/{id}/value.txt"
-    shell: "{RUN}/double.py --recipe {input.recipe}"
+    shell: "{RUN}/double.py --recipe {input.recipe:q}"
 rule report:
     input: unpack(L.needs("report", "", values=L.deps("report", "")))
     output: "results/report/_/report.txt"
-    shell: "{RUN}/report.py --recipe {input.recipe}"
+    shell: "{RUN}/report.py --recipe {input.recipe:q}"
 for bundle in L.bundles:
     rule:
         name: bundle.name
@@ -99,7 +99,7 @@ for bundle in L.bundles:
         output: L.bundle_outputs(bundle)
         params: program=bundle.stage
         log: f"results/logs/{bundle.stage}/{bundle.name}.log"
-        shell: "{RUN}/{params.program}.py --recipe {input.recipe} > {log} 2>&1"
+        shell: "{RUN}/{params.program}.py --recipe {input.recipe:q} > {log:q} 2>&1"
 ruleorder: fetch > fingerprint_code > measure > double > report
 onstart: L.start(workflow)
 onsuccess: L.stop()

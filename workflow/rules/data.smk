@@ -8,7 +8,7 @@ rule prepare_data:
     benchmark:
         "results/benchmarks/prepare_data/{dataset}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("prepare_data", "{dataset}"),
     params:

@@ -14,7 +14,7 @@ rule extract_reference:
     benchmark:
         "results/benchmarks/extract_reference/{dataset}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("extract_reference", "{dataset}"),
     params:
@@ -40,7 +40,7 @@ rule compute_metrics:
     benchmark:
         f"results/benchmarks/compute_metrics/{SAMPLES}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("compute_metrics", SAMPLES),
     params:
@@ -71,7 +71,7 @@ rule measure_calibration:
     benchmark:
         f"results/benchmarks/measure_calibration/{STUDENT}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("measure_calibration", STUDENT),
     params:
@@ -96,7 +96,7 @@ rule profile_model:
     benchmark:
         "results/benchmarks/profile_model/{dataset}-{model}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("profile_model", "{dataset}-{model}"),
     params:
@@ -121,7 +121,7 @@ rule rank_pairs:
     benchmark:
         "results/benchmarks/rank_pairs/{dataset}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("rank_pairs", "{dataset}"),
     params:

@@ -1,5 +1,5 @@
 # What the records need of Snakemake: code fingerprints, fetching, several instances a process, targets.
-TOOL = f"PYTHONPATH={LEDGER.code}/src {PYTHON} -m runledger"
+TOOL = verbatim(f"PYTHONPATH={LEDGER.code}/src {PYTHON} -m runledger")
 
 
 rule fingerprint_code:
@@ -15,7 +15,7 @@ rule fingerprint_code:
         stage="[a-z_]+",
     localrule: True
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     params:
         run=RUN,
     shell:
@@ -37,7 +37,7 @@ rule fetch:
         path=LEDGER.fetchable(),
     localrule: True
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     params:
         tool=TOOL,
     shell:
@@ -80,7 +80,7 @@ for waiting in LEDGER.waiting:
             f"results/benchmarks/await/{waiting.name}.tsv"
         localrule: True
         conda:
-            "../envs/dash-repro.yaml"
+            ENVIRONMENT
         params:
             tool=TOOL,
             job=waiting.job,
@@ -104,7 +104,7 @@ for bundle in LEDGER.bundles:
             f"results/benchmarks/{bundle.stage}/{bundle.name}.tsv"
         localrule: bundle.stage == "fingerprint_code"
         conda:
-            "../envs/dash-repro.yaml"
+            ENVIRONMENT
         resources:
             **ASK.of_bundle(bundle),
         params:

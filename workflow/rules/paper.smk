@@ -15,7 +15,7 @@ rule collect_results:
     benchmark:
         "results/benchmarks/collect_results/{item}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("collect_results", "{item}"),
     params:
@@ -40,7 +40,7 @@ rule collect_images:
     benchmark:
         "results/benchmarks/collect_images/{item}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("collect_images", "{item}"),
     params:
@@ -64,7 +64,7 @@ rule make_table:
     benchmark:
         "results/benchmarks/make_table/{item}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("make_table", "{item}"),
     params:
@@ -90,7 +90,7 @@ rule plot_figure:
     benchmark:
         "results/benchmarks/plot_figure/{item}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("plot_figure", "{item}"),
     params:
@@ -109,7 +109,7 @@ rule build_paper:
     benchmark:
         "results/benchmarks/build_paper/_.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("build_paper", ""),
     params:
@@ -128,7 +128,7 @@ rule build_page:
     benchmark:
         "results/benchmarks/build_page/_.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("build_page", ""),
     params:
@@ -144,8 +144,8 @@ rule incomplete_tables:
         "results/logs/incomplete_tables.out",
     localrule: True
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     params:
-        python=PYTHON,
+        python=verbatim(PYTHON),
     shell:
         "PYTHONPATH=src {params.python} -m dash_repro.paper.incomplete 2>&1 | tee {log:q}"

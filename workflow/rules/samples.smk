@@ -19,7 +19,7 @@ rule generate_samples:
     benchmark:
         f"results/benchmarks/generate_samples/{SAMPLES}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("generate_samples", SAMPLES),
     params:
@@ -48,7 +48,7 @@ rule generate_part:
         part=r"\d+",
         parts=r"\d+",
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("generate_samples", SAMPLES, share=True),
     params:

@@ -29,7 +29,7 @@ rule train_student:
     benchmark:
         f"results/benchmarks/train_student/{STUDENT}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("train_student", STUDENT),
     params:

@@ -20,7 +20,7 @@ rule train_teacher:
     benchmark:
         f"results/benchmarks/train_teacher/{TEACHER}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("train_teacher", TEACHER),
     params:
@@ -45,7 +45,7 @@ rule export_tirt:
     benchmark:
         f"results/benchmarks/export_tirt/{TEACHER}.tsv"
     conda:
-        "../envs/dash-repro.yaml"
+        ENVIRONMENT
     resources:
         **ASK.of("export_tirt", TEACHER),
     params:

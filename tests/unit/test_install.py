@@ -1,0 +1,147 @@
+"""Setting up .venv: what is taken, what is left out, what is said when it cannot be."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from dash_repro import install
+from runledger.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = (ROOT / "requirements.lock").read_text()
+CPU = (ROOT / "requirements-cpu.txt").read_text()
+UV = """#!/bin/sh
+[ "$1" = --version ] && echo "uv 0.13.9 (of a test)" && exit
+printf '%s\\n' "$*" >> uv.log
+[ "$1" = venv ] || exit 0
+mkdir -p .venv/bin .venv/lib/python3.11/site-packages
+printf '#!/bin/sh\\n' > .venv/bin/python
+chmod +x .venv/bin/python
+"""
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def pins(text: str) -> dict[str, str]:
+    """{package: version} of a lock; of two for different Pythons, the last."""
+    return dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.M))
+
+
+def test_cpu_lock_is_the_lock_with_torch_for_cpus_and_no_cuda() -> None:
+    whole, made = pins(LOCK), pins(install.without_cuda(LOCK, CPU))
+    gone = whole.keys() - made.keys()
+    assert {"triton", "nvidia-cublas", "cuda-toolkit"} <= gone
+    assert all(re.match(r"triton|nvidia-|cuda-", name) for name in gone), gone
+    for name in ("torch", "torchvision"):
+        assert made[name] == whole[name] + "+cpu"
+    others = made.keys() - {"torch", "torchvision"}
+    assert {n: made[n] for n in others} == {n: whole[n] for n in others}
+
+
+def test_every_package_of_the_cpu_lock_has_hashes() -> None:
+    made = install.without_cuda(LOCK, CPU)
+    for block in re.split(r"^(?=\S)", made, flags=re.M):
+        if re.match(r"[\w.-]+==", block):
+            assert "--hash=sha256:" in block, block
+    for block in re.split(r"^(?=torch)", CPU, flags=re.M)[1:]:
+        digests = re.findall(r"sha256:([0-9a-f]{64})\b", block)
+        assert len(set(digests)) == 6  # three Pythons, two machines
+
+
+def test_an_old_uv_on_the_path_gives_way_to_our_own(monkeypatch, tmp_path) -> None:
+    old = program(tmp_path / "bin" / "uv", "#!/bin/sh\necho uv 0.4.30\n")
+    monkeypatch.setenv("PATH", f"{old.parent}:/usr/bin:/bin")
+    own = program(tmp_path / ".uv" / "bin" / "uv", UV)
+    assert install.find_uv(tmp_path) == str(own)
+    program(old, UV)
+    assert install.find_uv(tmp_path) == str(old)
+
+
+def test_a_virtual_environment_without_pip_asks_the_python_behind_it(
+    monkeypatch, tmp_path
+) -> None:
+    """The python3 on the PATH is .venv's own when the lock is renewed; uv gives none
+    of its environments a pip."""
+    bare = program(tmp_path / "python3", "#!/bin/sh\nexit 1\n")
+    behind = program(tmp_path / "behind", "#!/bin/sh\necho pip 23\n")
+    monkeypatch.setattr(sys, "executable", str(bare))
+    monkeypatch.setattr(sys, "_base_executable", str(behind))
+    assert install._python_with_pip(tmp_path) == str(behind)
+
+
+def test_neither_pip_nor_venv_is_said_with_the_package(monkeypatch, tmp_path) -> None:
+    """Debian's python3 has neither."""
+    bare = program(tmp_path / "python3", "#!/bin/sh\nexit 1\n")
+    monkeypatch.setattr(sys, "executable", str(bare))
+    monkeypatch.setattr(sys, "_base_executable", str(bare))
+    with pytest.raises(UserError, match="apt-get install python3-venv"):
+        install._python_with_pip(tmp_path)
+
+
+def test_pips_mirror_is_handed_to_uv(monkeypatch) -> None:
+    python = install._interpreters()[-1]
+    monkeypatch.setenv("PIP_INDEX_URL", "http://localhost:1/simple")
+    assert install.mirror(python) == "http://localhost:1/simple"
+    assert install.mirror("/nonexistent/python") is None
+
+
+def test_too_small_a_disk_is_said_before_the_download(monkeypatch, tmp_path) -> None:
+    class Usage:
+        free = 3e9
+
+    monkeypatch.setattr(install.shutil, "disk_usage", lambda path: Usage)
+    install.check_disk(tmp_path, "cpu")
+    with pytest.raises(UserError, match=r"7\.0 GB, and 3\.0 are free"):
+        install.check_disk(tmp_path, "cuda")
+    (tmp_path / ".venv/lib/python3.11/site-packages/torch").mkdir(parents=True)
+    install.check_disk(tmp_path, "cuda")
+
+
+@pytest.fixture
+def checkout(monkeypatch, tmp_path) -> Path:
+    """An empty checkout in a folder with a space, and a uv that only writes down."""
+    root = tmp_path / "my repo"
+    root.mkdir()
+    for name, text in (("requirements.lock", LOCK), (install.CPU, CPU)):
+        (root / name).write_text(text)
+    bin = program(tmp_path / "bin" / "uv", UV).parent
+    monkeypatch.setenv("PATH", f"{bin}:/usr/bin:/bin")
+    monkeypatch.chdir(root)
+    return root
+
+
+def test_install_makes_syncs_finds_src_and_is_ready(checkout, capsys) -> None:
+    assert install.main(["cuda", ".venv/.ready"]) == 0
+    made, synced = (checkout / "uv.log").read_text().splitlines()
+    assert made.startswith("venv ") and made.endswith(" .venv")
+    assert "--require-hashes" in synced and synced.endswith(" requirements.lock")
+    assert "--torch-backend" not in synced
+    pth = checkout / ".venv/lib/python3.11/site-packages/dash-repro.pth"
+    assert (pth.parent / pth.read_text().strip()).resolve() == checkout / "src"
+    assert (checkout / ".venv/.ready").exists()
+
+    assert install.main(["cpu", ".venv/.ready-cpu"]) == 0
+    (synced,) = (checkout / "uv.log").read_text().splitlines()[2:]
+    assert "--require-hashes --torch-backend cpu" in synced
+    lock = checkout / synced.split()[-1]
+    assert pins(lock.read_text())["torch"].endswith("+cpu")
+    ready = [path.name for path in (checkout / ".venv").glob(".ready*")]
+    assert ready == [".ready-cpu"]  # and make goes on with TORCH=cpu
+
+
+def test_a_failure_of_uv_is_one_message_and_nothing_is_ready(checkout, capsys) -> None:
+    program(checkout.parent / "bin" / "uv", UV.replace("|| exit 0", "|| exit 2"))
+    assert install.main(["cuda", ".venv/.ready"]) == 1
+    assert "HTTPS_PROXY" in capsys.readouterr().err
+    assert not (checkout / ".venv/.ready").exists()
+    assert install.main(["metal", ".venv/.ready"]) == 1
+    assert "TORCH=cpu" in capsys.readouterr().err
