@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,21 +95,22 @@ def is_target(instance: Instance, stages: Iterable[str], id: str | None) -> bool
 
 
 def asked_for(
-    pipeline: Pipeline, verdicts: Mapping[str, Verdict], aliases: Aliases
+    pipeline: Pipeline,
+    verdicts: Mapping[str, Verdict],
+    rules: Mapping[str, Collection[str]],
+    everything: Collection[str],
 ) -> list[str]:
     """Return the stale instances that the command line's targets need.
 
     The command line is all there is while the Snakefile is read; a target that is not
     recognised stands for everything, which only makes bundles larger than needed.
+
+    Args:
+        rules: {target rule: instances that it stands for}.
+        everything: the instances that a run without targets stands for.
     """
     words = set(sys.argv[1:])
-    rules = {word for word in words if word in aliases}
-    chosen = {
-        name
-        for name, instance in pipeline.instances.items()
-        if words & {out.path for out in instance.outs}
-        or any(is_target(instance, *aliases[rule]) for rule in rules)
-    }
-    return stale_closure(
-        sorted(chosen or pipeline.instances), verdicts, pipeline.producer
-    )
+    chosen = {name for rule in words & rules.keys() for name in rules[rule]}
+    paths = words & pipeline.producer.keys()
+    chosen |= {pipeline.producer[path] for path in paths}
+    return stale_closure(sorted(chosen or everything), verdicts, pipeline.producer)

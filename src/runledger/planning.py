@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runledger import environment
-from runledger.bundles import Aliases, Bundle, Sizes, asked_for, bundles
+from runledger.bundles import Aliases, Bundle, Sizes, asked_for, bundles, is_target
 from runledger.canonical import digest, pretty, write_once
 from runledger.dates import make_newer
 from runledger.errors import UserError
@@ -25,7 +25,7 @@ from runledger.execution import CODE, VERDICTS
 from runledger.judge import Judge, Verdict
 from runledger.lease import HeadLock
 from runledger.pipeline import CODE_STAGE
-from runledger.project import load_pipeline
+from runledger.project import load_pipeline, optional
 from runledger.queue import Waiting, awaited
 from runledger.recipes import of_verdict, snapshot_code, write_recipe, write_verdicts
 from runledger.store import Store
@@ -90,6 +90,7 @@ class Plan:
         self.unpruned = bool(os.environ.get(UNPRUNED))
         self.store, self.lock = Store(root), HeadLock(root)
         self.verdicts: dict[str, Verdict] = {}
+        self.left_out: dict[str, str] = {}  # {optional instance: why not here}
         self.pipeline = load_pipeline(root)
         if main:
             self._make()
@@ -114,6 +115,7 @@ class Plan:
             if not gone.keys() - lost.keys():
                 break
             lost.update(gone)
+        self.left_out = self._left_out()
         self._write(judge)
 
     def _stale_code(self, judge: Judge) -> set[str]:
@@ -209,8 +211,32 @@ class Plan:
         write_once(self.root / path, pretty(plan))
         os.environ[PLAN] = path
 
+    def _left_out(self) -> dict[str, str]:
+        """Say why stale instances of optional stages cannot be made on this machine."""
+        found: dict[str, str] = {}
+        for stage, why_not in {} if self.unpruned else optional(self.root).items():
+            names = [name for name in self.stale if self.pipeline[name].stage == stage]
+            reason = why_not(self.root) if names else None
+            found |= dict.fromkeys(names, reason) if reason else {}
+        return found
+
+    def named(self, rule: str) -> list[str]:
+        """Return the instances that a target rule names."""
+        stages, id = self.aliases[rule]
+        instances = self.pipeline.instances.items()
+        return [name for name, each in instances if is_target(each, stages, id)]
+
+    def members(self, rule: str) -> list[str]:
+        """Return the instances that a target rule stands for on this machine."""
+        names = self.named(rule)
+        # what is asked for by a name of its own is tried, and fails with its reason
+        return [name for name in names if name not in self.left_out] or names
+
     def _asked_for(self) -> list[str]:
-        return asked_for(self.pipeline, self.verdicts, self.aliases)
+        words = self.aliases.keys() & set(sys.argv[1:])
+        rules = {rule: self.members(rule) for rule in words}
+        everything = self.pipeline.instances.keys() - self.left_out.keys()
+        return asked_for(self.pipeline, self.verdicts, rules, everything)
 
     def _read(self) -> None:
         try:

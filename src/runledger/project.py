@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import tomllib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,31 @@ from runledger.yamlfile import load_yaml
 
 @lru_cache(maxsize=4)
 def settings(root: Path) -> dict[str, Any]:
-    """Return the [tool.runledger] table: ``pipeline``, ``libraries``."""
+    """Return the [tool.runledger] table: ``pipeline``, ``libraries``, ``optional``."""
     path = Path(root) / "pyproject.toml"
     if not path.is_file():
         return {}
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     return table.get("tool", {}).get("runledger", {})
+
+
+def _named(root: Path, entry: str) -> Any:
+    """Import a "module:name" of the settings, from the checkout's src/."""
+    source = str(root / "src")
+    if source not in sys.path:
+        sys.path.insert(0, source)
+    module, _, name = entry.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def optional(root: Path) -> dict[str, Callable[[Path], str | None]]:
+    """Return {stage: function} of the stages that not every machine can run.
+
+    It is the table ``optional`` of the settings, stage = "module:function". Called with
+    the root, the function says why the stage cannot run here, and what to do; or None.
+    """
+    table = settings(root).get("optional", {})
+    return {stage: _named(Path(root), entry) for stage, entry in table.items()}
 
 
 def load_pipeline(root: Path) -> Pipeline:
@@ -40,11 +60,7 @@ def load_pipeline(root: Path) -> Pipeline:
         )
     entry = settings(root).get("pipeline")
     if entry:
-        source = str(root / "src")
-        if source not in sys.path:
-            sys.path.insert(0, source)
-        module, _, name = entry.partition(":")
-        return getattr(importlib.import_module(module), name)(root)
+        return _named(root, entry)(root)
     dvc = load_yaml(root / "dvc.yaml")
     variables: dict[str, Any] = {}
     for path in dvc.get("vars", []):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runledger.bundles import Bundle, is_target
+from runledger.bundles import Bundle
 from runledger.canonical import digest, pretty, write_once
 from runledger.dates import date_ticket
 from runledger.errors import UserError
@@ -33,6 +33,7 @@ class Ledger(Plan):
     """The records as the Snakefile sees them: the plan, and what rules ask of it."""
 
     _announced = False
+    _missed: frozenset[str] = frozenset()  # left out of what was asked for
 
     # what rules use
 
@@ -92,16 +93,18 @@ class Ledger(Plan):
         """
         paths = [
             out.path
-            for instance in self.pipeline.instances.values()
-            if is_target(instance, *self.aliases[rule])
-            for out in instance.outs
-            if self._worth_asking(instance.name, out.path)
+            for name in self.members(rule)
+            for out in self.pipeline[name].outs
+            if self._worth_asking(name, out.path)
         ]
+        left_out = set(self.named(rule)) - set(self.members(rule))
 
         def function(_wildcards: Any) -> list[str]:
             if self.main:
                 self.check_settings(workflow)
                 self._announce()
+                self._say(left_out - self._missed)
+                self._missed |= left_out
             return paths
 
         return function
@@ -262,6 +265,15 @@ class Ledger(Plan):
             settle(self.root)
         finally:
             self.lock.release()
+            self._say(self._missed)  # far below the first time
+
+    def _say(self, left_out: Iterable[str]) -> None:
+        """Say what is left out for want of something optional, and what to install."""
+        from snakemake.logging import logger
+
+        for name in sorted(left_out):
+            paths = ", ".join(out.path for out in self.pipeline[name].outs)
+            logger.warning(f"left out: {paths}. {self.left_out[name]}")
 
     def _announce(self) -> None:
         """Print once why what is stale is stale: changes in full, the rest counted."""

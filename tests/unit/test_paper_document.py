@@ -8,7 +8,9 @@ from html.parser import HTMLParser
 import pytest
 from paper_fixtures import ROOT, FakeJob, Workspace, small_params
 
-from dash_repro.paper.document import PaperError, build_page, build_pdf
+from dash_repro.paper.document import build_page
+from dash_repro.paper.pdf import PaperError, build_pdf, unusable
+from runledger.errors import UserError
 
 MAIN = ROOT / "paper" / "main.tex"
 
@@ -85,7 +87,7 @@ def test_page_of_the_paper_scale_does_not_say_demo():
 def test_page_refuses_an_item_that_no_section_shows(tmp_path):
     path = tmp_path / "tableZ9.json"
     path.write_text("{}")
-    with pytest.raises(PaperError, match="tableZ9"):
+    with pytest.raises(UserError, match="tableZ9"):
         build_page([path], [], "paper")
 
 
@@ -96,10 +98,41 @@ def test_without_latex_the_message_names_the_packages(monkeypatch, tmp_path):
     assert "index.html" in str(error.value)
 
 
-@pytest.mark.skipif(
+def checkout(root, text):
+    """A checkout with just a main.tex."""
+    (root / "paper").mkdir(exist_ok=True)
+    (root / "paper" / "main.tex").write_text(text)
+    return root
+
+
+def test_latex_that_is_absent_is_not_usable(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    root = checkout(tmp_path, MAIN.read_text())
+    assert "no latexmk, no pdflatex (apt-get install latexmk" in unusable(root)
+    (tmp_path / "latexmk").symlink_to("/bin/true")
+    assert "not installed, no pdflatex (apt-get" in unusable(root)
+
+
+needs_latex = pytest.mark.skipif(
     shutil.which("latexmk") is None and "CI" not in os.environ,
     reason="LaTeX is not installed",
 )
+
+
+@needs_latex
+def test_latex_that_lacks_a_package_is_not_usable(monkeypatch, tmp_path):
+    text = MAIN.read_text()
+    said = unusable(checkout(tmp_path, text.replace("booktabs", "rareties")))
+    assert "File `rareties.sty' not found" in said and "apt-get install" in said
+    assert unusable(checkout(tmp_path, text)) is None
+    # a success is not tried again, a failure is
+    monkeypatch.setattr("dash_repro.paper.pdf._latexmk", lambda folder: 1 / 0)
+    assert unusable(checkout(tmp_path, text)) is None
+    with pytest.raises(ZeroDivisionError):
+        unusable(checkout(tmp_path, text.replace("booktabs", "rareties")))
+
+
+@needs_latex
 def test_a_broken_table_is_reported_with_latex_first_error(tmp_path):
     broken = tmp_path / "table2.tex"
     broken.write_text("\\begin{tabular}{l} a & b \\undefinedmacro \\end{tabular}\n")
@@ -107,10 +140,7 @@ def test_a_broken_table_is_reported_with_latex_first_error(tmp_path):
         build_pdf(MAIN, [broken], [], tmp_path / "main.pdf")
 
 
-@pytest.mark.skipif(
-    shutil.which("latexmk") is None and "CI" not in os.environ,
-    reason="LaTeX is not installed",
-)
+@needs_latex
 def test_pdf_holds_tables_and_figures_and_repeats(workspace, tmp_path):
     import build_paper
 

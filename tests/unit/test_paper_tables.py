@@ -248,7 +248,7 @@ def test_markup_escapes_and_sets_scripts():
     reason="LaTeX is not installed",
 )
 def test_every_table_compiles(workspace, tmp_path):
-    from dash_repro.paper.document import build_pdf
+    from dash_repro.paper.pdf import build_pdf
 
     for item in TABLES:
         workspace.table(item)

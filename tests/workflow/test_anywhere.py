@@ -1,4 +1,4 @@
-"""The folder may have any name, and the interpreter with it."""
+"""Any machine: folders of any name, and programs that only some machines have."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from toy import ROOT, Toy
+
+from runledger.audit import Chain, Finding, audit_chain
 
 ODD = """it's a "test" {dir} $x ü"""
 
@@ -62,3 +64,58 @@ def test_make_in_a_folder_of_any_name(name: str, tmp_path: Path) -> None:
     assert packages == f"{home}/src"
     assert done.returncode != 0  # no git checkout, at least
     assert ("colon" in done.stderr) == (":" in name), done.stderr
+
+
+@pytest.fixture
+def without_printer(untouched_toy: Path, tmp_path: Path) -> Toy:
+    """A toy whose report needs what this machine lacks; `all` is doubles and report."""
+    toy = Toy(Path(shutil.copytree(untouched_toy, tmp_path / "toy", symlinks=True)))
+    toy.edit(
+        "workflow/Snakefile", '(("report",), None)', '(("double", "report"), None)'
+    )
+    (toy.root / "src" / "toy" / "printer.py").write_text(
+        """def missing(root):
+    known = (root / "printer").exists()
+    return None if known else "There is no printer (plug one in)"
+"""
+    )
+    (toy.root / "pyproject.toml").write_text(
+        """[tool.runledger]\noptional = { report = "toy.printer:missing" }\n"""
+    )
+    toy.commit("a report that needs a printer")
+    return toy
+
+
+def test_what_is_optional_is_left_out_unless_it_is_asked_for_by_name(
+    without_printer: Toy,
+) -> None:
+    toy, report = without_printer, without_printer.root / "results/report/_/report.txt"
+    said = (
+        f"left out: {report.relative_to(toy.root)}. There is no printer (plug one in)"
+    )
+    assert said in toy.snakemake("-n")
+    out = toy.snakemake()
+    assert toy.code == 0 and said in out.splitlines()[-4:]  # at the end, too
+    assert sorted(toy.trained()) == ["a", "b", "c"] and not report.exists()
+    assert toy.stale() == {"report"}
+    assert "failed" not in toy.ledger("status")
+    toy.commit()
+    assert [f.level for f in findings(toy) if "report" in f.subject] == ["notice"]
+    out = toy.snakemake()
+    assert "Nothing to be done" in out and said in out
+
+    toy.snakemake(str(report.relative_to(toy.root)))
+    assert report.exists() and toy.stale() == set()
+    assert said not in toy.snakemake("-n")
+    toy.edit("params.yaml", "value: 1,", "value: 2,")
+    toy.snakemake()
+    assert toy.stale() == {"report"}
+    assert "objection" in [f.level for f in findings(toy) if f.subject == "report"]
+
+    (toy.root / "printer").touch()
+    toy.snakemake()
+    assert toy.stale() == set() and "a 40" in report.read_text()
+
+
+def findings(toy: Toy) -> list[Finding]:
+    return audit_chain(Chain(toy.root), ask_remote=False)

@@ -99,6 +99,7 @@ rule plot_figure:
         "{params.run}/plot_figure.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
+# On the head: LaTeX takes seconds, and its machine is the one where LaTeX was looked for.
 rule build_paper:
     input:
         unpack(LEDGER.needs("build_paper", "", files=LEDGER.deps("build_paper", ""))),
@@ -108,6 +109,7 @@ rule build_paper:
         "results/logs/build_paper/_.out",
     benchmark:
         "results/benchmarks/build_paper/_.tsv"
+    localrule: True
     conda:
         ENVIRONMENT
     resources:

@@ -1,12 +1,8 @@
-"""The whole paper: a PDF where LaTeX is installed, and one HTML page everywhere."""
+"""The whole paper as one HTML page; as a PDF it is in `pdf`."""
 
 from __future__ import annotations
 
 import base64
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +12,6 @@ from dash_repro.paper.items import ITEMS
 from dash_repro.paper.table import name_of, to_page
 from runledger.errors import UserError
 
-PACKAGES = "latexmk texlive-latex-extra"
-SECONDS = 240
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("What is compared", ("table1", "figure1", "figure2", "figure3")),
     ("Teacher", ("table2", "figure4a", "figure4b", "figure4c")),
@@ -32,80 +26,6 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-class PaperError(UserError):
-    """The paper could not be put together."""
-
-
-def build_pdf(
-    main_tex: Path, tables: Sequence[Path], figures: Sequence[Path], pdf: Path
-) -> None:
-    """Run latexmk on main.tex beside copies of its tables and figures.
-
-    Args:
-        main_tex: paper/main.tex.
-        tables, figures: .tex and .pdf files; those that main.tex names and that are not
-            here are left out of the document.
-        pdf: file to write; equal inputs give equal bytes with one TeX installation.
-
-    Raises:
-        PaperError: no LaTeX, or it fails; the message has its first error.
-    """
-    if shutil.which("latexmk") is None or shutil.which("pdflatex") is None:
-        raise PaperError(
-            "LaTeX is not installed, so there is no PDF",
-            "build_paper",
-            f"apt-get install {PACKAGES}; or open results/paper/index.html, "
-            "which holds the same tables and figures",
-        )
-    with tempfile.TemporaryDirectory(prefix="dash-paper-") as name:
-        folder = Path(name)
-        shutil.copy(main_tex, folder / "main.tex")
-        for kind, files in (("tables", tables), ("figures", figures)):
-            (folder / kind).mkdir()
-            for file in files:
-                shutil.copy(file, folder / kind / file.name)
-        _latexmk(folder)
-        shutil.copyfile(folder / "main.pdf", pdf)
-
-
-def _latexmk(folder: Path) -> None:
-    command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error"]
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
-    try:
-        run = subprocess.run(
-            [*command, "main.tex"],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise PaperError(
-            f"LaTeX did not finish in {SECONDS} s",
-            "paper/main.tex",
-            "run latexmk -pdf by hand in results/ to see where it hangs",
-        ) from None
-    if run.returncode or not (folder / "main.pdf").exists():
-        raise PaperError(
-            f"LaTeX failed: {first_error(folder / 'main.log')}",
-            "paper/main.tex",
-            f"mend it, or install what it misses (apt-get install {PACKAGES})",
-        )
-
-
-def first_error(log: Path) -> str:
-    """First error of a LaTeX log, with the lines that follow it."""
-    if not log.exists():
-        return "no log was written"
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    for index, line in enumerate(lines):
-        if line.startswith("!"):
-            return " ".join(lines[index : index + 3])
-    return lines[-1] if lines else "an empty log"
-
-
 def build_page(tables: Sequence[Path], figures: Sequence[Path], scale: str) -> str:
     """One self-contained HTML page with every table and figure, in the paper's order.
 
@@ -115,14 +35,14 @@ def build_page(tables: Sequence[Path], figures: Sequence[Path], scale: str) -> s
         scale: "paper" or "demo".
 
     Raises:
-        PaperError: a file of an item that no section shows.
+        UserError: a file of an item that no section shows.
     """
     sidecars = {path.stem: read_json(path) for path in tables}
     pictures = {path.stem: path for path in figures}
     shown = [item for _, items in SECTIONS for item in items]
     lost = sorted((set(sidecars) | set(pictures)) - set(shown))
     if lost:
-        raise PaperError(
+        raise UserError(
             f"no section shows {lost}",
             "dash_repro.paper.document.SECTIONS",
             "add them to a section",

@@ -18,7 +18,8 @@ from runledger.audit.chain import (
 )
 from runledger.canonical import canonical, digest, pretty
 from runledger.judge import Verdict
-from runledger.pipeline import CODE_STAGE, split_name
+from runledger.pipeline import CODE_STAGE, Instance, split_name
+from runledger.project import settings
 from runledger.records import Record, recipe_key
 from runledger.store import hash_path, md5_text
 
@@ -100,7 +101,19 @@ def check_verdicts(chain: Chain) -> Iterator[Finding]:
         detail = (
             "planned by params.yaml, and no record of it" if never else "; ".join(own)
         )
-        yield Finding(OBJECTION, kind, name, detail, (name,))
+        optional = _optional(verdict.instance, chain)
+        yield Finding(NOTICE if optional else OBJECTION, kind, name, detail, (name,))
+
+
+def _optional(instance: Instance, chain: Chain) -> bool:
+    """Whether it may be missing: not every machine can make it, and nothing reads it.
+
+    Not if its file is there, and outdated: somebody may read that one.
+    """
+    stages = settings(chain.root).get("optional", {})
+    if instance.stage not in stages or chain.pipeline.consumers()[instance.name]:
+        return False
+    return not any((chain.root / out.path).exists() for out in instance.outs)
 
 
 def _inherited(reason: str, chain: Chain) -> bool:

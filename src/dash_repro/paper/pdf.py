@@ -1,0 +1,124 @@
+"""The whole paper as a PDF, where there is LaTeX; as a page it is in `document`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from runledger.canonical import digest, write_atomic
+from runledger.errors import UserError
+
+INSTALL = (
+    "apt-get install latexmk texlive-latex-extra texlive-fonts-recommended lmodern"
+)
+PROGRAMS = ("latexmk", "pdflatex")
+SECONDS = 240
+TRIAL = "\\begin{document}\\maketitle\\textbf{x} $x$\\end{document}\n"
+
+
+class PaperError(UserError):
+    """The paper could not be put together."""
+
+
+def unusable(root: Path) -> str | None:
+    """Return why this machine makes no PDF, and what to install; None if it can.
+
+    LaTeX is tried on what main.tex loads, for installed is not enough: packages and
+    fonts come apart from it. A success is remembered, a failure never.
+
+    Args:
+        root: the checkout.
+    """
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        return f"LaTeX is not installed, no {', no '.join(missing)} ({INSTALL})"
+    text = (Path(root) / "paper" / "main.tex").read_text(encoding="utf-8")
+    trial = text.partition("\\begin{document}")[0] + TRIAL
+    programs = [shutil.which(name) for name in PROGRAMS]
+    known = digest([trial, [[path, os.stat(path).st_mtime_ns] for path in programs]])
+    mark = Path(root) / "results" / ".state" / "latex" / known
+    if mark.exists():
+        return None
+    try:
+        with tempfile.TemporaryDirectory(prefix="dash-latex-") as name:
+            (Path(name) / "main.tex").write_text(trial, encoding="utf-8")
+            _latexmk(Path(name))
+    except PaperError as error:
+        return f"{error.what} ({INSTALL})"
+    write_atomic(mark, "")
+    return None
+
+
+def build_pdf(
+    main_tex: Path, tables: Sequence[Path], figures: Sequence[Path], pdf: Path
+) -> None:
+    """Run latexmk on main.tex beside copies of its tables and figures.
+
+    Args:
+        main_tex: paper/main.tex.
+        tables, figures: .tex and .pdf files; those that main.tex names and that are not
+            here are left out of the document.
+        pdf: file to write; equal inputs give equal bytes with one TeX installation.
+
+    Raises:
+        PaperError: no LaTeX, or it fails; the message has its first error.
+    """
+    if any(shutil.which(name) is None for name in PROGRAMS):
+        raise PaperError(
+            "LaTeX is not installed, so there is no PDF",
+            "build_paper",
+            f"{INSTALL}; or open results/paper/index.html, "
+            "which holds the same tables and figures",
+        )
+    with tempfile.TemporaryDirectory(prefix="dash-paper-") as name:
+        folder = Path(name)
+        shutil.copy(main_tex, folder / "main.tex")
+        for kind, files in (("tables", tables), ("figures", figures)):
+            (folder / kind).mkdir()
+            for file in files:
+                shutil.copy(file, folder / kind / file.name)
+        _latexmk(folder)
+        shutil.copyfile(folder / "main.pdf", pdf)
+
+
+def _latexmk(folder: Path) -> None:
+    # -norc: a latexmkrc of the user's may choose another engine or output folder
+    command = ["latexmk", "-norc", "-pdf", "-interaction=nonstopmode"]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
+    try:
+        run = subprocess.run(
+            [*command, "-halt-on-error", "main.tex"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PaperError(
+            f"LaTeX did not finish in {SECONDS} s",
+            "paper/main.tex",
+            "run latexmk -pdf by hand in results/ to see where it hangs",
+        ) from None
+    if run.returncode or not (folder / "main.pdf").exists():
+        raise PaperError(
+            f"LaTeX failed: {first_error(folder / 'main.log')}",
+            "paper/main.tex",
+            f"mend it, or install what it misses ({INSTALL})",
+        )
+
+
+def first_error(log: Path) -> str:
+    """First error of a LaTeX log, with the lines that follow it."""
+    if not log.exists():
+        return "no log was written"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    for index, line in enumerate(lines):
+        if line.startswith("!"):
+            return " ".join(lines[index : index + 3]).strip()
+    return lines[-1] if lines else "an empty log"
