@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+
+def printable(text: object, keep: str = "") -> str:
+    """Return text that every terminal, log and JSON file takes, on one line.
+
+    Control characters and bytes that are no text (of a file's name, say) are written as
+    escapes; everything else stays.
+
+    Args:
+        text: what is shown.
+        keep: control characters that stay, such as a newline.
+    """
+    return "".join(
+        char
+        if char in keep or unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
+        else char.encode("unicode_escape").decode()
+        for char in str(text)
+    )
+
 
 class UserError(Exception):
     """A failure shown as one message, without a traceback.
@@ -13,7 +33,8 @@ class UserError(Exception):
     """
 
     def __init__(self, what: str, where: str = "", remedy: str = "") -> None:
-        self.what, self.where, self.remedy = what, str(where), remedy
+        self.what = printable(what, keep="\n")
+        self.where, self.remedy = printable(where), printable(remedy, keep="\n")
         super().__init__(str(self))
 
     def __str__(self) -> str:

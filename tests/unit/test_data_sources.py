@@ -174,7 +174,7 @@ def test_folder_names_an_unreadable_image(folder, content):
 
 def test_folder_names_an_empty_class(folder):
     for file in (folder / "train" / "bee").iterdir():
-        file.rename(file.with_suffix(".bmp"))
+        file.rename(file.with_suffix(".gif"))
     with pytest.raises(DatasetError, match="no images") as caught:
         prepare(_block("folder", path=str(folder)))
     assert caught.value.where == str(folder / "train" / "bee")

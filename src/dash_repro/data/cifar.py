@@ -14,11 +14,12 @@ from dash_repro.data.images import fit_images
 CLASSES = ("CIFAR10", "CIFAR100")
 
 
-def read_torchvision(block: Mapping[str, Any]) -> Dataset:
+def read_torchvision(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
     """Read a CIFAR dataset; the archive is downloaded to `path` if it is not there.
 
     Args:
         block: `name` (a torchvision class), `path`, `image_size`.
+        notes: not used; the whole archive is read.
 
     Raises:
         DatasetError: unknown name, or archive missing or broken and not downloadable.

@@ -13,7 +13,7 @@ from dash_repro.data.images import fit_images
 TEST_EVERY = 5  # one image in five of each class is a test image
 
 
-def read_digits(block: Mapping[str, Any]) -> Dataset:
+def read_digits(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
     """1,797 scanned digits (8x8, 17 grey levels), enlarged, as grey RGB.
 
     Every fifth image of each class, in the order of the source, is a test image. The
@@ -21,6 +21,7 @@ def read_digits(block: Mapping[str, Any]) -> Dataset:
 
     Args:
         block: `image_size`.
+        notes: not used; all there is is read.
     """
     from sklearn.datasets import load_digits  # a second to import
 

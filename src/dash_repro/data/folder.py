@@ -1,8 +1,9 @@
-"""Any labelled images: train/<class>/*.png|jpg|jpeg and test/<class>/..."""
+"""Any labelled images: train/<class>/... and test/<class>/..."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,92 +11,116 @@ import numpy as np
 from PIL import Image
 
 from dash_repro.data.dataset import SPLITS, Dataset, DatasetError, class_quotas
-from dash_repro.data.images import fit_image
+from dash_repro.data.images import as_rgb, fit_image
+from dash_repro.data.listing import Listing, alike, beside_splits, list_splits
 
-EXTENSIONS = (".png", ".jpg", ".jpeg")
+EXAMPLES = 3  # files named of each kind that is left out
+MOST_BROKEN = 20  # files named in one error
 
 
-def read_folder(block: Mapping[str, Any]) -> Dataset:
+def read_folder(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
     """Read class folders; classes and files in the order of their names.
 
     Args:
         block: `path`, `image_size`, `max_train`, `max_test` (no more is read).
+        notes: gets what was read, how images were changed, and what was left out.
 
     Raises:
-        DatasetError: no such folder, a class folder without images, classes that
-            differ between train and test, or a file that is no image.
+        DatasetError: what `list_splits` refuses, or files that are no whole images.
     """
     root = Path(block["path"])
-    classes = {split: _class_names(root / split) for split in SPLITS}
-    _require_same(classes, root)
-    names = classes["train"]
+    found = list_splits(root)
+    names = list(found["train"].files)
     arrays = []
     for split in SPLITS:
-        files = [_class_files(root / split / name) for name in names]
+        files = list(found[split].files.values())
         limit = block[f"max_{split}"]
         if limit is not None:
             quotas = class_quotas(limit, len(names))
             files = [own[:quota] for own, quota in zip(files, quotas, strict=True)]
-        arrays += _read_split(files, block["image_size"])
+        done: Counter[str] = Counter()
+        arrays += _read_split(files, block["image_size"], done)
+        notes[split] = _account(found[split], len(arrays[-1]), done)
+    if beside := beside_splits(root):
+        notes["not_read"] = beside
+    if same := alike(names):
+        notes["differ_in_case_only"] = same
     return Dataset(*arrays, class_names=np.array(names, dtype=str))
 
 
-def _class_names(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise DatasetError(
-            "no such folder",
-            str(folder),
-            "source folder needs train/<class>/ and test/<class>/ with images; "
-            "set path in prepare_data of params.yaml",
-        )
-    names = sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".")
-    )
-    if not names:
-        raise DatasetError("no class folders", str(folder), "add one folder per class")
-    return names
+def _account(listing: Listing, read: int, done: Counter[str]) -> dict[str, Any]:
+    there = sum(map(len, listing.files.values()))
+    left_out = {
+        what: {"count": len(paths), "for_example": paths[:EXAMPLES]}
+        for what, paths in sorted(listing.left_out.items())
+    }
+    changed = {"changed": dict(sorted(done.items()))} if done else {}
+    beyond = {"beyond_the_limit": there - read} if there > read else {}
+    return {
+        "read": read,
+        **beyond,
+        **changed,
+        **({"left_out": left_out} if left_out else {}),
+    }
 
 
-def _require_same(classes: dict[str, list[str]], root: Path) -> None:
-    train, test = set(classes["train"]), set(classes["test"])
-    if train != test:
-        raise DatasetError(
-            f"the classes of train and test differ: only in train "
-            f"{sorted(train - test)}, only in test {sorted(test - train)}",
-            str(root),
-            "give every class a folder in both",
-        )
-
-
-def _class_files(folder: Path) -> list[Path]:
-    files = sorted(
-        entry
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in EXTENSIONS and not entry.name.startswith(".")
-    )
-    if not files:
-        raise DatasetError(
-            f"a class folder with no images ({', '.join(EXTENSIONS)})",
-            str(folder),
-            "add images to it, or remove the class from train and test",
-        )
-    return files
-
-
-def _read_split(files: list[list[Path]], size: int) -> list[np.ndarray]:
-    images = [_read_image(path, size) for own in files for path in own]
+def _read_split(
+    files: list[list[Path]], size: int, done: Counter[str]
+) -> list[np.ndarray]:
+    images, broken = [], []
+    for path in (path for own in files for path in own):
+        try:
+            with Image.open(path) as opened:
+                image, changes = as_rgb(opened)
+        # Pillow's decoders raise SyntaxError and ValueError too on damaged files.
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
+            broken.append((path, err))
+            continue
+        done.update(changes)
+        images.append(fit_image(image, size))
+    _require_whole(broken)
     labels = [label for label, own in enumerate(files) for _ in own]
     return [np.stack(images), np.array(labels, dtype=np.int64)]
 
 
-def _read_image(path: Path, size: int) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return fit_image(image, size)
-    # Pillow's decoders raise SyntaxError and ValueError too on damaged files.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DatasetError(
-            f"not a readable image: {error}", str(path), "replace or remove the file"
-        ) from None
+def _require_whole(broken: list[tuple[Path, Exception]]) -> None:
+    """Refuse damaged files, all at once."""
+    if not broken:
+        return
+    said = [f"not a readable image: {_why(path, error)}" for path, error in broken]
+    if len(broken) == 1:
+        raise DatasetError(said[0], str(broken[0][0]), "replace or remove the file")
+    shown = [
+        f"{path}: {text}"
+        for (path, _), text in zip(broken[:MOST_BROKEN], said, strict=False)
+    ]
+    more = f"\n... and {len(broken) - len(shown)} more" * (len(broken) > len(shown))
+    raise DatasetError(
+        f"{len(broken)} files are not readable images\n" + "\n".join(shown) + more,
+        str(broken[0][0].parent),
+        "replace or remove the files",
+    )
+
+
+def _why(path: Path, error: Exception) -> str:
+    return "the file is empty" if not path.stat().st_size else str(error)
+
+
+def account_lines(notes: Mapping[str, Any]) -> Iterable[tuple[bool, str]]:
+    """(whether it may surprise, sentence) of what `read_folder` noted."""
+    for split in SPLITS:
+        noted = notes.get(split)
+        if noted is None:
+            continue
+        beyond = noted.get("beyond_the_limit")
+        tail = f"; {beyond} more are beyond max_{split}" if beyond else ""
+        yield False, f"{split}: {noted['read']} images read{tail}"
+        for change, count in noted.get("changed", {}).items():
+            yield False, f"{split}: {count} {change}"
+        for what, left in noted.get("left_out", {}).items():
+            examples = ", ".join(left["for_example"])
+            yield True, f"{split}: left out {left['count']} {what}, such as {examples}"
+    if "not_read" in notes:
+        yield True, f"not read, beside train and test: {', '.join(notes['not_read'])}"
+    if "differ_in_case_only" in notes:
+        yield True, f"several classes: {', '.join(notes['differ_in_case_only'])}"

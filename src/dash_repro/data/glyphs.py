@@ -35,11 +35,12 @@ TRAIN_PER_CLASS, TEST_PER_CLASS = 100, 20  # where max_train, max_test are null
 OVERSAMPLING = 4  # drawn this many times larger, then averaged
 
 
-def read_glyphs(block: Mapping[str, Any]) -> Dataset:
+def read_glyphs(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
     """Draw as many images as asked for; each a function of (class, split, index).
 
     Args:
         block: `image_size`, `max_train`, `max_test` (null: 100 and 20 a class).
+        notes: not used; nothing is left out.
     """
     arrays = []
     for split, per_class in enumerate((TRAIN_PER_CLASS, TEST_PER_CLASS)):

@@ -19,8 +19,9 @@ from dash_repro.data.folder import read_folder
 from dash_repro.data.glyphs import read_glyphs
 
 # A source gets the block and returns a Dataset at image_size; it may stop at
-# max_train and max_test images, and prepare() makes sure of them.
-SOURCES: dict[str, Callable[[Mapping[str, Any]], Dataset]] = {
+# max_train and max_test images, and prepare() makes sure of them. It may note what it
+# read and left out.
+SOURCES: dict[str, Callable[[Mapping[str, Any], dict[str, Any]], Dataset]] = {
     "torchvision": read_torchvision,
     "folder": read_folder,
     "digits": read_digits,
@@ -28,11 +29,12 @@ SOURCES: dict[str, Callable[[Mapping[str, Any]], Dataset]] = {
 }
 
 
-def prepare(block: Mapping[str, Any]) -> Dataset:
+def prepare(block: Mapping[str, Any], notes: dict[str, Any] | None = None) -> Dataset:
     """The dataset of one block of `prepare_data`.
 
     Args:
         block: `source`, `name`, `path`, `image_size`, `max_train`, `max_test`.
+        notes: gets what a source says of its files, for the log and the record.
 
     Raises:
         DatasetError: the source is unknown, or its files are missing or broken.
@@ -44,7 +46,9 @@ def prepare(block: Mapping[str, Any]) -> Dataset:
             "prepare_data in params.yaml",
             f"use one of {', '.join(sorted(SOURCES))}",
         )
-    dataset = check_dataset(SOURCES[source](block), f"source {source}")
+    dataset = check_dataset(
+        SOURCES[source](block, {} if notes is None else notes), f"source {source}"
+    )
     train = _limited(dataset, "train", block["max_train"])
     test = _limited(dataset, "test", block["max_test"])
     return Dataset(*train, *test, class_names=dataset.class_names)
