@@ -53,8 +53,9 @@ def test_one_dataset_only_is_enough(tmp_path):
     for item in TABLES:
         workspace.table(item)
     cells = workspace.table("claims")["cells"]
-    note = cells["claims/over_scratch/ours_verdict"]["note"]
+    note = cells["claims/cross_dataset_ratio/ours_verdict"]["note"]
     assert "one dataset only" in note
+    assert "(digits)" in cells["claims/over_scratch/ours_values"]["displayed"]
 
 
 def test_gap_mse_unit_keeps_two_digits_of_the_smallest():

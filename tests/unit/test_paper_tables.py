@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
 import shutil
 import statistics
 from decimal import ROUND_HALF_UP, Decimal
 
+import make_table
 import pytest
-from paper_fixtures import ROOT, Workspace, small_params
+from paper_fixtures import ROOT, Workspace, small_params, table_job
 
 from dash_repro.paper.aggregate import recompute
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_html, to_tex
+from dash_repro.paper.verdicts import VERDICTS
 
 TABLES = [item for item, spec in ITEMS.items() if spec.kind == "table"]
 
@@ -104,14 +107,31 @@ def test_teacher_is_sampled_with_tag_and_table2_tells_samplers_apart(workspace):
     }
 
 
-def test_literature_is_as_printed_and_marked(workspace):
-    sidecar = workspace.table("table2")
+def test_literature_is_as_printed_and_marked(workspace, tmp_path):
+    text = workspace.data("table2").read_text()
+    renamed = tmp_path / "table2.csv"
+    renamed.write_text(
+        text.replace("fd_effnetlite0", "FID").replace("is_effnet", "IS_")
+    )
+    renamed.write_text(renamed.read_text().replace("IS_lite0", "IS"))
+    job = table_job(tmp_path, workspace.params, "table2", renamed)
+    make_table.run(job)
+    sidecar = json.loads((job.out / "table2.json").read_text())
     assert sidecar["cells"]["table2/ddpm/cifar10_fid"]["displayed"] == "3.17"
     assert sidecar["cells"]["table2/iddpm/cifar10_fid"]["displayed"] == "2.90"
     assert sidecar["cells"]["table2/edm/cifar100_is"]["kind"] == "literature"
     labels = {line["id"]: line["label"] for line in sidecar["lines"]}
     assert labels["ddpm"].endswith("†") and not labels["full"].endswith("†")
     assert any("not verified" in note for note in sidecar["notes"])
+    assert labels["edm"].endswith("‡")
+    assert any("1.97 for unconditional" in note for note in sidecar["notes"])
+
+
+def test_literature_does_not_stand_in_a_column_of_another_metric(workspace):
+    cells = workspace.table("table2")["cells"]
+    for name in ("ddpm", "iddpm", "edm"):
+        cell = cells[f"table2/{name}/cifar10_fid"]
+        assert cell["displayed"] == "–" and "not this column's metric" in cell["note"]
 
 
 def test_dashes_are_where_the_paper_has_them(workspace):
@@ -217,14 +237,16 @@ def test_claims_are_judged_on_this_run_too(workspace):
     sidecar = workspace.table("claims")
     cells = sidecar["cells"]
     verdicts = {a: c["displayed"] for a, c in cells.items() if a.endswith("_verdict")}
-    assert set(verdicts.values()) <= {"holds", "fails", "not testable"}
+    assert set(verdicts.values()) == set(VERDICTS)
+    ours = [v for a, v in verdicts.items() if a.endswith("/ours_verdict")]
+    assert f"{ours.count('holds')} holds, {ours.count('fails')}" in sidecar["caption"]
     # FID points cannot be read off a stand-in
     assert verdicts["claims/fid_gap/ours_verdict"] == "not testable"
-    assert "metric is another" in cells["claims/fid_gap/ours_verdict"]["note"]
-    # fixtures: no_un decays from 0.961 to 0.61 (rho = 1 - 0.013 step)
+    assert "levels" in cells["claims/fid_gap/ours_verdict"]["note"]
+    # fixtures: no_un decays from 0.961 to 0.61 (rho = 1 - 0.013 step) at every seed
     assert verdicts["claims/no_un_decays/ours_verdict"] == "holds"
-    assert cells["claims/no_un_decays/ours_values"]["displayed"] == "0.96, 0.61"
-    assert verdicts["claims/cond_only_collapse/ours_verdict"] == "holds"
+    shown = cells["claims/no_un_decays/ours_values"]["displayed"]
+    assert re.findall(r"(?:start|end) ([0-9.]+)", shown) == ["0.96", "0.61"]
     table3 = workspace.table("table3")["cells"]
     means = [
         statistics.mean(
@@ -232,8 +254,9 @@ def test_claims_are_judged_on_this_run_too(workspace):
         )
         for m in ("scratch", "dash")
     ]
-    shown = cells["claims/over_scratch/ours_values"]["displayed"].split(", ")[0]
-    assert float(shown) == pytest.approx(means[0] - means[1], abs=0.0051)
+    shown = cells["claims/over_scratch/ours_values"]["displayed"]
+    first = re.match(r"gain \(CIFAR-10\) (-?[0-9.]+) \[", shown).group(1)
+    assert float(first) == pytest.approx(means[0] - means[1], abs=0.0051)
 
 
 def test_markup_escapes_and_sets_scripts():

@@ -65,8 +65,29 @@ def _minus(first: list[Decimal], second: list[Decimal]) -> list[Decimal]:
     return [a - b for a, b in zip(first, second, strict=True)]
 
 
-def _increasing(values: list[Decimal]) -> bool:
-    return all(a < b for a, b in pairwise(values))
+def _divided(first: list[Decimal], second: list[Decimal]) -> list[Decimal]:
+    return [a / b for a, b in zip(first, second, strict=True)]
+
+
+def _steps(values: list[Decimal]) -> list[Decimal]:
+    return [b - a for a, b in pairwise(values)]
+
+
+def _valley(values: list[Decimal]) -> Decimal:
+    """The smallest step in the right direction of a curve with one minimum."""
+    lowest = values.index(min(values))
+    down = [-step for step in _steps(values[: lowest + 1])]
+    return min(_flat([down, _steps(values[lowest:])]))
+
+
+def _rounds(value: Decimal, quoted: str) -> Decimal:
+    """How far a value is inside of what rounds to a quoted number; below 0: outside."""
+    unit = Decimal(1).scaleb(Decimal(quoted).as_tuple().exponent)
+    return unit / 2 - abs(value - Decimal(quoted))
+
+
+def _count_within(values: list[Decimal], lowest: Decimal, highest: Decimal) -> Decimal:
+    return Decimal(sum(lowest <= value <= highest for value in values))
 
 
 def _sigmoid(x: Decimal) -> Decimal:
@@ -77,8 +98,12 @@ class Formula:
     """Evaluates expressions over cells and names given earlier.
 
     Functions: v("item/row/column"), row("item/row"), row_from("item/row", lowest w),
-    best("item/row") (column of the smallest number), column(item, prefix, column),
-    min, max, sum, abs, first, last, rest, minus (lists), increasing, sigmoid.
+    best("item/row") (column of the smallest number), margin("item/row", column) (by how
+    much the smallest other number is larger), column(item, prefix, column), min, max,
+    abs, sigmoid; of lists first, last, rest, all_but_last, joined, minus, divided,
+    steps (differences of neighbours), valley (the smallest step in the right direction
+    of a curve with one minimum), count, count_within(list, lowest, highest);
+    rounds(value, "quoted") (above zero if the value rounds to the quoted number).
     """
 
     def __init__(self, cells: Cells) -> None:
@@ -88,16 +113,23 @@ class Formula:
             "row": lambda address: [number for _, number in cells.row(address)],
             "row_from": self._row_from,
             "best": self._best,
+            "margin": self._margin,
             "column": cells.column,
             "min": lambda *values: min(_flat(values)),
             "max": lambda *values: max(_flat(values)),
-            "sum": lambda *values: sum(_flat(values), Decimal(0)),
             "abs": abs,
             "first": lambda values: _flat(values)[0],
             "last": lambda values: _flat(values)[-1],
             "rest": lambda values: _flat(values)[1:],
+            "all_but_last": lambda values: _flat(values)[:-1],
+            "joined": lambda *values: _flat(values),
             "minus": _minus,
-            "increasing": _increasing,
+            "divided": _divided,
+            "steps": _steps,
+            "valley": _valley,
+            "count": lambda values: Decimal(len(values)),
+            "count_within": _count_within,
+            "rounds": _rounds,
             "sigmoid": _sigmoid,
         }
 
@@ -108,6 +140,14 @@ class Formula:
 
     def _best(self, address: str) -> str:
         return min(self._cells.row(address), key=lambda pair: pair[1])[0]
+
+    def _margin(self, address: str, column: str) -> Decimal:
+        """By how much the smallest other number of a row exceeds that of a column."""
+        row = dict(self._cells.row(address))
+        if column not in row:
+            raise NotTestable(f"{address} has no column {column}")
+        own = row.pop(column)
+        return min(_flat(list(row.values()))) - own
 
     def evaluate(self, text: str, names: Mapping[str, Any]) -> Any:
         """Value of a formula: a Decimal, a truth value, a text or a list.

@@ -7,6 +7,8 @@ reads this while it is parsed.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dash_repro.paper.figure_items import (
     CURRICULUM_NEED,
     EXPORT_NEED,
@@ -192,9 +194,10 @@ _CLAIM_TABLES = (
 def _claims() -> ItemSpec:
     """The claims read the union of what their tables read, and three curves more."""
     needs = [need for item in _CLAIM_TABLES for need in ITEMS[item].needs]
-    needs += [EXPORT_NEED, CURRICULUM_NEED, HISTORY_NEED]
+    curves = (EXPORT_NEED, CURRICULUM_NEED, HISTORY_NEED)
+    needs += [replace(need, seeds=ALL) for need in curves]
     params = [key for item in _CLAIM_TABLES for key in ITEMS[item].params]
-    params += [*TIRT_PARAMS, "train_student.iterations"]
+    params += [*TIRT_PARAMS, "train_student.iterations", "diffusion.timesteps"]
     sources = [source for item in _CLAIM_TABLES for source in ITEMS[item].sources]
     return ItemSpec(
         "table",

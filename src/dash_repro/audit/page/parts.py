@@ -191,7 +191,12 @@ def _against(one: Comparison) -> str:
     )
 
 
-_CLAIM = {"holds": "ok", "fails": "objection", "not testable": "unchecked"}
+_CLAIM = {
+    "holds": "ok",
+    "fails": "objection",
+    "inconclusive": "unchecked",
+    "not testable": "unchecked",
+}
 
 
 def claims(audit: Audit) -> str:
@@ -206,7 +211,7 @@ def claims(audit: Audit) -> str:
             verdict = sidecar["cells"][f"claims/{line['id']}/{side}_verdict"]
             value = sidecar["cells"][f"claims/{line['id']}/{side}_values"]
             word, address = verdict["displayed"], value["address"]
-            reason = verdict["note"] if word == "not testable" else ""
+            reason = "" if word in ("holds", "fails") else verdict["note"]
             reason = f" <span class=soft>{to_html(reason)}</span>" if reason else ""
             sides.append(
                 f"<dt>{name}</dt><dd><span class='chip s-{_CLAIM[word]}'>{word}</span> "

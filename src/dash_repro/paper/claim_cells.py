@@ -1,0 +1,118 @@
+"""Where the formulas of claims find numbers: the paper's tables, and a run's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from dash_repro.paper.aggregate import statistic_of
+from dash_repro.paper.context import PaperTable
+from dash_repro.paper.formula import NotTestable
+from dash_repro.paper.table import Table
+
+PAPER_TABLES = {
+    "table2": ("table2_teacher_ablation.csv", ("method",)),
+    "table3": ("table3_main.csv", ("model",)),
+    "table4": ("table4_ablation.csv", ("configuration",)),
+    "tableB3": ("table3_main.csv", ("model",)),
+    "tableB4": ("table4_ablation.csv", ("configuration",)),
+    "tableC5": ("tableC5_steps.csv", ("dataset", "model")),
+    "tableC6": ("tableC6_width.csv", ("config", "width")),
+    "tableC7": ("tableC7_guidance.csv", ("model",)),
+}
+
+
+class PaperCells:
+    """The paper's own numbers, from its CSVs."""
+
+    def __init__(self, sources: Mapping[str, Path]) -> None:
+        self._tables = {
+            item: PaperTable.load(sources[name], *keys)
+            for item, (name, keys) in PAPER_TABLES.items()
+        }
+        self.read: list[str] = []
+
+    def value(self, address: str) -> Decimal:
+        """One printed number."""
+        self.read.append(address)
+        item, row, column = address.split("/")
+        if item not in self._tables:
+            raise NotTestable("the paper prints no numbers for this")
+        text = self._tables[item].value(row, column)
+        if not text:
+            raise NotTestable(f"the paper has no {address}")
+        return Decimal(text)
+
+    def row(self, address: str) -> list[tuple[str, Decimal]]:
+        """The numbers of a row whose columns are named fid_<steps> or w<scale>."""
+        item, row = address.split("/")
+        names = [
+            name
+            for name in self._tables[item].by_id[row]
+            if name.startswith("fid_") or name[1:2].isdigit()
+        ]
+        return [(name, self.value(f"{address}/{name}")) for name in names]
+
+    def column(self, item: str, prefix: str, column: str) -> list[Decimal]:
+        """A column over rows with a prefix."""
+        rows = [row for row in self._tables[item].by_id if row.startswith(prefix)]
+        return [self.value(f"{item}/{row}/{column}") for row in rows]
+
+
+class OurCells:
+    """Our numbers, unrounded, from built tables and from named extra values.
+
+    Args:
+        tables: built tables by item.
+        extra: numbers under addresses of their own, with the seeds they rest on.
+        without: a training seed that is left out; "": none.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, Table],
+        extra: Mapping[str, tuple[Decimal, frozenset[str]]],
+        without: str = "",
+    ) -> None:
+        self._tables, self._extra, self._without = tables, extra, without
+        self.read: list[str] = []
+        self.seeds: dict[str, frozenset[str]] = {}
+
+    def value(self, address: str) -> Decimal:
+        """One measured number."""
+        self.read.append(address)
+        if address in self._extra:
+            number, self.seeds[address] = self._extra[address]
+            return number
+        table = self._tables.get(address.split("/")[0])
+        cell = table.cells.get(address) if table else None
+        if cell is None:
+            raise NotTestable(f"this run has no {address}")
+        if cell.kind == "measured":
+            values = [v for v in cell.values if not v.seed or v.seed != self._without]
+            self.seeds[address] = frozenset(v.seed for v in values if v.seed)
+            number = statistic_of(values, cell.statistic, cell.ddof)
+            return number.scaleb(cell.exponent)
+        if cell.kind == "dash":
+            raise NotTestable(f"{address} is a dash ({cell.note})")
+        return Decimal(cell.displayed)
+
+    def row(self, address: str) -> list[tuple[str, Decimal]]:
+        """The numbers of a row, in the table's order."""
+        item, _ = address.split("/")
+        table = self._tables.get(item)
+        names = [
+            name.rsplit("/", 1)[1]
+            for name in (table.cells if table else {})
+            if name.startswith(f"{address}/")
+        ]
+        if not names:
+            raise NotTestable(f"this run has no {address}")
+        return [(name, self.value(f"{address}/{name}")) for name in names]
+
+    def column(self, item: str, prefix: str, column: str) -> list[Decimal]:
+        """A column over rows with a prefix."""
+        table = self._tables[item]
+        rows = [line.id for line in table.lines if line.id.startswith(prefix)]
+        return [self.value(f"{item}/{row}/{column}") for row in rows]
