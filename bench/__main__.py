@@ -87,8 +87,8 @@ def _write(
         f"{machine['device']}, preset `{preset}`", machine, passed, table
     )
     stem = f"{preset}-{_slug(machine['device'])}"
-    (folder / f"{stem}.csv").write_text(as_csv(machine, passed, table))
-    (folder / f"{stem}.md").write_text(page)
+    (folder / f"{stem}.csv").write_text(as_csv(machine, passed, table), "utf-8")
+    (folder / f"{stem}.md").write_text(page, "utf-8")
     if folder == RESULTS:
         _write_page()
     return page
@@ -96,9 +96,9 @@ def _write(
 
 def _write_page() -> None:
     """docs/benchmark.md, from all results at hand."""
-    head = (ROOT / "bench" / "head.md").read_text()
-    parts = [path.read_text() for path in sorted(RESULTS.glob("*.md"))]
-    (ROOT / "docs" / "benchmark.md").write_text("\n".join([head, *parts]))
+    head = (ROOT / "bench" / "head.md").read_text("utf-8")
+    parts = [path.read_text("utf-8") for path in sorted(RESULTS.glob("*.md"))]
+    (ROOT / "docs" / "benchmark.md").write_text("\n".join([head, *parts]), "utf-8")
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,7 @@ Looks only: submits nothing, downloads nothing, writes nothing.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from typing import Any
 import yaml
 
 from dash_repro.resources import GPU_STAGES, Counter, Site, Work
+from runledger import environment
 from runledger.errors import UserError
 from runledger.judge import Judge
 from runledger.pipeline import CODE_STAGE, Pipeline
@@ -55,12 +57,10 @@ class StagePlan:
 def ask(*command: str) -> str | None:
     """Return a command's output; None if it is not there or fails."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=30, check=False
-        )
+        done = subprocess.run(command, capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return os.fsdecode(done.stdout) if done.returncode == 0 else None
 
 
 def plan_of(pipeline: Pipeline, stale: set[str], site: Site) -> dict[str, StagePlan]:
@@ -259,6 +259,14 @@ def check_files(root: Path, params: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(OK if here else WARN, "weights", text)
 
 
+def check_git(root: Path) -> Iterator[Finding]:
+    """Whether records of a run could name the commit they ran at."""
+    run = environment.commit(root)
+    yield Finding(
+        WARN if environment.warning(run) else OK, "git", environment.provenance(run)
+    )
+
+
 def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
     """Return all findings, and the plan as text."""
     settings = yaml.safe_load(profile.read_text(encoding="utf-8"))
@@ -277,6 +285,7 @@ def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
     pack = int(config.get("pack", 1))
     at_once = pack * int(settings.get("jobs", 1))
     findings = [
+        *check_git(root),
         *check_executor(),
         *check_slurm(settings),
         *check_partitions(site, longest),

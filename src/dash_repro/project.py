@@ -12,6 +12,7 @@ import yaml
 
 from dash_repro.params import load_params
 from dash_repro.plan import STAGES, WRITTEN, Plan, build_plan
+from runledger.canonical import read_text
 from runledger.errors import UserError
 from runledger.pipeline import Pipeline
 from runledger.yamlfile import load_yaml, parse_yaml
@@ -69,7 +70,7 @@ def head_text(root: Path) -> str:
     Raises:
         UserError: the mark is gone.
     """
-    text = (Path(root) / "dvc.yaml").read_text(encoding="utf-8")
+    text = read_text("dvc.yaml", root)
     head, mark, _ = text.partition(MARK)
     if not mark:
         raise UserError(
@@ -116,8 +117,7 @@ def drifted(root: Path) -> list[str]:
     return [
         path
         for path, text in texts.items()
-        if not (Path(root) / path).is_file()
-        or (Path(root) / path).read_text(encoding="utf-8") != text
+        if not (Path(root) / path).is_file() or read_text(path, root) != text
     ]
 
 

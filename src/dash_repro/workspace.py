@@ -6,29 +6,28 @@ that its records name a commit and say whether anything was uncommitted.
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from dash_repro.project import refresh
 from runledger.errors import UserError
+from runledger.git import GitError, git
 
 # the workspace's commits are nobody's: no signature is asked for, no hook runs
 PLAIN = ("-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null")
 
 
 def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True
-    )
-    if done.returncode:
+    try:
+        return os.fsdecode(git(root, *arguments))
+    except GitError as error:
         raise UserError(
-            f"git {arguments[0]} failed: {done.stderr.strip()}",
+            f"git {arguments[0]} failed: {error}",
             str(root),
             "mend the checkout, or delete the workspace folder and try again",
-        )
-    return done.stdout
+        ) from None
 
 
 def _overlay(source: Path, target: Path) -> None:

@@ -37,13 +37,44 @@ def canonical(value: Any) -> str:
     )
 
 
+def to_bytes(text: str) -> bytes:
+    """Return a text in UTF-8.
+
+    A byte of a file or host name that is not UTF-8 (Python keeps it as a surrogate)
+    becomes the escape that JSON has for it, so it reads back as it was.
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
 def digest(value: Any) -> str:
     """Return 32 hexadecimal digits naming the canonical JSON of a value."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
+    return hashlib.sha256(to_bytes(canonical(value))).hexdigest()[:32]
 
 
-def write_atomic(path: Path | str, text: str, durable: bool = False) -> None:
-    """Write a text file so that a reader sees the old content or the whole new one.
+def read_text(path: Path | str, root: Path | str = ".") -> str:
+    """Return the text of a file that people edit, line ends as "\\n".
+
+    Args:
+        path: the file, as a message shall name it.
+        root: the folder that a relative path starts from.
+
+    Raises:
+        UserError: not UTF-8; says which line.
+    """
+    try:
+        text = (Path(root) / path).read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"not UTF-8: line {line} has the byte {error.object[error.start]:#04x}",
+            str(path),
+            "save it as UTF-8",
+        ) from None
+    return text.replace("\r\n", "\n")
+
+
+def write_atomic(path: Path | str, text: str | bytes, durable: bool = False) -> None:
+    """Write a file so that a reader sees the old content or the whole new one.
 
     Args:
         path, text: what to write where.
@@ -57,8 +88,8 @@ def write_atomic(path: Path | str, text: str, durable: bool = False) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(to_bytes(text) if isinstance(text, str) else text)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -70,10 +101,33 @@ def write_atomic(path: Path | str, text: str, durable: bool = False) -> None:
         raise disk_error(error, path) from error
 
 
-def write_once(path: Path | str, text: str) -> None:
-    """Write a content-addressed file; one that is there already is left alone."""
-    if not os.path.exists(path):
-        write_atomic(path, text)
+def write_once(path: Path | str, text: str | bytes) -> None:
+    """Write a content-addressed file; one that is there and whole is left alone."""
+    data = to_bytes(text) if isinstance(text, str) else text
+    try:
+        if Path(path).read_bytes() == data:
+            return
+    except OSError:
+        pass  # absent, or not readable: written, or the error is told
+    write_atomic(path, data)
+
+
+def read_named(path: Path, what: str) -> Any:
+    """Return the JSON of a file that is named by the digest of its content.
+
+    Raises:
+        UserError: missing, cut short or changed; `what` says what it is.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        good = digest(content) == path.stem
+    except (OSError, ValueError, TypeError):
+        good = False
+    if not good:
+        raise UserError(
+            f"{what} is missing or was changed", str(path), "run snakemake again"
+        )
+    return content
 
 
 def pretty(value: Any) -> str:

@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runledger.canonical import read_named
 from runledger.dvclock import settle
 from runledger.errors import UserError
+from runledger.execution import failure
 from runledger.judge import Judge, Verdict
 from runledger.pipeline import CODE_STAGE, Pipeline
 from runledger.project import load_pipeline
@@ -75,11 +77,9 @@ def status(root: Path, verify: bool = False) -> list[dict[str, Any]]:
             "bytes": _bytes(root, verdict, verify),
             "reasons": verdict.reasons,
         }
-        failure = root / "results/.state/failures" / f"{name}.json"
-        if not verdict.valid and failure.exists():
-            known = json.loads(failure.read_text())
-            if known["frozen"] == verdict.frozen_digest:
-                row["failed"] = known["reason"]
+        failed = failure(root, name, verdict.frozen_digest)
+        if failed is not None and not verdict.valid:
+            row["failed"] = failed
         if name in adopted:
             row["adopted"] = adopted[name]
             if verdict.adopted:
@@ -232,7 +232,7 @@ def _fetch(root: Path, options: argparse.Namespace) -> int:
     from runledger.records import Records
     from runledger.remote import fetch_file
 
-    ticket = json.loads(Path(options.ticket).read_text())
+    ticket = read_named(root / options.ticket, "a ticket")
     record = Records(root).load(root / ticket["record"])
     inline = record.outputs[ticket["path"]].get("inline")
     fetch_file(root, ticket["path"], ticket["md5"], inline)
@@ -258,7 +258,8 @@ def _logs(root: Path, options: argparse.Namespace) -> int:
         print(f"{what}: {path.relative_to(root)}")
     if found and options.tail:
         print(f"--- the end of {found[0][1].relative_to(root)}")
-        print("\n".join(found[0][1].read_text().splitlines()[-options.tail :]))
+        text = found[0][1].read_text(encoding="utf-8", errors="replace")
+        print("\n".join(text.splitlines()[-options.tail :]))
     if not found:
         print(f"{instance.name} has no logs here: it has not run in this checkout")
     return 0
@@ -310,6 +311,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command in the current folder; returns the exit status."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a terminal may lack some letters
+        stream.reconfigure(errors="backslashreplace")
     try:
         code = options.function(Path.cwd(), options)
         sys.stdout.flush()

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from runledger.canonical import write_atomic
+from runledger.canonical import to_bytes, write_atomic
 from runledger.judge import Judge, Verdict
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
 from runledger.project import load_pipeline
@@ -103,7 +103,7 @@ def _place_text(root: Path, writer: _Writer) -> None:
         if verdict.instance.stage == CODE_STAGE:
             text = writer.judge.code_text(verdict.instance.id)
             path = root / verdict.instance.outs[0].path
-            if not path.exists() or path.read_text() != text:
+            if not path.is_file() or path.read_bytes() != to_bytes(text):
                 write_atomic(path, text)
         elif verdict.record:
             for path, out in verdict.record.outputs.items():
@@ -114,9 +114,9 @@ def _place_text(root: Path, writer: _Writer) -> None:
 def _read_lock(root: Path) -> Mapping[str, Any]:
     try:
         content = yaml.load(
-            (root / "dvc.lock").read_text(),
+            (root / "dvc.lock").read_bytes(),
             Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),
         )
-        return content["stages"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return dict(content["stages"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
         return {}

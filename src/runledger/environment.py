@@ -3,43 +3,73 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
-import socket
-import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from runledger.legs import job_id
+from runledger.git import GitError, git
+from runledger.legs import hostname, job_id
 from runledger.project import settings
 
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout
+UNKNOWN = "unknown"
+_MUST = ("params.yaml", "dvc.yaml")
+_FOLDERS = ("src", "stages", "workflow", "paper", *_MUST)
+_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--binary", "HEAD")
 
 
 def commit(root: Path) -> dict[str, str | None]:
-    """Return the commit, and a digest of the uncommitted changes (None: clean)."""
-    head = _git(root, "rev-parse", "HEAD")
-    folders = ["src", "stages", "workflow", "params.yaml", "dvc.yaml", "paper"]
-    changes = _git(root, "diff", "HEAD", "--", *folders) if head else None
-    changed = hashlib.sha256(changes.encode()).hexdigest()[:16] if changes else None
-    return {"commit": head.strip() if head else None, "uncommitted": changed}
+    """Return the commit, and a digest of the uncommitted changes (None: clean).
+
+    Files that git does not know count as changes, those that it ignores do not. Where
+    git cannot say, both values are "unknown" and "git" says why.
+    """
+    try:
+        head = git(root, "rev-parse", "--verify", "HEAD").decode().strip()
+        git(root, "ls-files", "--error-unmatch", "--", *_MUST)
+        changes = git(root, *_DIFF, "--", *_FOLDERS)
+        new = git(root, "ls-files", "-z", "-o", "--exclude-standard", "--", *_FOLDERS)
+        for name in filter(None, new.split(b"\0")):
+            path = Path(root) / os.fsdecode(name)
+            content = path.read_bytes() if path.is_file() else b""
+            changes += name + hashlib.sha256(content).digest()
+    except (GitError, OSError) as error:
+        return {"commit": UNKNOWN, "uncommitted": UNKNOWN, "git": str(error)}
+    changed = hashlib.sha256(changes).hexdigest()[:16] if changes else None
+    return {"commit": head, "uncommitted": changed}
+
+
+def provenance(run: Mapping[str, Any]) -> str:
+    """Say in words at which commit a run was, and whether that is all there is to it.
+
+    Args:
+        run: the ``run`` of a record, or what ``commit`` returned.
+    """
+    head, changed = run.get("commit"), run.get("uncommitted")
+    if head in (None, UNKNOWN):
+        return f"commit unknown ({run.get('git') or 'it ran outside git'})"
+    return f"commit {head} ({f'uncommitted changes {changed}' if changed else 'clean'})"
+
+
+def warning(run: Mapping[str, Any]) -> str | None:
+    """What to tell before a run whose records could not name a commit; else None."""
+    if run["commit"] != UNKNOWN:
+        return None
+    return (
+        f"git cannot say which commit this is: {run['git']}\n"
+        '  Records of this run will say "unknown", and the audit will object to '
+        "them.\n  what to do: mend it first (`git status` here says the same), "
+        "or go on without"
+    )
 
 
 def _processor() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
             if line.startswith(("model name", "Model")):
                 return line.partition(":")[2].strip()
     except OSError:
@@ -72,7 +102,7 @@ def describe(root: Path) -> dict[str, Any]:
     """Describe where and with what this process runs."""
     job = job_id()
     return {
-        "host": socket.gethostname(),
+        "host": hostname(),
         "device": device(),
         "python": platform.python_version(),
         "libraries": libraries(root),

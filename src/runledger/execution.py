@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from runledger import environment
-from runledger.canonical import digest, disk_error, pretty, write_atomic
+from runledger.canonical import (
+    digest,
+    disk_error,
+    pretty,
+    read_named,
+    write_atomic,
+)
 from runledger.errors import UserError
 from runledger.fingerprint import Fingerprinter
 from runledger.judge import Judge, code_text
@@ -48,7 +54,7 @@ class Context:
                 "let snakemake start it; by hand, unset " + VERDICTS,
             )
         if verdicts:
-            content = json.loads((self.root / verdicts).read_text(encoding="utf-8"))
+            content = read_named(self.root / verdicts, "the head's list of verdicts")
             self.known, self.commit = content["instances"], content["run"]
             return [read_recipe(self.root / path) for path in paths]
         pipeline = load_pipeline(self.root)
@@ -108,10 +114,10 @@ def failure(root: Path, name: str, frozen: str) -> str | None:
     """Return why an instance failed with this very recipe; None if it did not."""
     path = Path(root) / "results" / ".state" / "failures" / f"{name}.json"
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        known = json.loads(path.read_bytes())
+        return known["reason"] if known["frozen"] == frozen else None
+    except (OSError, ValueError, KeyError, TypeError):  # none, or cut short by a crash
         return None
-    return known["reason"] if known["frozen"] == frozen else None
 
 
 def hash_inputs(context: Context, recipe: Recipe) -> dict[str, str]:
@@ -191,11 +197,23 @@ def publish(context: Context, instance: Instance, staging: Path) -> dict[str, An
         if out.cached:
             context.store.put(source, content)
         else:
-            entry["inline"] = source.read_text(encoding="utf-8")
+            entry["inline"] = _inline(source, out.path)
         outputs[out.path] = entry
     for out in instance.outs:
         place(context, staging / Path(out.path).name, out.path, outputs[out.path])
     return outputs
+
+
+def _inline(source: Path, path: str) -> str:
+    """Return an output's bytes as the text that its record keeps, line ends and all."""
+    try:
+        return source.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"an output that is kept in git is not UTF-8 text ({error})",
+            path,
+            "let the stage write UTF-8, or drop `cache: false` in dvc.yaml",
+        ) from None
 
 
 def place(context: Context, source: Path, path: str, entry: Mapping[str, Any]) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import json
+import tokenize
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +47,16 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     ):
         return body[1:] or [ast.Pass()]
     return body
+
+
+def decoded(data: bytes) -> str:
+    """Return Python source as Python itself reads it: coding cookie, any line ends.
+
+    Raises:
+        SyntaxError, UnicodeDecodeError: it cannot be read as what it says it is.
+    """
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def source_digest(text: str) -> str:
@@ -113,9 +125,9 @@ class Fingerprinter:
         """Return a file's digest and the dotted names it imports."""
         relative = path.relative_to(self.root)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = decoded(path.read_bytes())
             return self._remembered(text, list(relative.parts[1:-1]))
-        except (SyntaxError, UnicodeDecodeError) as error:
+        except (SyntaxError, ValueError) as error:
             raise UserError(
                 f"not valid Python: {error}", str(relative), "mend the file"
             ) from None

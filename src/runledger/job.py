@@ -93,7 +93,8 @@ class Job:
         path.parent.mkdir(parents=True, exist_ok=True)
         logger = logging.Logger(self.instance.name, logging.INFO)
         form = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-        for handler in (logging.FileHandler(path), logging.StreamHandler(sys.stderr)):
+        file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        for handler in (file, logging.StreamHandler(sys.stderr)):
             handler.setFormatter(form)
             logger.addHandler(handler)
         return logger
@@ -225,7 +226,7 @@ class Job:
     def seconds(self) -> float:
         """Wall time so far, earlier legs that ended in order included."""
         before = self.state / "seconds"
-        earlier = float(before.read_text()) if before.exists() else 0.0
+        earlier = float(before.read_text("ascii")) if before.exists() else 0.0
         return round(earlier + time.time() - self._started, 3)
 
     def _write_cost(self) -> None:
@@ -268,7 +269,7 @@ class Job:
             reason = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
             self.context.note_failure(self.recipe, reason)
         if isinstance(error, Interrupted) and self.key:
-            (self.state / "seconds").write_text(str(self.seconds))
+            (self.state / "seconds").write_text(str(self.seconds), "ascii")
         status = "interrupted" if isinstance(error, Interrupted) else "failed"
         if self._lease:
             outcome = legs.prospect(_stop)[0] if status == "interrupted" else status
@@ -313,6 +314,8 @@ def main(
         recipes = context.recipes(stage, arguments.id, arguments.recipe)
     except UserError as error:
         sys.exit(f"error: {error}")
+    if not arguments.recipe and (unknown := environment.warning(context.commit)):
+        print(f"warning: {unknown}", file=sys.stderr)
     jobs = [Job(context, recipe, arguments.part) for recipe in recipes]
     ready = [job for job in jobs if _guard(job, job.open)]
     if arguments.part and run_part is not None:

@@ -16,7 +16,7 @@ from runledger.errors import UserError
 from runledger.fingerprint import Fingerprinter
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
 from runledger.records import Record, Records, recipe_key
-from runledger.store import Digest, Store, md5_text
+from runledger.store import Digest, Store, md5_text, only_line_ends
 
 
 def code_text(fingerprinter: Fingerprinter, stage: str) -> str:
@@ -166,7 +166,8 @@ class Judge:
             return ["never run"]
         modules = self.code.modules(f"stages/{instance.stage}.py")
         differences = [
-            differ(record, frozen, inputs, modules) for record in reversed(past)
+            differ(record, frozen, inputs, modules, self.root)
+            for record in reversed(past)
         ]
         return min(differences, key=len)
 
@@ -176,6 +177,7 @@ def differ(
     frozen: Mapping[str, Any],
     inputs: Mapping[str, str] | None,
     modules: Mapping[str, str],
+    root: Path,
 ) -> list[str]:
     """List in words what changed since a record was made."""
     old = record.recipe
@@ -196,8 +198,15 @@ def differ(
         before, now = record.inputs.get(path), inputs.get(path)
         if before != now:
             word = "changed" if before and now else "is new" if now else "is gone"
+            if before and now and _only_line_ends(root / path, before):
+                word = "has other line ends than it had (git's core.autocrlf?)"
             words.append(f"input {path} {word}")
     return words
+
+
+def _only_line_ends(path: Path, md5: str) -> bool:
+    small = path.is_file() and path.stat().st_size < 1 << 20  # as texts are
+    return small and only_line_ends(path.read_bytes(), md5)
 
 
 def _changes(old: Any, new: Any, prefix: str = "") -> list[str]:

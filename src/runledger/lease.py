@@ -22,7 +22,7 @@ HEARTBEAT = float(os.environ.get("RUNLEDGER_HEARTBEAT", "15"))  # seconds
 def _started(pid: int) -> str | None:
     """Return a process's start time in clock ticks; None if there is none."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()
@@ -55,7 +55,7 @@ class Lease:
     def holder(self) -> dict[str, Any] | None:
         """Return who holds it now; None if nobody alive does."""
         try:
-            owner = json.loads(self.path.read_text())
+            owner = json.loads(self.path.read_bytes())
             age = time.time() - self.path.stat().st_mtime
         except FileNotFoundError:
             return None
@@ -82,7 +82,7 @@ class Lease:
         draft = self.path.with_name(f".{uuid.uuid4().hex}.lease")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(json.dumps(whoami()))
+            draft.write_text(json.dumps(whoami()), "utf-8")
             os.link(draft, self.path)  # fails if somebody else was faster
         except FileExistsError:
             return self.holder() or {"host": "another process"}
@@ -146,7 +146,7 @@ class HeadLock:
             UserError: another head runs in this checkout; says which.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(self.path, "a+")  # noqa: SIM115 (held for the life of the head)
+        file = open(self.path, "ab")  # noqa: SIM115 (held for the life of the head)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             owner = self.lease.try_acquire()

@@ -23,6 +23,11 @@ def job_id() -> str | None:
     return next((os.environ[name] for name in JOB_ID if name in os.environ), None)
 
 
+def hostname() -> str:
+    """Return this machine's name."""
+    return socket.gethostname().encode("utf-8", "replace").decode("utf-8")
+
+
 def where() -> str:
     """Say for the log in which cluster job and on which GPU this is; "" if in none."""
     if job_id() is None:
@@ -37,7 +42,7 @@ def begin(folder: Path, instance: str, part: str = "") -> None:
         "event": "begin",
         "instance": instance,
         "start": _now(),
-        "host": socket.gethostname(),
+        "host": hostname(),
         "pid": os.getpid(),
         "job_id": job_id(),
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
@@ -96,11 +101,12 @@ def requeue() -> None:
     if job is None or shutil.which("scontrol") is None:
         return
     done = subprocess.run(
-        ["scontrol", "requeue", job], capture_output=True, text=True, check=False
+        ["scontrol", "requeue", job], capture_output=True, check=False
     )
     if done.returncode:
+        reason = done.stderr.decode("utf-8", "replace").strip()
         print(
-            f"job {job} could not be put back into the queue ({done.stderr.strip()}); "
+            f"job {job} could not be put back into the queue ({reason}); "
             "its state is saved: run the same snakemake command again",
             file=sys.stderr,
         )

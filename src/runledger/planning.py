@@ -7,7 +7,6 @@ again reads them from there, so that both see one DAG.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from runledger import environment
 from runledger.bundles import Aliases, Bundle, Sizes, asked_for, bundles, is_target
-from runledger.canonical import digest, pretty, write_once
+from runledger.canonical import digest, pretty, read_named, to_bytes, write_once
 from runledger.dates import make_newer
 from runledger.errors import UserError
 from runledger.execution import CODE, VERDICTS
@@ -125,7 +124,7 @@ class Plan:
             if verdict.instance.stage == CODE_STAGE:
                 path = self.root / verdict.instance.outs[0].path
                 text = judge.code_text(verdict.instance.id)
-                if not path.exists() or path.read_text() != text:
+                if not path.is_file() or path.read_bytes() != to_bytes(text):
                     found.add(name)
         return found
 
@@ -178,7 +177,7 @@ class Plan:
         return {md5: f"its bytes are neither here nor on {where}" for md5 in gone}
 
     def _write(self, judge: Judge) -> None:
-        run = environment.commit(self.root)
+        self.commit = environment.commit(self.root)
         self.recipes = {
             name: write_recipe(
                 self.root, of_verdict(self.verdicts[name], self.pipeline)
@@ -187,7 +186,7 @@ class Plan:
             if name in self.stale
         }
         make_newer(self.root, self.pipeline, self.recipes)
-        os.environ[VERDICTS] = write_verdicts(self.root, self.verdicts, run)
+        os.environ[VERDICTS] = write_verdicts(self.root, self.verdicts, self.commit)
         os.environ[CODE] = snapshot_code(self.root, judge.code)
         self.code = os.environ[CODE]
         self.waiting = awaited(self.root, self.recipes) if self._has_queue() else []
@@ -239,14 +238,13 @@ class Plan:
         return asked_for(self.pipeline, self.verdicts, rules, everything)
 
     def _read(self) -> None:
-        try:
-            plan = json.loads((self.root / os.environ[PLAN]).read_text())
-        except (KeyError, OSError) as error:
+        if PLAN not in os.environ:
             raise UserError(
-                f"a job cannot see the head's plan: {error}",
+                "a job is not told where the head's plan is",
                 PLAN,
-                "export the environment to jobs (sbatch --export=ALL); share the disk",
-            ) from None
+                "export the environment to jobs (sbatch --export=ALL)",
+            )
+        plan = read_named(self.root / os.environ[PLAN], "the head's plan")
         self.recipes, self.wanted = plan["recipes"], plan["wanted"]
         self.stale, self.code = set(plan["stale"]), os.environ[CODE]
         self.bundles = [

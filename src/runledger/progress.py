@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runledger import legs
+from runledger.canonical import read_named
 from runledger.errors import UserError
 from runledger.lease import Lease
 from runledger.pipeline import Instance, split_name
@@ -52,13 +53,13 @@ def _last(root: Path, name: str) -> dict[str, Any]:
     stage, id = split_name(name)
     path = root / "results/.state/progress" / stage / f"{id or '_'}.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
     for line in reversed(lines[-2:]):
         try:
-            return json.loads(line)
-        except ValueError:  # being written
+            return dict(json.loads(line))
+        except (ValueError, TypeError):  # being written, or cut short by a crash
             continue
     return {}
 
@@ -112,7 +113,7 @@ def _age(row: dict[str, Any]) -> str:
 
 def queued(root: Path) -> str:
     """Say how many jobs of this checkout the queue holds; "" without a queue."""
-    from runledger.queue import LABELS, labelled
+    from runledger.queue import labelled, members
 
     if shutil.which("squeue") is None:
         return ""
@@ -122,9 +123,8 @@ def queued(root: Path) -> str:
         return f"queue: {error.what}"
     counts: Counter[str] = Counter()
     for label in labels:
-        bundle = label.startswith(LABELS)
-        paths = json.loads((Path(root) / label).read_text()) if bundle else [label]
-        counts[Path(paths[0]).parts[2]] += 1
+        paths = members(root, label)
+        counts[Path(paths[0]).parts[2] if paths else "unknown"] += 1
     listed = ", ".join(f"{stage} {n}" for stage, n in sorted(counts.items()))
     return f"in the queue or running: {len(labels)} jobs ({listed})" if labels else ""
 
@@ -154,9 +154,11 @@ def _bundles(root: Path, instance: Instance) -> set[str]:
     """Names of the bundles that an instance was a member of, by the heads' plans."""
     found = set()
     for path in (root / "results/.state/plans").glob("*.json"):
-        for name, _, members in json.loads(path.read_text())["bundles"]:
-            if instance.name in members:
-                found.add(name)
+        try:
+            bundles = read_named(path, "the plan of a head")["bundles"]
+        except UserError:  # cut short by a crash
+            continue
+        found |= {name for name, _, members in bundles if instance.name in members}
     return found
 
 

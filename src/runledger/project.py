@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from runledger.canonical import read_text
 from runledger.errors import UserError
 from runledger.pipeline import Pipeline
 from runledger.yamlfile import load_yaml
@@ -21,7 +22,10 @@ def settings(root: Path) -> dict[str, Any]:
     path = Path(root) / "pyproject.toml"
     if not path.is_file():
         return {}
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    try:
+        table = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"not valid TOML: {error}", str(path), "mend it") from None
     return table.get("tool", {}).get("runledger", {})
 
 

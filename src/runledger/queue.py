@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runledger.canonical import digest, write_atomic
+from runledger.canonical import digest, read_named, write_atomic, write_once
 from runledger.errors import UserError
 from runledger.recipes import Recipe, read_recipe
 from runledger.records import Record, Records
@@ -41,12 +41,10 @@ def _squeue(*arguments: str) -> str | None:
     """Ask the queue; None if it does not answer."""
     command = ["squeue", "--noheader", *arguments]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=30
-        )
+        done = subprocess.run(command, capture_output=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return os.fsdecode(done.stdout) if done.returncode == 0 else None
 
 
 def labelled(root: Path) -> dict[str, str]:
@@ -87,9 +85,22 @@ def write_label(root: Path, recipes: Iterable[str]) -> str:
     """Write the list of a bundle's recipes; returns its path, which is its label."""
     content = sorted(recipes)
     path = f"{LABELS}/{digest(content)}.json"
-    if not (Path(root) / path).exists():
-        write_atomic(Path(root) / path, json.dumps(content))
+    write_once(Path(root) / path, json.dumps(content))
     return path
+
+
+def members(root: Path, label: str) -> list[str]:
+    """Return the recipes that a label stands for.
+
+    A list that a crash cut short stands for none: its job is then not waited for here,
+    but its leases keep others from making the same.
+    """
+    if not label.startswith(LABELS):
+        return [label]
+    try:
+        return read_named(Path(root) / label, "the list of a bundle's recipes")
+    except UserError:
+        return []
 
 
 def awaited(root: Path, recipes: dict[str, str]) -> list[Waiting]:
@@ -101,10 +112,8 @@ def awaited(root: Path, recipes: dict[str, str]) -> list[Waiting]:
     """
     by_recipe, found = {recipe: name for name, recipe in recipes.items()}, []
     for label, job in sorted(labelled(root).items()):
-        members = [label]
-        if label.startswith(LABELS):
-            members = json.loads((Path(root) / label).read_text())
-        names = tuple(by_recipe[m] for m in members if m in by_recipe)
+        recipes_of = members(root, label)
+        names = tuple(by_recipe[m] for m in recipes_of if m in by_recipe)
         if names:
             found.append(Waiting(f"await_job_{job}", job, names))
     return found

@@ -7,14 +7,12 @@ params.yaml while jobs are queued changes nothing they do and nothing they recor
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runledger.canonical import digest, pretty, write_once
-from runledger.errors import UserError
+from runledger.canonical import digest, pretty, read_named, write_once
 from runledger.fingerprint import Fingerprinter
 from runledger.judge import Verdict
 from runledger.pipeline import CODE_STAGE, Instance, Output, Pipeline
@@ -72,17 +70,7 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         UserError: missing or changed.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        good = digest(content) == path.stem
-    except (OSError, ValueError):
-        good = False
-    if not good:
-        raise UserError(
-            "a frozen recipe is missing or was changed",
-            str(path),
-            "run snakemake again",
-        )
+    content = read_named(path, "a frozen recipe")
     frozen = content["frozen"]
     instance = Instance(
         name=content["name"],
@@ -136,14 +124,6 @@ def snapshot_code(root: Path, fingerprinter: Fingerprinter) -> str:
     texts = {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
     name = digest({path: text.hex() for path, text in texts.items()})
     target = root / "results" / ".state" / "code" / name
-    if not target.is_dir():
-        draft = target.with_name(f".{name}.tmp")
-        shutil.rmtree(draft, ignore_errors=True)
-        for path, text in texts.items():
-            (draft / path).parent.mkdir(parents=True, exist_ok=True)
-            (draft / path).write_bytes(text)
-        try:
-            draft.rename(target)
-        except OSError:  # another head was faster
-            shutil.rmtree(draft, ignore_errors=True)
+    for path, text in texts.items():  # one that is there may be cut short by a crash
+        write_once(target / path, text)
     return target.relative_to(root).as_posix()

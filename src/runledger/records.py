@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runledger.canonical import digest, pretty, write_atomic
+from runledger.canonical import digest, pretty, to_bytes, write_atomic
 from runledger.errors import UserError
 from runledger.pipeline import Instance
 
@@ -48,7 +48,7 @@ class Record:
 
     def content_seal(self) -> str:
         """Digest everything but the seal itself; an edit by hand breaks it."""
-        return hashlib.sha256(self.unsealed().encode()).hexdigest()[:32]
+        return hashlib.sha256(to_bytes(self.unsealed())).hexdigest()[:32]
 
 
 def _sealed(text: str, seal: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from runledger import environment
 from runledger.bundles import Bundle
 from runledger.canonical import digest, pretty, write_once
 from runledger.dates import date_ticket
@@ -283,6 +284,8 @@ class Ledger(Plan):
         from snakemake.logging import logger
 
         asked = self._asked_for()
+        if asked and (unknown := environment.warning(self.commit)):
+            logger.warning(unknown)
         new, follows, lines = 0, 0, []
         for name in asked:
             reasons = self.verdicts[name].reasons

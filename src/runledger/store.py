@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from runledger.canonical import disk_error, write_atomic
+from runledger.canonical import disk_error, to_bytes, write_atomic
 
 IGNORED = {"__pycache__", ".snakemake_timestamp", ".ipynb_checkpoints"}
 
@@ -36,7 +36,16 @@ def md5_file(path: Path | str) -> str:
 
 def md5_text(text: str) -> str:
     """Return the md5 of a text in UTF-8."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(to_bytes(text), usedforsecurity=False).hexdigest()
+
+
+def only_line_ends(data: bytes, md5: str) -> bool:
+    """Tell whether a text has that md5 once its line ends are all LF, or all CRLF."""
+    text = data.replace(b"\r\n", b"\n")
+    return md5 in {
+        hashlib.md5(one, usedforsecurity=False).hexdigest()
+        for one in (text, text.replace(b"\n", b"\r\n"))
+    }
 
 
 def _dir_json(files: list[tuple[str, str]]) -> str:
@@ -82,7 +91,7 @@ class Store:
     def _entries(self, md5: str) -> list[dict[str, str]]:
         if not md5.endswith(".dir"):
             return []
-        return json.loads(self.object_path(md5).read_text())
+        return json.loads(self.object_path(md5).read_bytes())
 
     def _put_file(self, source: Path, md5: str) -> None:
         target = self.object_path(md5)
@@ -178,7 +187,7 @@ class Store:
         if signature is None:
             return hash_path(path) if path.is_dir() else None
         try:
-            known, md5 = self._memory_of(path).read_text().splitlines()
+            known, md5 = self._memory_of(path).read_text("ascii").splitlines()
             if known == signature:
                 return Digest(md5, int(signature.split()[0]))
         except (OSError, ValueError):

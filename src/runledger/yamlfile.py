@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from runledger.canonical import read_text
 from runledger.errors import UserError
 
 Place = tuple[str, ...]
@@ -141,19 +142,12 @@ def read_yaml(path: Path | str) -> Document:
             the line.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise UserError(
             "file not found", str(path), "run from the repository's root"
         ) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"not UTF-8: line {line} has the byte {error.object[error.start]:#04x}",
-            str(path),
-            "save it as UTF-8",
-        ) from None
-    return parse_yaml(text.replace("\r\n", "\n"), path)
+    return parse_yaml(text, path)
 
 
 def parse_yaml(text: str, where: Path | str) -> Document:

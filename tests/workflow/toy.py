@@ -150,7 +150,8 @@ STAGES = {
             lines = [job.params["report"]["title"]]
             for id, path in job.inputs("double"):
                 lines.append(f"{id} {path.read_text().strip()}")
-            job.output("report.txt").write_text("\\n".join(lines) + "\\n")
+            text = "\\n".join(lines) + "\\n"
+            job.output("report.txt").write_text(text, encoding="utf-8")
 
         if __name__ == "__main__":
             main("report", run)
@@ -230,9 +231,9 @@ class Toy:
         rows = json.loads(self.ledger("status", "--json", check=False))
         return {row["instance"] for row in rows if row["verdict"] == "stale"}
 
-    def clone(self, name: str) -> Toy:
+    def clone(self, name: str, *options: str) -> Toy:
         target = self.root.parent / name
-        self.git("clone", "-q", str(self.root), str(target))
+        self.git("clone", "-q", *options, str(self.root), str(target))
         other = Toy(target)
         for key in ("user.email", "user.name"):
             other.git("config", key, "test@example.com")
@@ -266,6 +267,7 @@ def make_toy(root: Path) -> Toy:
         toy.git("config", key, "test@example.com")
     toy.dvc("init", "-q")
     toy.dvc("config", "core.analytics", "false")
-    shutil.copy(ROOT / ".dvcignore", root / ".dvcignore")
+    for name in (".dvcignore", ".gitattributes"):
+        shutil.copy(ROOT / name, root / name)
     toy.commit("toy project")
     return toy

@@ -11,6 +11,7 @@ from dash_repro.audit.cost import cost, on_gpu, seconds
 from dash_repro.audit.evidence import RAW_FILES
 from dash_repro.audit.tables import recomputed
 from runledger.audit.history import git
+from runledger.environment import provenance
 from runledger.errors import UserError
 
 WORDS = {
@@ -162,7 +163,7 @@ def run_account(audit: Audit, name: str) -> dict[str, Any]:
         "code": record.recipe["code"],
         "command": record.recipe["cmd"],
         "commit": run.get("commit"),
-        "uncommitted": run.get("uncommitted"),
+        "provenance": provenance(run),
         "device": run.get("device"),
         "gpu": on_gpu(run),
         "host": run.get("host"),
@@ -262,13 +263,10 @@ def paper_text(paper: Mapping[str, Any] | None) -> str:
 def _render_run(run: Mapping[str, Any]) -> list[str]:
     if run["verdict"] == "never run":
         return [f"  {run['run']}: never run"]
-    dirty = (
-        f"uncommitted changes {run['uncommitted']}" if run["uncommitted"] else "clean"
-    )
     libraries = ", ".join(f"{k} {v}" for k, v in (run["libraries"] or {}).items())
     lines = [
         f"  {run['run']}: {run['verdict']}  {Path(run['record']).name}",
-        f"    commit {run['commit']} ({dirty}), code {run['code']}",
+        f"    {run['provenance']}, code {run['code']}",
         f"    {run['device']} on {run['host']}, python {run['python']}, {libraries}",
         f"    {run['start']} to {run['end']}, {run['seconds']:.1f} s, "
         f"{run['legs']} leg(s), {'GPU' if run['gpu'] else 'CPU'}"

@@ -32,6 +32,7 @@ from dash_repro.audit.crate_files import (
 from runledger.audit import Chain
 from runledger.audit.history import git
 from runledger.canonical import digest, pretty, write_atomic
+from runledger.environment import provenance
 from runledger.errors import UserError
 from runledger.records import Record
 
@@ -124,7 +125,8 @@ def _types(entity: Mapping[str, Any]) -> list[str]:
 
 def _agent(crate: Crate) -> Entity:
     def of(key: str) -> str:
-        return (git(crate.chain.root, "config", key) or b"").decode().strip()
+        value = git(crate.chain.root, "config", key) or b""
+        return value.decode("utf-8", "replace").strip()
 
     name = of("user.name") or "unknown"
     about = {"email": of("user.email")} if of("user.email") else {}
@@ -199,13 +201,12 @@ def _action(crate: Crate, record: Record, tool: Entity, agent: Entity) -> Entity
         "device": str(run.get("device")),
         "legs": str(len(run.get("legs") or [])),
     }
-    clean = "clean" if not run.get("uncommitted") else "with uncommitted changes"
     adopted = f" Adopted by hand: {record.adopted['reason']}." if record.adopted else ""
     return crate.add(
         f"#action/{record.instance}",
         "CreateAction",
         name=record.instance,
-        description=f"{record.recipe['cmd']} at commit {run.get('commit')} ({clean}), "
+        description=f"{record.recipe['cmd']} at {provenance(run)}, "
         f"recipe {record.key}.{adopted}",
         instrument=tool,
         agent=agent,

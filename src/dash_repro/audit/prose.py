@@ -29,7 +29,7 @@ def check_prose(root: Path, displayed: Iterable[str]) -> Iterator[Finding]:
     """
     cells = {text for text in displayed if re.search(r"\d{2}", text)}
     for path in sorted((Path(root) / "paper").glob("**/*.tex")):
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
         for line, number in typed_numbers(text):
             if suspicious(number, cells):
                 where = f"{path.relative_to(root).as_posix()}:{line}"

@@ -169,7 +169,8 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        lines = text.splitlines()
     except OSError:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from dash_repro.paper.formula import FormulaError
+from runledger.canonical import read_text
 
 KINDS = {  # why only a run at the paper's scale can test them; "": every run can
     "order": "",
@@ -58,7 +59,7 @@ def load_claims(path: Path | str) -> list[Claim]:
     Raises:
         FormulaError: a claim with unknown or missing keys, or an id used twice.
     """
-    entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    entries = yaml.safe_load(read_text(path))
     known = {entry.name for entry in fields(Claim)}
     for entry in entries:
         needed = {"id", "sentence"}

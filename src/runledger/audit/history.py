@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,21 @@ import yaml
 
 from runledger.audit.chain import NOTICE, OBJECTION, UNCHECKED, Chain, Finding
 from runledger.canonical import canonical
-from runledger.fingerprint import source_digest
+from runledger.environment import UNKNOWN
+from runledger.fingerprint import decoded, source_digest
+from runledger.git import GitError
+from runledger.git import git as ask_git
 from runledger.pipeline import lookup
 from runledger.records import Record
+from runledger.store import only_line_ends
 
 
 def git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes | None:
     """Output of a git command, or None if it fails or there is no git."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], input=stdin, capture_output=True
-        )
-    except OSError:
+        return ask_git(root, *arguments, stdin=stdin)
+    except GitError:
         return None
-    return None if done.returncode else done.stdout
 
 
 class History:
@@ -33,14 +34,18 @@ class History:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        listed = git(root, "rev-list", "HEAD")
-        self.known = listed is not None
-        self.commits = set((listed or b"").decode().split())
+        try:
+            listed, self.silent = ask_git(root, "rev-list", "HEAD"), ""
+        except GitError as error:
+            listed, self.silent = b"", str(error)
+        self.commits = set(listed.decode().split())
         self.shallow = git(root, "rev-parse", "--is-shallow-repository") == b"true\n"
         self.head = (git(root, "rev-parse", "HEAD") or b"").decode().strip()
+        prefix = git(root, "rev-parse", "--show-prefix") or b""
+        self.prefix = os.fsdecode(prefix.rstrip(b"\n"))  # of a checkout within another
         self._blobs: dict[tuple[str, str], str | None] = {}
         self._digests: dict[str, str] = {}
-        self._md5s: dict[str, str] = {}
+        self._data: dict[str, bytes] = {}
         self._params: dict[str, Any] = {}
 
     def exists(self, commit: str) -> bool:
@@ -50,9 +55,10 @@ class History:
     def learn(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Find the blobs of (commit, path) pairs, all in one call."""
         pairs = [pair for pair in dict.fromkeys(wanted) if pair not in self._blobs]
-        names = "".join(f"{commit}:{path}\n" for commit, path in pairs).encode()
-        out = git(self.root, "cat-file", "--batch-check", stdin=names) or b""
-        for pair, line in zip(pairs, out.decode().splitlines(), strict=False):
+        names = (f"{commit}:{self.prefix}{path}\n" for commit, path in pairs)
+        text = os.fsencode("".join(names))
+        out = git(self.root, "cat-file", "--batch-check", stdin=text) or b""
+        for pair, line in zip(pairs, os.fsdecode(out).splitlines(), strict=False):
             words = line.split()
             self._blobs[pair] = words[0] if words[-1] != "missing" else None
 
@@ -62,37 +68,44 @@ class History:
         if blob is None:
             return None
         if blob not in self._digests:
-            text = (git(self.root, "cat-file", "blob", blob) or b"").decode()
+            data = git(self.root, "cat-file", "blob", blob) or b""
             try:
-                self._digests[blob] = source_digest(text)
-            except SyntaxError:
+                self._digests[blob] = source_digest(decoded(data))
+            except (SyntaxError, ValueError):
                 self._digests[blob] = ""
         return self._digests[blob]
 
-    def md5(self, commit: str, path: str) -> str | None:
-        """md5 of a file's bytes at a commit; None if it has none."""
+    def difference(self, commit: str, path: str, md5: str) -> str | None:
+        """Name a file that has another md5 at a commit, and how it differs; or None."""
         blob = self._blobs.get((commit, path))
         if blob is None:
+            return path
+        if blob not in self._data:
+            self._data[blob] = git(self.root, "cat-file", "blob", blob) or b""
+        data = self._data[blob]
+        if hashlib.md5(data, usedforsecurity=False).hexdigest() == md5:
             return None
-        if blob not in self._md5s:
-            data = git(self.root, "cat-file", "blob", blob) or b""
-            self._md5s[blob] = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        return self._md5s[blob]
+        return f"{path} (other line ends)" if only_line_ends(data, md5) else path
 
     def params(self, commit: str) -> Any:
         """params.yaml at a commit; None if it has none."""
         if commit not in self._params:
-            text = git(self.root, "show", f"{commit}:params.yaml")
+            text = git(self.root, "show", f"{commit}:{self.prefix}params.yaml")
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            self._params[commit] = yaml.load(text, Loader=loader) if text else None
+            try:
+                self._params[commit] = yaml.load(text or b"", Loader=loader)
+            except yaml.YAMLError:
+                self._params[commit] = None
         return self._params[commit]
 
 
 def check_git(chain: Chain) -> Iterator[Finding]:
     """Commits, code and params of the current records, and records against git."""
     history = History(chain.root)
-    if not history.known:
-        yield Finding(UNCHECKED, "no git", ".", "commits cannot be looked up")
+    yield from _unknown(chain)
+    if history.silent:
+        detail = f"commits cannot be looked up: {history.silent}"
+        yield Finding(UNCHECKED, "no git", ".", detail)
         return
     records = {name: chain.verdicts[name].record for name in chain.instances}
     current = {name: record for name, record in records.items() if record}
@@ -101,30 +114,41 @@ def check_git(chain: Chain) -> Iterator[Finding]:
         (commit, path)
         for record in current.values()
         for commit in (record.run.get("commit"), history.head)
-        if commit
+        if commit not in (None, UNKNOWN)
         for path in (*record.code_modules, *_sources(chain, record))
     )
     bad: dict[str, str] = {}
-    for commit in commits - history.commits:
-        if commit is None:
-            bad[""] = "no commit was recorded: it ran outside git"
-        elif history.shallow:
+    for commit in commits - history.commits - {None, UNKNOWN}:
+        if history.shallow:
             continue
         elif history.exists(commit):
             bad[commit] = "in git, and not in the history of HEAD"
         else:
             bad[commit] = "not in git"
     for commit, why in sorted(bad.items()):
-        doubt = [n for n, r in current.items() if (r.run.get("commit") or "") == commit]
-        yield Finding(OBJECTION, "unknown commit", commit or "-", why, tuple(doubt))
-    if history.shallow and commits - history.commits:
+        doubt = [n for n, r in current.items() if r.run.get("commit") == commit]
+        yield Finding(OBJECTION, "unknown commit", commit, why, tuple(doubt))
+    if history.shallow and commits - history.commits - {None, UNKNOWN}:
         detail = "a shallow clone: older commits cannot be looked up"
         yield Finding(UNCHECKED, "shallow history", ".", detail)
     for name, record in current.items():
         commit = record.run.get("commit")
         if commit in history.commits:
             yield from _against_commit(chain, history, name, record, commit)
-    yield from _records_in_git(chain)
+    yield from _records_in_git(chain, history)
+
+
+def _unknown(chain: Chain) -> Iterator[Finding]:
+    """Runs of which git could not say what they ran, by the reason it gave."""
+    reasons: dict[str, list[str]] = {}
+    for name in chain.instances:
+        record = chain.verdicts[name].record
+        if record and record.run.get("commit") in (None, UNKNOWN):
+            reason = str(record.run.get("git") or "it ran outside git")
+            reasons.setdefault(reason, []).append(name)
+    for reason, names in sorted(reasons.items()):
+        detail = f"no commit was recorded: {reason}"
+        yield Finding(OBJECTION, "unknown commit", "-", detail, tuple(names))
 
 
 def _against_commit(
@@ -137,9 +161,9 @@ def _against_commit(
     differences = _code_differences(history, record, where)
     differences += _params_differences(history, record, where)
     differences += [
-        path
+        difference
         for path, md5 in _sources(chain, record).items()
-        if history.md5(where, path) != md5
+        if (difference := history.difference(where, path, md5))
     ]
     if dirty and not differences:
         detail = f"it ran with uncommitted changes on {commit[:10]}; "
@@ -184,15 +208,16 @@ def _params_differences(history: History, record: Record, commit: str) -> list[s
     return wrong
 
 
-def _records_in_git(chain: Chain) -> Iterator[Finding]:
+def _records_in_git(chain: Chain, history: History) -> Iterator[Finding]:
     """Records that git has otherwise, or not yet."""
-    out = git(chain.root, "status", "--porcelain", "-uall", "--", "results/records")
+    listing = ("status", "--porcelain", "-z", "-uall", "--no-renames")
+    out = git(chain.root, *listing, "--", "results/records")
     if out is None:
         return
     folders = {v.instance.key_name: n for n, v in chain.verdicts.items()}
     fresh = 0
-    for line in out.decode().splitlines():
-        state, path = line[:2], line[3:].strip('"')
+    for line in filter(None, os.fsdecode(out).split("\0")):
+        state, path = line[:2], line[3:].removeprefix(history.prefix)
         if state in ("??", "A "):
             fresh += 1
             continue

@@ -16,7 +16,7 @@ from runledger.audit.chain import (
     Finding,
     RawRecord,
 )
-from runledger.canonical import canonical, digest, pretty
+from runledger.canonical import canonical, digest, pretty, to_bytes
 from runledger.judge import Verdict
 from runledger.pipeline import CODE_STAGE, Instance, split_name
 from runledger.project import settings
@@ -51,7 +51,7 @@ def _wrong(record: Record, text: str, path: Path) -> str:
         return "edited: its key is not that of its recipe and inputs"
     if record.seal != record.content_seal():
         return "edited: its seal is not that of its outputs and run"
-    if text != pretty(asdict(record)):
+    if to_bytes(text) != to_bytes(pretty(asdict(record))):
         return "edited: it is not laid out as records are written"
     stage, id = split_name(record.instance)
     own = f"{stage}/{id or '_'}"

@@ -24,7 +24,7 @@ function runNode(run) {
   add(box, add(make("summary"), make("span", run.run + " "), status(run.verdict === "valid" ? "ok" : "objection")));
   if (run.verdict === "never run") return box;
   add(box, list([
-    `commit ${run.commit}, ${run.uncommitted ? "uncommitted changes " + run.uncommitted : "clean"}; code ${run.code}`,
+    `${run.provenance}; code ${run.code}`,
     `${run.device} on ${run.host}; Python ${run.python}` +
       Object.entries(run.libraries || {}).map(([k, v]) => `, ${k} ${v}`).join(""),
     `${run.start} to ${run.end}: ${run.seconds.toFixed(1)} s, ${run.legs} leg(s), ${run.gpu ? "GPU" : "CPU"}` +
