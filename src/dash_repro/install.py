@@ -27,10 +27,10 @@ OUT_OF_PLACE = ("USER", "TARGET", "PREFIX", "ROOT", "REQUIRE_VIRTUALENV")
 def _runs(*command: str) -> str | None:
     """Return what a program prints; None if it is not there or fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, check=False)
     except OSError:
         return None
-    return done.stdout if done.returncode == 0 else None
+    return os.fsdecode(done.stdout) if done.returncode == 0 else None
 
 
 def _interpreters() -> list[str]:

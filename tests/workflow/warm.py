@@ -226,6 +226,9 @@ def _become(command: list[str], cwd: str, env: dict[str, str], output: int) -> N
     for target, source in ((0, null), (1, output), (2, output)):
         os.dup2(source, target)
     os.close(output)
+    # those of the server may remember a file, which can do what a pipe cannot
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
