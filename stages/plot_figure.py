@@ -11,7 +11,7 @@ def run(job: Job) -> None:
 
     item = job.item["item"]
     made_by = "collect_images" if ITEMS[item].images else "collect_results"
-    plot_figure(
+    by_number = plot_figure(
         item,
         job.input(made_by),
         job.params["scale"],
@@ -19,6 +19,8 @@ def run(job: Job) -> None:
         job.output(f"{item}.pdf"),
         job.output(f"{item}.png"),
     )
+    if by_number:
+        job.log.warning("shown by number, for want of letters: %s", by_number)
 
 
 if __name__ == "__main__":

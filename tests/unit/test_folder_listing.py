@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import unicodedata
 from pathlib import Path
 
 import pytest
+from paper_fixtures import FakeJob
 from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -109,47 +111,18 @@ def test_the_account_is_said_in_plain_lines_and_fits_a_record(root) -> None:
     assert list(account_lines({})) == []  # the other sources have nothing to say
 
 
-def test_a_stage_says_it_in_log_and_record(root, tmp_path) -> None:
-    """The program's run: the account goes to the job's log and notes."""
-    import logging
-
+def test_the_stage_says_it_in_log_and_record(root, tmp_path, caplog) -> None:
     import prepare_data
 
     (root / "train" / "ant" / "a.gif").write_bytes(b"x")
-
-    class FakeJob:
-        item = {"dataset": "own"}  # noqa: RUF012
-        params = {  # noqa: RUF012
-            "prepare_data": {
-                "own": {
-                    "source": "folder",
-                    "path": str(root),
-                    "image_size": 8,
-                    "max_train": None,
-                    "max_test": None,
-                }
-            }
-        }
-        log = logging.getLogger("listing")
-        notes: dict = {}  # noqa: RUF012
-
-        def output(self, name: str) -> Path:
-            return tmp_path / name
-
-        def note(self, **values: object) -> None:
-            self.notes.update(values)
-
-    lines: list[tuple[int, str]] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append((record.levelno, record.getMessage()))
-    FakeJob.log.addHandler(handler)
-    FakeJob.log.setLevel(logging.INFO)
-    job = FakeJob()
-    prepare_data.run(job)
-    assert (
-        logging.WARNING,
-        "train: left out 1 files ending in .gif, such as ant/a.gif",
-    ) in lines
+    block = {"source": "folder", "path": str(root), "image_size": 8}
+    block |= {"max_train": None, "max_test": None}
+    job = FakeJob({"dataset": "own"}, {"prepare_data": {"own": block}}, out=tmp_path)
+    with caplog.at_level(logging.INFO):
+        prepare_data.run(job)
+    said = {(one.levelname, one.getMessage()) for one in caplog.records}
+    left_out = "train: left out 1 files ending in .gif, such as ant/a.gif"
+    assert {("WARNING", left_out), ("INFO", "test: 2 images read")} <= said
     assert job.notes["train"]["left_out"]["files ending in .gif"]["count"] == 1
     assert job.notes["images"] == {"train": 2, "test": 2}
 

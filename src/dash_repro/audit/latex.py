@@ -37,6 +37,8 @@ _WORDS = {
     r"\textasciicircum{}": "^",
     r"\textless{}": "<",
     r"\textgreater{}": ">",
+    r"\textbar{}": "|",
+    r"\textasciigrave{}": "`",
     r"\ldots{}": "…",
     "---": "—",
     "--": "–",
@@ -45,12 +47,17 @@ _WORDS = {
     r"\$": "$",
     r"\#": "#",
     r"\_": "_",
+    "{[}": "[",
+    "{]}": "]",
+    "{*}": "*",
+    "{}": "",  # between characters that would join
     r"\{": "{",
     r"\}": "}",
 }
+_CODE = re.compile(r"\{\[\}U\+([0-9A-F]{4,6})\{\]\}")
 _MATHS = re.compile(r"(?<!\\)\$(.*?)(?<!\\)\$")
 _SCRIPT = re.compile(r"([_^])\{(?:\\mathrm\{([^{}]*)\}|([^{}]*))\}")
-_SAME = str.maketrans({"✗": "×", "−": "-", "’": "'"})
+_SAME = str.maketrans({"✗": "×", "−": "-", "’": "'", "\u2060": None})
 
 
 def plain_tex(source: str) -> str:
@@ -70,6 +77,7 @@ def plain_tex(source: str) -> str:
 
 
 def _unescape(text: str) -> str:
+    text = _CODE.sub(lambda code: chr(int(code[1], 16)), text)
     for escape, char in _WORDS.items():
         text = text.replace(escape, char)
     return text.replace("\0", "\\")

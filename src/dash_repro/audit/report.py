@@ -51,8 +51,12 @@ def account_data(audit: Audit) -> str:
         known["paper_text"] = paper_text(known.pop("paper"))
         cells[address] = known
     runs = [run_account(audit, name) for name in chain.instances]
-    text = json.dumps({"cells": cells, "runs": runs}, separators=(",", ":"))
-    return text.replace("</", "<\\/")
+    return embedded({"cells": cells, "runs": runs})
+
+
+def embedded(data: Any) -> str:
+    """JSON for a <script> element: no text of it can end or comment the element."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def build(audit: Audit) -> str:

@@ -1,13 +1,15 @@
-"""One notation for table text, rendered to LaTeX and to HTML.
+"""One notation for table text, rendered to LaTeX, to HTML and for matplotlib.
 
 Text is Unicode (ρ, ±, ×, –) with `base_{index}` and `base^{power}` for sub- and
-superscripts.
+superscripts. Text of data goes through `literal`, and means itself everywhere.
 """
 
 from __future__ import annotations
 
 import html
 import re
+
+from runledger.errors import printable
 
 _MATH = {
     "ρ": r"\rho",
@@ -47,12 +49,37 @@ _ESCAPES = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
+    # After the end of a row these three would be an option of it.
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
 }
+_LIGATURES = "-',"  # two of them in a row would print as another character
+# Beyond ASCII: what pdflatex prints with its standard fonts, whichever it has.
+_LETTERS = (
+    "¡¢£¤¥¦§¨©ª¬®¯°²³´µ¶·¸¹º¼½¾¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõö÷øùúûüýÿ"
+    "ĀāĂăĆćĈĉĊċČčĎďĒēĔĕĖėĚěĜĝĞğĠġĢģĤĥĨĩĪīĬĭİıĴĵĶķĹĺĻļĽľŁłŃńŅņŇňŌōŎŏŐőŒœŔŕŖŗŘřŚśŜŝŞşŠšŢţŤť"
+    "ŨũŪūŬŭŮůŰűŴŵŶŷŸŹźŻżŽž‘“”•€™→←"
+)
+_JOINER = "\u2060"  # no width; keeps `_` and `{` of a literal apart
 _SCRIPT = re.compile(r"(\w*[^\W_])(?P<kind>[_^])\{(?P<script>[^{}]*)\}")
 
 
+def literal(text: str) -> str:
+    """Text of data (a name, a device) for use in table text, which shows it as it is.
+
+    Control characters become escapes; what looks like a sub- or superscript is none.
+    """
+    return re.sub(r"([_^])(?=\{)", rf"\1{_JOINER}", printable(text))
+
+
 def to_tex(text: str) -> str:
-    """LaTeX source of a text; every special character is escaped."""
+    """LaTeX source of a text; every special character is escaped.
+
+    A character that LaTeX's standard fonts lack is printed as its code: [U+4E2D].
+    """
     parts, last = [], 0
     for match in _SCRIPT.finditer(text):
         parts.append(_escape_tex(text[last : match.start()]))
@@ -66,13 +93,24 @@ def to_tex(text: str) -> str:
 
 
 def _escape_tex(text: str) -> str:
-    pieces = []
-    for char in text:
-        if char in _MATH:
-            pieces.append(f"${_MATH[char]}$")
-        else:
-            pieces.append(_PLAIN.get(char) or _ESCAPES.get(char, char))
+    pieces, before = [], ""
+    for char in printable(text.replace(_JOINER, "")):
+        if char == before and char in _LIGATURES:
+            pieces.append("{}")
+        pieces.append(_tex(char))
+        before = char
     return "".join(pieces)
+
+
+def _tex(char: str) -> str:
+    if char in _MATH:
+        return f"${_MATH[char]}$"
+    known = char.isascii() or char in _LETTERS
+    return (
+        _PLAIN.get(char)
+        or _ESCAPES.get(char)
+        or (char if known else f"{{[}}U+{ord(char):04X}{{]}}")
+    )
 
 
 def to_html(text: str) -> str:
@@ -82,7 +120,13 @@ def to_html(text: str) -> str:
         tag = "sub" if match["kind"] == "_" else "sup"
         return f"{match[1]}<{tag}>{match['script']}</{tag}>"
 
-    return _SCRIPT.sub(script, html.escape(text))
+    return _SCRIPT.sub(script, html.escape(text)).replace(_JOINER, "")
+
+
+def to_plain(text: str) -> str:
+    """The text where nothing can be raised or lowered: L_un, 10^-3."""
+    plain = _SCRIPT.sub(lambda m: f"{m[1]}{m['kind']}{m['script']}", text)
+    return plain.replace(_JOINER, "")
 
 
 def to_plot(text: str) -> str:
@@ -93,4 +137,4 @@ def to_plot(text: str) -> str:
         inner = rf"\mathrm{{{inner}}}" if match["kind"] == "_" else inner
         return f"${match[1]}{match['kind']}{{{inner}}}$"
 
-    return _SCRIPT.sub(script, text)
+    return _SCRIPT.sub(script, text.replace("$", r"\$")).replace(_JOINER, "")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.markup import to_html, to_tex
+from dash_repro.paper.markup import to_html, to_plain, to_tex
 from dash_repro.paper.rows import CollectedError
 
 
@@ -223,7 +224,8 @@ def _page_line(line: Mapping[str, Any], columns: int, cells: Mapping[str, Any]) 
     if not line["entries"]:
         return f'<tr{style}><th colspan="{columns}" class="part">{label}</th></tr>'
     boxes = "".join(
-        f'<td id="{entry["cells"][0]}" title="{_title(entry["cells"], cells)}">'
+        f'<td id="{html.escape(entry["cells"][0])}" '
+        f'title="{_title(entry["cells"], cells)}">'
         f"{to_html(entry['text'])}</td>"
         for entry in line["entries"]
     )
@@ -237,4 +239,4 @@ def _title(addresses: Iterable[str], cells: Mapping[str, Any]) -> str:
         paper = f", paper {record['paper']}" if record["paper"] else ""
         note = f" ({record['note']})" if record["note"] else ""
         parts.append(f"{address}: {record['displayed']}{paper}{note}")
-    return to_html("; ".join(parts)).replace('"', "&quot;")
+    return html.escape(to_plain("; ".join(parts)))

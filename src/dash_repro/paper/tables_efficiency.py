@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.context import Context, dash, demo_mark, value_of, word
+from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import TEACHER
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry, Line, Table
@@ -39,7 +40,8 @@ def table_s1(context: Context) -> Table:
         entries = tuple(Entry((cell,)) for cell in cells)
         lines.append(Line(row, label.format(**words), entries))
     devices = {
-        row.value for row in context.collected.find("profile_text", name="device")
+        literal(row.value)
+        for row in context.collected.find("profile_text", name="device")
     }
     place = ", ".join(sorted(devices)) or "the machine of this run"
     return Table(

@@ -8,6 +8,7 @@ from typing import Any
 
 from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.context import Context, dash, demo_mark, word
+from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import TEACHER
 from dash_repro.paper.table import Entry, Line, Table
 
@@ -122,7 +123,7 @@ def _cost(context: Context, row: str, model: str) -> str:
     """Median wall time of a training by dataset, or the devices they ran on."""
     if row == "hardware":
         found = context.collected.find("cost_text", model=model, name="device")
-        return _joined(sorted({entry.value for entry in found}))
+        return _joined(sorted({literal(entry.value) for entry in found}))
     hours = []
     for dataset in context.param("experiments.table3.datasets"):
         found = context.collected.find("cost", model=model, dataset=dataset)

@@ -215,8 +215,8 @@ def claims(audit: Audit) -> str:
             reason = f" <span class=soft>{to_html(reason)}</span>" if reason else ""
             sides.append(
                 f"<dt>{name}</dt><dd><span class='chip s-{_CLAIM[word]}'>{word}</span> "
-                f'<button data-cell="{address}">{to_html(value["displayed"])}</button>'
-                f"{reason}</dd>"
+                f'<button data-cell="{escape(address)}">'
+                f"{to_html(value['displayed'])}</button>{reason}</dd>"
             )
         cards.append(
             f'<div class="claim" id="claim-{line["id"]}">'

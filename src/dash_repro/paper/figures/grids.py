@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dash_repro.paper.figures.labels import class_label
 from dash_repro.paper.figures.style import GREY, Style
 
 GAP = 2  # white pixels between images
@@ -67,10 +68,26 @@ def _column_ticks(
     axes: Axes, count: int, side: int, labels: list[str], size: float, top: bool
 ) -> None:
     places = [column * (side + GAP) + side / 2 for column in range(count)]
-    axes.set_xticks(places, labels, fontsize=size)
+    axes.set_xticks(places, labels, fontsize=size, parse_math=False)
     axes.tick_params(
         axis="x", length=0, labeltop=top, labelbottom=not top, labelcolor="#222222"
     )
+
+
+def _class_labels(
+    arrays: Mapping[str, np.ndarray], style: Style, size: float, share: float
+) -> list[str]:
+    """Names of the classes of the first row's images, as wide as their columns.
+
+    Args:
+        size: of the letters, in points.
+        share: of the figure's width that the columns have.
+    """
+    shown = arrays["labels"][0, 0]
+    letter = 0.6 * size  # of DejaVu Sans, on average
+    room = share * style.width * 72 / len(shown) / letter
+    names = arrays["class_names"]
+    return [class_label(str(names[label]), int(label), room) for label in shown]
 
 
 def _classes(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
@@ -79,8 +96,9 @@ def _classes(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
     figure = style.new(1.0, rows / columns + 0.06)
     axes = figure.add_subplot()
     _show(axes, arrays["images"][0])
-    labels = [str(name).replace("_", " ") for name in arrays["columns"]]
-    _column_ticks(axes, columns, side, labels, style.font_size - 2, True)
+    size = style.font_size - 2
+    labels = _class_labels(arrays, style, size, 0.92)
+    _column_ticks(axes, columns, side, labels, size, True)
     return figure
 
 
@@ -91,9 +109,8 @@ def _pairs(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
     figure = style.new(1.0, len(arrays["groups"]) / count + 0.10)
     axes = figure.add_subplot()
     _show(axes, np.concatenate(list(arrays["images"])))
-    names = [str(arrays["class_names"][label]) for label in arrays["labels"][0, 0]]
     size = style.font_size - 2.5
-    labels = [name.replace("_", " ") for name in names]
+    labels = _class_labels(arrays, style, size, 0.82)
     _column_ticks(axes, count, side, labels, size, True)
     places = [row * (side + GAP) + side / 2 for row in range(len(arrays["groups"]))]
     axes.set_yticks(places, [str(group) for group in arrays["groups"]])

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from dash_repro.arrays import load_npz
 from dash_repro.paper.figures import curves, networks, pipeline, training
 from dash_repro.paper.figures.grids import image_figure
+from dash_repro.paper.figures.labels import unnamed
 from dash_repro.paper.figures.style import Style, save
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.rows import Collected, read_rows
@@ -53,7 +55,7 @@ def plot_figure(
     settings: Mapping[str, Any],
     pdf: Path,
     png: Path,
-) -> None:
+) -> list[str]:
     """Draw one figure and write both files, the same bytes every time.
 
     Args:
@@ -61,8 +63,19 @@ def plot_figure(
         scale: "paper" or "demo"; a demo's figures say so.
         settings: section plot_figure of params.yaml.
         pdf, png: files to write.
+
+    Returns:
+        Names of classes that the figure's font lacks, and shows by number.
     """
     style = Style.from_params(settings, "paper" if item in TIMELESS else scale)
     figure = build_figure(item, data, style)
     with style.applied():
         save(figure, style, pdf, png)
+    return _shown_by_number(data) if ITEMS[item].images else []
+
+
+def _shown_by_number(data: Path) -> list[str]:
+    arrays = load_npz(data, IMAGE_ARRAYS)
+    named = len(arrays["columns"]) or len(arrays["distances"])
+    labels = np.unique(arrays["labels"][0, 0]) if named else ()
+    return unnamed({int(label): str(arrays["class_names"][label]) for label in labels})

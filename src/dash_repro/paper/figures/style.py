@@ -16,6 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from dash_repro.paper.figures.labels import FONT
+
 GREY = "#666666"
 LIGHT = "#D0D0D0"
 PANEL = 0.47  # width of a panel, as a share of a full-width figure
@@ -68,7 +70,7 @@ class Style:
         small = self.font_size - 1.5
         settings = {
             "font.size": self.font_size,
-            "font.family": "DejaVu Sans",
+            "font.family": FONT,
             "mathtext.fontset": "dejavusans",
             "axes.titlesize": self.font_size,
             "axes.labelsize": self.font_size,
