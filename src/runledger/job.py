@@ -21,7 +21,7 @@ from typing import Any
 
 from runledger import environment, legs
 from runledger.canonical import disk_error, pretty
-from runledger.errors import UserError
+from runledger.errors import UserError, printable
 from runledger.execution import Context, hash_inputs, publish, verify_inputs
 from runledger.lease import Lease
 from runledger.pipeline import CODE_STAGE, split_name
@@ -267,6 +267,7 @@ class Job:
             self.log.error("failed: %r", error, exc_info=error)
         if not isinstance(error, Interrupted):
             reason = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
+            reason = printable(reason, keep="\n")  # it may quote a file's name
             self.context.note_failure(self.recipe, reason)
         if isinstance(error, Interrupted) and self.key:
             (self.state / "seconds").write_text(str(self.seconds), "ascii")
