@@ -8,7 +8,7 @@ it is given instance ids and freezes today's params itself.
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
 import logging
 import os
 import shutil
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from runledger import environment, legs
-from runledger.canonical import disk_error, pretty
+from runledger.canonical import disk_error, pretty, write_atomic
 from runledger.errors import UserError, printable
 from runledger.execution import Context, hash_inputs, publish, verify_inputs
 from runledger.lease import Lease
@@ -146,22 +146,27 @@ class Job:
         self.notes.update(values)
 
     def progress(self, **values: Any) -> None:
-        """Append one machine-readable line about how far the job is."""
+        """Append one machine-readable line about how far the job is.
+
+        A line that cannot be written is no reason to end the job.
+        """
         folder = self.root / "results" / ".state" / "progress" / self.stage
-        folder.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"time": round(time.time(), 3), **values})
-        with open(folder / f"{self.id or '_'}.jsonl", "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            known = {"time": round(time.time(), 3), **values}
+            legs.append(folder / f"{self.id or '_'}.jsonl", known)
 
     def stop_requested(self) -> bool:
         """Tell whether SIGTERM or SIGUSR1 came; from the first call on they are held.
+
+        Also when another process took this instance while this one was suspended.
 
         After True: save the state and raise Interrupted.
         """
         for number in (signal.SIGTERM, signal.SIGUSR1):
             if signal.getsignal(number) is not _on_signal:
                 signal.signal(number, _on_signal)
-        return bool(_stop)
+        return bool(_stop) or (self._lease is not None and self._lease.lost)
 
     # what follows is called by main, and by programs that make several instances
 
@@ -199,6 +204,7 @@ class Job:
             UserError: an output is missing, an input changed, the disk is full.
         """
         context, instance = self.context, self.instance
+        self._require_lease()
         if hash_inputs(context, self.recipe) != self.inputs_md5:
             raise UserError(
                 "an input changed while the job ran; its result is not recorded",
@@ -222,11 +228,23 @@ class Job:
         self._close("done")
         shutil.rmtree(self.state, ignore_errors=True)
 
+    def _require_lease(self) -> None:
+        """Refuse to publish what another process may be making by now."""
+        if self._lease and not self._lease.held():
+            raise UserError(
+                "another process took this over while this one was suspended "
+                "(its heartbeat stood still); its result is not recorded here",
+                str(self._lease.path),
+                "nothing: the other one goes on; or run the same command again",
+            )
+
     @property
     def seconds(self) -> float:
         """Wall time so far, earlier legs that ended in order included."""
-        before = self.state / "seconds"
-        earlier = float(before.read_text("ascii")) if before.exists() else 0.0
+        try:
+            earlier = float((self.state / "seconds").read_text("ascii"))
+        except (OSError, ValueError):  # the first leg, or cut short by a crash
+            earlier = 0.0
         return round(earlier + time.time() - self._started, 3)
 
     def _write_cost(self) -> None:
@@ -244,12 +262,12 @@ class Job:
 
     def _run(self) -> dict[str, Any]:
         legs.end(self.state, self.part, "done")
-        walked = legs.read(self.state)
+        walked = legs.read(self.state) or [legs.lost(self._started)]
         return {
             **self.context.commit,
             **environment.describe(self.root),
             "start": walked[0]["start"],
-            "end": walked[-1]["end"],
+            "end": walked[-1]["end"] or legs.now(),
             "seconds": self.seconds,
             "legs": [
                 {k: v for k, v in leg.items() if k != "instance"} for leg in walked
@@ -265,17 +283,24 @@ class Job:
             self.log.error("%s", error)
         else:
             self.log.error("failed: %r", error, exc_info=error)
-        if not isinstance(error, Interrupted):
+        status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        try:
+            self._note_end(error, status)
+        except (OSError, UserError) as second:  # a full disk must not fail the others
+            self.log.error("this could not be noted: %s", second)
+        self._close(status)
+
+    def _note_end(self, error: BaseException, status: str) -> None:
+        """Keep for the next leg, and for people, how this one ended."""
+        if status == "failed":
             reason = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
             reason = printable(reason, keep="\n")  # it may quote a file's name
             self.context.note_failure(self.recipe, reason)
-        if isinstance(error, Interrupted) and self.key:
-            (self.state / "seconds").write_text(str(self.seconds), "ascii")
-        status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        elif self.key:
+            write_atomic(self.state / "seconds", str(self.seconds))
         if self._lease:
             outcome = legs.prospect(_stop)[0] if status == "interrupted" else status
             legs.end(self.state, self.part, outcome)
-        self._close(status)
 
     def finish_part(self) -> None:
         """End a part of an instance: its share of the state is there, no record."""

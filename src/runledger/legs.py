@@ -41,40 +41,58 @@ def begin(folder: Path, instance: str, part: str = "") -> None:
     leg = {
         "event": "begin",
         "instance": instance,
-        "start": _now(),
+        "start": now(),
         "host": hostname(),
         "pid": os.getpid(),
         "job_id": job_id(),
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
     }
-    _append(folder, {**leg, **({"part": part} if part else {})})
+    append(folder / FILE, {**leg, **({"part": part} if part else {})})
 
 
 def end(folder: Path, part: str, outcome: str) -> None:
     """Note that this process's leg ended, and how."""
-    event = {"event": "end", "end": _now(), "pid": os.getpid(), "part": part}
-    _append(folder, {**event, "outcome": outcome})
+    event = {"event": "end", "end": now(), "pid": os.getpid(), "part": part}
+    append(folder / FILE, {**event, "outcome": outcome})
 
 
-def _append(folder: Path, content: dict[str, Any]) -> None:
-    with open(Path(folder) / FILE, "a", encoding="utf-8") as file:
-        file.write(json.dumps(content) + "\n")
+def append(path: Path, content: dict[str, Any]) -> None:
+    """Append a line of JSON, behind whatever a crash left without a line end."""
+    with open(path, "ab+") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        broken = file.read() not in (b"", b"\n")
+        line = json.dumps(content).encode() + b"\n"
+        file.write(b"\n" + line if broken else line)
+
+
+def lost(started: float) -> dict[str, Any]:
+    """What is known of a leg whose lines a crash took: its process and its start."""
+    start = datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds")
+    where = {"host": hostname(), "job_id": job_id(), "gpu": None}
+    return {"start": start, "end": None, "outcome": "not known", **where}
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Return the legs in order; one without an end was killed."""
+    """Return the legs in order; one without an end was killed.
+
+    Lines that a crash cut short are left out.
+    """
     found: list[dict[str, Any]] = []
-    path = Path(folder) / FILE
-    for line in path.read_text(encoding="utf-8").splitlines():
+    try:
+        lines = (Path(folder) / FILE).read_bytes().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
         try:
-            event = json.loads(line)
-        except ValueError:  # cut short by a kill
+            event = dict(json.loads(line))
+        except (ValueError, TypeError):
             continue
-        if event.pop("event") == "begin":
+        if event.pop("event", "") == "begin":
             found.append({**event, "end": None, "outcome": "killed"})
             continue
         for leg in reversed(found):
-            mine = leg["pid"] == event["pid"] and leg.get("part", "") == event["part"]
+            keys = (event.get("pid"), event.get("part", ""))
+            mine = (leg["pid"], leg.get("part", "")) == keys
             if mine and leg["end"] is None:
                 leg.update(end=event["end"], outcome=event["outcome"])
                 break
@@ -115,5 +133,6 @@ def requeue() -> None:
     time.sleep(120)  # Slurm ends this leg; failing by ourselves would end the job
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time by this machine's clock, in UTC to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -21,8 +21,8 @@ from runledger.canonical import digest, pretty, read_named, to_bytes, write_once
 from runledger.dates import make_newer
 from runledger.errors import UserError
 from runledger.execution import CODE, VERDICTS
+from runledger.headlock import HeadLock
 from runledger.judge import Judge, Verdict
-from runledger.lease import HeadLock
 from runledger.pipeline import CODE_STAGE
 from runledger.project import load_pipeline, optional
 from runledger.queue import Waiting, awaited

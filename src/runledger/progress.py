@@ -12,6 +12,7 @@ from typing import Any
 
 from runledger import legs
 from runledger.canonical import read_named
+from runledger.dates import clock
 from runledger.errors import UserError
 from runledger.lease import Lease
 from runledger.pipeline import Instance, split_name
@@ -28,12 +29,15 @@ def running(root: Path) -> list[dict[str, Any]]:
     progress (step, iterations, loss, rho, images_per_second, seconds_left ...).
     """
     root, found = Path(root), []
+    now = clock(root)
     for path in sorted((root / "results/.state/leases").glob("*")):
-        owner = Lease(path).holder()
+        owner = Lease(path).holder(now)
         folder = root / "results/.state/runs" / path.name.partition(".")[0]
-        if owner is None or not (folder / legs.FILE).exists():
+        if owner is None:
             continue
         walked = legs.read(folder)
+        if not walked:  # not begun, or cut short by a crash
+            continue
         mine = [leg for leg in walked if leg["end"] is None]
         leg = mine[-1] if mine else walked[-1]
         row = {

@@ -95,7 +95,7 @@ class Records:
         """Return all intact records of an instance, latest last."""
         return sorted(
             self._readable(self.folder / stage / (id or "_")),
-            key=lambda record: record.run.get("end", ""),
+            key=lambda record: str(record.run.get("end") or ""),
         )
 
     def _readable(self, folder: Path) -> Iterator[Record]:

@@ -133,7 +133,7 @@ class Ledger(Plan):
         ticket = self.root / f"results/.state/tickets/{digest(content)}.json"
         if self.main:
             write_once(ticket, pretty(content))
-            date_ticket(ticket, self.root / path)
+            date_ticket(self.root, ticket, self.root / path)
         return ticket.relative_to(self.root).as_posix()
 
     @staticmethod

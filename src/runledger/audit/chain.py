@@ -130,7 +130,7 @@ class Chain:
             if raw.record is not None and not raw.wrong:
                 found.setdefault(raw.folder, []).append(raw.record)
         for records in found.values():
-            records.sort(key=lambda record: record.run.get("end", ""))
+            records.sort(key=lambda record: str(record.run.get("end") or ""))
         return found
 
     @cached_property
