@@ -105,7 +105,7 @@ def test_the_account_is_said_in_plain_lines_and_fits_a_record(root) -> None:
     assert json.loads(canonical(notes)) == notes
     assert list(account_lines(notes)) == [
         (False, "train: 2 images read; 3 more are beyond max_train"),
-        (True, "train: left out 1 files ending in .gif, such as ant/a.gif"),
+        (True, "train: left out files ending in .gif (1), such as ant/a.gif"),
         (False, "test: 2 images read"),
     ]
     assert list(account_lines({})) == []  # the other sources have nothing to say
@@ -121,7 +121,7 @@ def test_the_stage_says_it_in_log_and_record(root, tmp_path, caplog) -> None:
     with caplog.at_level(logging.INFO):
         prepare_data.run(job)
     said = {(one.levelname, one.getMessage()) for one in caplog.records}
-    left_out = "train: left out 1 files ending in .gif, such as ant/a.gif"
+    left_out = "train: left out files ending in .gif (1), such as ant/a.gif"
     assert {("WARNING", left_out), ("INFO", "test: 2 images read")} <= said
     assert job.notes["train"]["left_out"]["files ending in .gif"]["count"] == 1
     assert job.notes["images"] == {"train": 2, "test": 2}

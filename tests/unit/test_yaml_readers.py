@@ -196,6 +196,20 @@ def test_a_doubled_stage_of_dvc_yaml_is_refused(tmp_path) -> None:
         load_pipeline(tmp_path)
 
 
+@pytest.mark.parametrize("arguments", [[], ["--check"]])
+def test_make_plan_says_it_in_plain_words(
+    tmp_path, monkeypatch, capsys, arguments
+) -> None:
+    from dash_repro.project import main
+
+    text = committed("params.yaml").replace("lr_min: 0.0 ", "lr_min: 1e-6 ", 1)
+    (tmp_path / "params.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    assert "error: line " in (said := capsys.readouterr().err)
+    assert "write 1.0e-06" in said
+
+
 def test_reading_and_checking_params_is_quick() -> None:
     """The Snakefile does it at every parse, cluster jobs twice each."""
     load_params(ROOT / "params.yaml")  # imports

@@ -116,10 +116,13 @@ def account_lines(notes: Mapping[str, Any]) -> Iterable[tuple[bool, str]]:
         tail = f"; {beyond} more are beyond max_{split}" if beyond else ""
         yield False, f"{split}: {noted['read']} images read{tail}"
         for change, count in noted.get("changed", {}).items():
-            yield False, f"{split}: {count} {change}"
+            yield False, f"{split}: {count} of them {change}"
         for what, left in noted.get("left_out", {}).items():
             examples = ", ".join(left["for_example"])
-            yield True, f"{split}: left out {left['count']} {what}, such as {examples}"
+            yield (
+                True,
+                f"{split}: left out {what} ({left['count']}), such as {examples}",
+            )
     if "not_read" in notes:
         yield True, f"not read, beside train and test: {', '.join(notes['not_read'])}"
     if "differ_in_case_only" in notes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageOps
 
-TURNED = "turned as their EXIF orientation says"
-FIRST_FRAME = "of several frames, the first was taken"
-ON_WHITE = "transparent in part, laid on white"
-SCALED = "grey of 16 bits, scaled to 8"
-NO_PROFILE = "CMYK, converted without a colour profile"
+TURNED = "were turned as their EXIF orientation says"
+FIRST_FRAME = "had several frames; the first was taken"
+ON_WHITE = "were transparent in part; laid on white"
+SCALED = "were grey of 16 bits; scaled to 8"
+NO_PROFILE = "were CMYK; converted without a colour profile"
 _GREY16 = ("I;16", "I;16L", "I;16B", "I;16N")
 _NO_WHITE = {"I": "32-bit whole numbers", "F": "32-bit real numbers"}
 
