@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Checkpoint:
         role: "teacher" or "student".
         step: training iterations done.
         tirt_lambda: (T,) raw lambda of Eq. 2, or None where none was learned.
+        class_names: names of the labels; () in files made before they were stored.
     """
 
     model: UNet
@@ -43,6 +44,7 @@ class Checkpoint:
     role: str
     step: int
     tirt_lambda: Tensor | None
+    class_names: tuple[str, ...] = ()
 
 
 def save_checkpoint(
@@ -53,6 +55,7 @@ def save_checkpoint(
     role: str,
     step: int,
     tirt_lambda: Tensor | None = None,
+    class_names: Sequence[str] = (),
 ) -> None:
     """Write a network atomically; equal content gives equal bytes.
 
@@ -64,6 +67,7 @@ def save_checkpoint(
         role: "teacher" or "student".
         step: training iterations done.
         tirt_lambda: (T,) raw lambda, if learned.
+        class_names: names of the labels, in their order.
     """
     tensors = {_EMA + name: value for name, value in state_dict_ema.items()}
     if tirt_lambda is not None:
@@ -74,6 +78,7 @@ def save_checkpoint(
         "schedule": json.dumps(dict(schedule_params), sort_keys=True),
         "role": role,
         "step": str(step),
+        "class_names": json.dumps([str(name) for name in class_names]),
     }
     save_tensors(path, tensors, metadata)
 
@@ -95,6 +100,9 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         config = UNetConfig(**fields)
         schedule = dict(json.loads(metadata["schedule"]))
         role, step = metadata["role"], int(metadata["step"])
+        names = tuple(map(str, json.loads(metadata.get("class_names", "[]"))))
+        if names and len(names) != config.num_classes:
+            raise ValueError(f"{len(names)} names of {config.num_classes} classes")
     except (KeyError, TypeError, ValueError) as failure:
         what = f"its header is incomplete ({type(failure).__name__}: {failure})"
         raise CheckpointError(what, str(path), REMEDY) from None
@@ -109,4 +117,4 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         what = f"its tensors are not those of the network it names ({failure})"
         raise CheckpointError(what, str(path), REMEDY) from None
     model.eval().requires_grad_(False)
-    return Checkpoint(model, config, schedule, role, step, tirt_lambda)
+    return Checkpoint(model, config, schedule, role, step, tirt_lambda, names)

@@ -26,6 +26,9 @@ _DTYPES = {
     torch.uint8: "U8",
 }
 _DIGEST = "data_sha256"
+MISSING = (
+    "check the path; in a checkout, snakemake makes the file and `make pull` brings it"
+)
 REMEDY = "delete the file and run the same command again; it is fetched or made anew"
 
 
@@ -97,7 +100,7 @@ def load_tensors(
         metadata = dict(header.get("__metadata__", {}))
         tensors = safetensors.torch.load(data)
     except FileNotFoundError:
-        raise error("the file does not exist", str(path), REMEDY) from None
+        raise error("the file does not exist", str(path), MISSING) from None
     except OSError as failure:
         raise error(f"cannot be read: {failure}", str(path), REMEDY) from None
     except (struct.error, ValueError, AttributeError, SafetensorError) as failure:

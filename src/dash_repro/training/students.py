@@ -97,7 +97,8 @@ def _train_group(jobs: list[Job], device: torch.device) -> bool:
         except Exception as error:
             job.fail(error)
             continue
-        tasks.append(_task(job, learner, monitor, schedule))
+        names = tuple(data["class_names"])
+        tasks.append(_task(job, learner, monitor, schedule, names))
     stop = first.stop_requested
     return train(tasks, source, teacher, Cadence.from_environment(), stop, launch)
 
@@ -183,16 +184,24 @@ def _objective(
         )
 
 
-def _task(job: Job, learner: Learner, monitor: GapMonitor, schedule: Schedule) -> Task:
+def _task(
+    job: Job,
+    learner: Learner,
+    monitor: GapMonitor,
+    schedule: Schedule,
+    class_names: tuple[str, ...],
+) -> Task:
     def finish(done: Learner) -> None:
-        _write(job, done, schedule)
+        _write(job, done, schedule, class_names)
         job.finish()
 
     fail: Callable[[Exception], None] = job.fail
     return Task(learner, monitor, job.state, job.log, finish, fail, job.progress)
 
 
-def _write(job: Job, learner: Learner, schedule: Schedule) -> None:
+def _write(
+    job: Job, learner: Learner, schedule: Schedule, class_names: tuple[str, ...]
+) -> None:
     """The two files of a trained student."""
     text = history_csv(learner.history, COLUMNS)
     job.output("history.csv").write_text(text, encoding="utf-8")
@@ -204,4 +213,5 @@ def _write(job: Job, learner: Learner, schedule: Schedule) -> None:
         "student",
         learner.step,
         learner.lambda_(),
+        class_names,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ def train_teacher(job: Job, device: torch.device) -> bool:
         observer=recorder,
         state_folder=job.state,
         log=job.log,
-        finish=lambda done: _write(job, done, recorder, source),
+        finish=lambda done: _write(job, done, recorder, source, data["class_names"]),
         fail=failures.append,
         progress=job.progress,
     )
@@ -108,7 +108,11 @@ def export_tirt(job: Job) -> None:
 
 
 def _write(
-    job: Job, learner: Learner, recorder: CurriculumRecorder, source: BatchSource
+    job: Job,
+    learner: Learner,
+    recorder: CurriculumRecorder,
+    source: BatchSource,
+    class_names: Sequence[str],
 ) -> None:
     """The three files of a trained teacher.
 
@@ -129,4 +133,5 @@ def _write(
         "teacher",
         learner.step,
         learner.lambda_(),
+        class_names,
     )

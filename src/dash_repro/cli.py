@@ -1,0 +1,183 @@
+"""The command ``dash-repro``: use trained networks from a shell."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runledger.errors import UserError
+
+FILE = click.Path(path_type=Path)
+
+
+class Group(click.Group):
+    """Shows errors that a user can act on as one message, with exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dash-repro")
+def main() -> None:
+    """Sample from trained networks, look into them, and hand them to other tools."""
+
+
+@main.command()
+@click.argument("checkpoint", type=FILE)
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    default=Path("samples.png"),
+    help="The picture to write (its ending decides the format).",
+    show_default=True,
+)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=1),
+    default=16,
+    help="How many images.",
+    show_default=True,
+)
+@click.option(
+    "--classes",
+    default="",
+    metavar="A,B",
+    help="Names or numbers of classes, taken in turn. Default: all.",
+)
+@click.option(
+    "-w",
+    "--guidance-scale",
+    "w",
+    default=4.0,
+    show_default=True,
+    help="Guidance scale (of TAG: its largest).",
+)
+@click.option(
+    "--guidance",
+    type=click.Choice(["constant", "tag"]),
+    default="constant",
+    show_default=True,
+)
+@click.option(
+    "--steps",
+    default="50",
+    show_default=True,
+    metavar="K[,K]",
+    help="DDIM steps; several give a grid each.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the starting noise.")
+@click.option(
+    "--compare",
+    type=FILE,
+    multiple=True,
+    help="Another checkpoint, sampled from the same noise. Repeatable.",
+)
+@click.option(
+    "--scale",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Pixels of the picture a pixel of an image. Default: by image size.",
+)
+@click.option(
+    "--device", default=None, help="cpu, cuda, cuda:1. Default: a GPU if any."
+)
+def sample(
+    checkpoint: Path,
+    output: Path,
+    count: int,
+    classes: str,
+    w: float,
+    guidance: str,
+    steps: str,
+    seed: int,
+    compare: tuple[Path, ...],
+    scale: int | None,
+    device: str | None,
+) -> None:
+    """Draw images from CHECKPOINT and write them as one picture.
+
+    Image i has the same starting noise in every grid, so that --compare and several
+    --steps show the same images.
+    """
+    from dash_repro.contact_sheet import contact_sheet
+    from dash_repro.pretrained import load
+
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    numbers = _numbers(steps)
+    grids = []
+    for path in (checkpoint, *compare):
+        model = load(path, device)
+        for number in numbers:
+            grids.append(
+                (
+                    f"{path.parent.name or path.name}, {number} steps",
+                    model.sample(
+                        count,
+                        names or None,
+                        w=w,
+                        steps=number,
+                        seed=seed,
+                        guidance=guidance,
+                        output="array",
+                        progress=_progress,
+                    ),
+                )
+            )
+            click.echo(err=True)
+    contact_sheet(grids, scale).save(output)
+    click.echo(f"{output}: {len(grids)} x {count} images")
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(
+            f"--steps {text!r} is not a list of whole numbers",
+            "command line",
+            "for example --steps 50,25,10",
+        ) from None
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{done}/{total} images", nl=False, err=True)
+
+
+@main.command()
+@click.argument("checkpoint", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def info(checkpoint: Path, as_json: bool) -> None:
+    """Say what CHECKPOINT is: network, schedule, training, record, metrics."""
+    import json
+
+    from dash_repro.describe import describe_checkpoint, describe_text
+
+    found = describe_checkpoint(checkpoint)
+    click.echo(json.dumps(found, indent=1) if as_json else describe_text(found))
+
+
+@main.command()
+@click.argument("checkpoint", type=FILE)
+@click.argument("folder", type=FILE)
+def export(checkpoint: Path, folder: Path) -> None:
+    """Write CHECKPOINT into FOLDER as a program that needs torch alone.
+
+    The folder gets network.pt2 (torch.export), sample.py with a DDIM loop that uses it,
+    and a model card, README.md.
+    """
+    from dash_repro.exporting import export_model
+
+    for path in export_model(checkpoint, folder):
+        click.echo(path)
