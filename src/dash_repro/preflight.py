@@ -26,6 +26,7 @@ from runledger.errors import UserError
 from runledger.judge import Judge
 from runledger.pipeline import CODE_STAGE, Pipeline
 from runledger.project import load_pipeline
+from runledger.store import Store
 
 EXECUTOR = "snakemake-executor-plugin-slurm"
 LEAST = (2, 7, 1)  # earlier ones ran GPU jobs twice
@@ -200,13 +201,13 @@ def minutes(limit: str) -> float:
 
 
 def disk_of(plans: Mapping[str, StagePlan], at_once: int) -> tuple[float, float]:
-    """Megabytes: outputs with their copy in .dvc/cache, and the most resume state.
+    """Megabytes: outputs with their copy in DVC's cache, and the most resume state.
 
     Args:
         plans: what is to run.
         at_once: instances in work at the same time, at most.
     """
-    # .dvc/cache holds all once more where the file system cannot share blocks
+    # the cache holds all once more where the file system cannot share blocks
     kept = 2 * sum(plan.disk_mb for plan in plans.values())
     states = sorted(mb for plan in plans.values() for mb in plan.states_mb)
     return kept, sum(states[-at_once:])
@@ -229,17 +230,37 @@ def check_disk(root: Path, kept_mb: float, state_mb: float) -> Iterator[Finding]
 
 
 def check_remote(root: Path) -> Iterator[Finding]:
-    """The DVC remote answers."""
-    from runledger.remote import missing_on_remote
+    """The DVC remote answers, and has objects."""
+    from runledger.remote import find_remote
 
     try:
-        where, _ = missing_on_remote(root, {"0" * 32})
+        remote = find_remote(root)
+        there = remote is not None and remote.is_there()
     except UserError as error:
         yield Finding(FAIL, "remote", error.what)
         return
-    none = where.startswith("any remote")
-    text = "none is configured: results stay here" if none else f"{where} answers"
-    yield Finding(WARN if none else OK, "remote", text)
+    if remote is None:
+        yield Finding(WARN, "remote", "none is configured: results stay here")
+    elif there:
+        yield Finding(OK, "remote", f"{remote.where} answers")
+    else:
+        text = f"{remote.where} has no objects: is it new, or is its disk not mounted?"
+        yield Finding(WARN, "remote", text)
+
+
+def check_cache(root: Path) -> Iterator[Finding]:
+    """DVC's cache can be written; how much room it has on a disk of its own."""
+    try:
+        store = Store(root)
+        store.prepare()
+    except UserError as error:
+        yield Finding(FAIL, "cache", str(error))
+        return
+    text, folder = f"{store.config.folder} can be written", store.objects
+    if folder.stat().st_dev != root.stat().st_dev:
+        free = shutil.disk_usage(folder).free / 1e9
+        text += f"; on another disk, of which {free:.1f} GB are free"
+    yield Finding(OK, "cache", text)
 
 
 def check_files(root: Path, params: Mapping[str, Any]) -> Iterator[Finding]:
@@ -290,6 +311,7 @@ def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
         *check_slurm(settings),
         *check_partitions(site, longest),
         *check_disk(root, *disk_of(plans, at_once)),
+        *check_cache(root),
         *check_remote(root),
         *check_files(root, pipeline.params),
     ]

@@ -206,23 +206,39 @@ def _settle(root: Path, options: argparse.Namespace) -> int:
 
 
 def _push(root: Path, options: argparse.Namespace) -> int:
-    from runledger.remote import push
+    from runledger.sharing import push
 
-    done = push(root, options.remote)
+    done = push(root, options.remote, options.new)
     print(f"sent {done.moved} objects; the remote had {done.present}")
     if done.missing:
-        print(f"{len(done.missing)} recorded objects are neither here nor there")
-    return 0
+        for line in done.missing:
+            print(f"missing: {line}", file=sys.stderr)
+        print(
+            f"not whole: {len(done.missing)} recorded objects are not on {done.where}; "
+            "push from where they are, or make them again, or remove the records that "
+            "name them (results/records)",
+            file=sys.stderr,
+        )
+    return 1 if done.missing else 0
 
 
 def _pull(root: Path, options: argparse.Namespace) -> int:
-    from runledger.remote import pull
+    from runledger.sharing import pull
 
     done = pull(root, options.target, options.remote)
+    settle(root)  # so that DVC knows what is in place now
     print(f"fetched {done.moved} objects; {done.present} were in the cache")
-    for md5 in done.missing:
-        print(f"the remote lacks {md5}")
-    if not (done.moved or done.present or done.missing):
+    if done.missing:
+        for line in done.missing:
+            print(f"missing: {line}", file=sys.stderr)
+        print(
+            f"not whole: {len(done.missing)} of {done.files} files are missing; push "
+            "them from where they are, or run snakemake, which makes them again",
+            file=sys.stderr,
+        )
+    elif done.files:
+        print(f"all {done.files} files of valid instances are in place")
+    else:
         print("no valid record here names bytes; records come with git: were")
         print("results/ and dvc.lock committed and pushed where they were made?")
     return 1 if done.missing else 0
@@ -230,12 +246,10 @@ def _pull(root: Path, options: argparse.Namespace) -> int:
 
 def _fetch(root: Path, options: argparse.Namespace) -> int:
     from runledger.records import Records
-    from runledger.remote import fetch_file
+    from runledger.sharing import fetch_file
 
     ticket = read_named(root / options.ticket, "a ticket")
-    record = Records(root).load(root / ticket["record"])
-    inline = record.outputs[ticket["path"]].get("inline")
-    fetch_file(root, ticket["path"], ticket["md5"], inline)
+    fetch_file(root, ticket["path"], Records(root).load(root / ticket["record"]))
     return 0
 
 
@@ -292,6 +306,9 @@ def _parser() -> argparse.ArgumentParser:
     add("settle", _settle, "write dvc.lock from the records (after a merge, too)")
     command = add("push", _push, "send the bytes of every record")
     command.add_argument("--remote")
+    command.add_argument(
+        "--new", action="store_true", help="the remote is new or emptied: make it"
+    )
     command = add("pull", _pull, "bring the bytes of valid instances")
     command.add_argument("target", nargs="*", help="only these and what they rest on")
     command.add_argument("--remote")

@@ -23,14 +23,23 @@ def clock(root: Path) -> float:
 
 
 def not_after(path: Path, latest: float) -> float | None:
-    """Date a file back if it is newer than that; returns its mtime, None if absent."""
+    """Date a file back if it is newer than that; returns its mtime, None if absent.
+
+    Of a link into DVC's cache both it and the object count, as for Snakemake. What
+    belongs to another user of a shared cache keeps its date.
+    """
     try:
-        mtime = path.stat().st_mtime
+        mtime = max(path.stat().st_mtime, path.lstat().st_mtime)
     except OSError:
         return None
-    if mtime > latest and path.is_file():
-        os.utime(path, (latest, latest))
-    return min(mtime, latest)
+    if mtime <= latest or not path.is_file():
+        return min(mtime, latest)
+    try:
+        for follow in (True, False):
+            os.utime(path, (latest, latest), follow_symlinks=follow)
+    except PermissionError:
+        return mtime
+    return latest
 
 
 def make_newer(root: Path, pipeline: Pipeline, recipes: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -217,13 +218,22 @@ def _inline(source: Path, path: str) -> str:
 
 
 def place(context: Context, source: Path, path: str, entry: Mapping[str, Any]) -> None:
-    """Move one output to its path, atomically, and remember its hash."""
-    target = context.root / path
+    """Move one output to its path, atomically, and remember its hash.
+
+    Where DVC links files to its cache (cache.type), or another disk is at the path, it
+    is the cache's object that gets there.
+    """
+    target, cached = context.root / path, "inline" not in entry
+    linked = {"hardlink", "symlink"} & set(context.store.config.links)
+    if cached and linked and context.store.restore(entry["md5"], target):
+        return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(source, target)
     except OSError as error:
-        raise disk_error(error, target) from error
+        other_disk = error.errno == errno.EXDEV and cached
+        if not (other_disk and context.store.restore(entry["md5"], target)):
+            raise disk_error(error, target) from error
     context.store.remember(target, Digest(entry["md5"], entry["size"]))
 
 

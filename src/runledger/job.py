@@ -338,6 +338,8 @@ def main(
     try:
         context = Context(Path.cwd())
         recipes = context.recipes(stage, arguments.id, arguments.recipe)
+        if any(out.cached for recipe in recipes for out in recipe.instance.outs):
+            context.store.prepare()
     except UserError as error:
         sys.exit(f"error: {error}")
     if not arguments.recipe and (unknown := environment.warning(context.commit)):

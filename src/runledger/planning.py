@@ -19,6 +19,7 @@ from runledger import environment
 from runledger.bundles import Aliases, Bundle, Sizes, asked_for, bundles, is_target
 from runledger.canonical import digest, pretty, read_named, to_bytes, write_once
 from runledger.dates import make_newer
+from runledger.dvcconfig import tell_jobs
 from runledger.errors import UserError
 from runledger.execution import CODE, VERDICTS
 from runledger.headlock import HeadLock
@@ -87,6 +88,8 @@ class Plan:
         shared = {stage: 1 for stage, count in self.shares.items() if count > 1}
         self.sizes = replace(sizes, most={**sizes.most, **shared})
         self.unpruned = bool(os.environ.get(UNPRUNED))
+        if main:
+            tell_jobs(self.root)
         self.store, self.lock = Store(root), HeadLock(root)
         self.verdicts: dict[str, Verdict] = {}
         self.left_out: dict[str, str] = {}  # {optional instance: why not here}
@@ -163,18 +166,22 @@ class Plan:
         return record.outputs[path].get("inline") if record else None
 
     def _unavailable(self) -> dict[str, str]:
-        """Return {md5: why} of wanted bytes that neither cache nor remote has."""
-        absent = {
-            ticket["md5"]
-            for path, ticket in self.wanted.items()
-            if self._inline(path) is None and not self.store.has(ticket["md5"])
-        }
+        """Return {md5: why} of wanted bytes that neither cache nor remote has.
+
+        Raises:
+            UserError: who may have them cannot be reached.
+        """
+        contents = [
+            self.verdicts[self.pipeline.producer[path]].outputs[path]
+            for path in self.wanted
+            if self._inline(path) is None
+        ]
+        absent = [c for c in contents if not self.store.has(c.md5, c.object_size)]
         if not absent:
             return {}
-        from runledger.remote import missing_on_remote
+        from runledger.sharing import lost
 
-        where, gone = missing_on_remote(self.root, absent)
-        return {md5: f"its bytes are neither here nor on {where}" for md5 in gone}
+        return lost(self.root, absent)
 
     def _write(self, judge: Judge) -> None:
         self.commit = environment.commit(self.root)

@@ -1,197 +1,289 @@
-"""Sharing bytes over a DVC remote: what it has, fetch, push of every record's bytes.
+"""A DVC remote: what it has, object by object; one object there or back, checked.
 
 The only module that calls DVC code, and only the head calls it. The remote is asked,
-never a local index of it: what it lost is sent again.
+never a local index of it, and an object counts as there if it has its size: what the
+remote lost, and what a broken transfer left there cut short, is sent again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tqdm import tqdm
+
+from runledger import places
 from runledger.errors import UserError
-from runledger.judge import Judge
-from runledger.project import load_pipeline
-from runledger.records import Records
-from runledger.store import Store
+from runledger.store import Store, md5_file
+
+Size = int | None
+Result = TypeVar("Result")
+# of the kinds of remotes, those in which a folder can exist and be empty
+FOLDERS = ("local", "ssh", "gdrive", "hdfs", "webhdfs", "webdav", "webdavs")
+WEB = ("http", "https")
 
 
-@dataclass(frozen=True)
-class Moved:
-    """Objects sent or fetched, and those that were already there or nowhere."""
-
-    moved: int
-    present: int
-    missing: tuple[str, ...] = ()
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _open(root: Path, name: str | None = None) -> tuple[Any, Any, str]:
-    """Return DVC's cache and remote databases and the remote's name.
+def _is_folder(md5: str) -> bool:
+    return md5.endswith(".dir")
+
+
+def _wrong(info: Mapping[str, Any] | None, size: Size) -> str:
+    """Say what is wrong with an object of the remote, by its size; "" if nothing."""
+    if info is None:
+        return "not there"
+    found = info.get("size")
+    if None in (found, size) or found == size:
+        return ""
+    return f"{'cut short' if found < size else 'too long'}: {found} of {size} bytes"
+
+
+def find_remote(root: Path, name: str | None = None) -> Remote | None:
+    """Return a remote by name, or the default one; None if there are no remotes at all.
 
     Raises:
-        UserError: no remote, or DVC cannot use it.
+        UserError: no such remote, no default among several, or DVC cannot use it.
     """
-    from dvc.exceptions import DvcException
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
     try:
         repo = Repo(str(root))
-        odb = repo.cloud.get_remote_odb(name)
-        label = name or repo.config["core"].get("remote", "the remote")
-        return repo.cache.local, odb, f"remote '{label}' ({odb.path})"
+        if not (name or repo.config["remote"] or repo.config["core"].get("remote")):
+            return None
+        odb = repo.cloud.get_remote_odb(name, "runledger")
+        return Remote(root, name or repo.config["core"]["remote"], odb)
+    except NotDvcRepoError:
+        return None
     except DvcException as error:
         raise UserError(
             f"no usable DVC remote: {error}",
             ".dvc/config",
-            "add one: dvc remote add --default NAME URL, or run without sharing",
+            "choose one (dvc remote default NAME), or mend it (dvc remote modify)",
         ) from None
-
-
-def _reach(where: str, action: Any) -> Any:
-    """Run what talks to a remote; its failure becomes one clear error."""
-    try:
-        return action()
-    except UserError:
-        raise
-    except Exception as error:  # each file system has errors of its own
+    except Exception as error:  # of a file system, or a package that it needs
         raise UserError(
-            f"{where} cannot be used: {type(error).__name__}: {error}",
+            f"DVC or its remote cannot be opened: {_words(error)}",
             ".dvc/config",
-            "check address, key and permissions, then repeat the same command; "
-            "what was already moved stays",
+            "check address and key, and that DVC's own site_cache_dir can be written; "
+            "an S3 remote needs the package dvc[s3], and so on",
         ) from error
 
 
-def _on_remote(remote: Any, md5s: Iterable[str]) -> set[str]:
-    return set(remote.oids_exist(sorted(md5s), jobs=remote.fs.jobs))
-
-
-def missing_on_remote(root: Path, md5s: Iterable[str]) -> tuple[str, set[str]]:
-    """Return (the remote's name, those md5s that it lacks)."""
-    wanted = set(md5s)
-    try:
-        _, remote, where = _open(root)
-    except UserError:
-        return "any remote (none is configured)", wanted
-    return where, wanted - _reach(where, lambda: _on_remote(remote, wanted))
-
-
-def _transfer(source: Any, target: Any, md5s: Iterable[str], where: str) -> set[str]:
-    """Copy objects between databases, verified; returns those that failed."""
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.transfer import transfer
-
-    infos = {HashInfo("md5", md5) for md5 in md5s}
-    if not infos:
-        return set()
-    result = _reach(
-        where, lambda: transfer(source, target, infos, verify=True, shallow=False)
-    )
-    return {info.value for info in result.failed}
-
-
-def fetch(root: Path, md5s: Iterable[str], name: str | None = None) -> Moved:
-    """Bring objects from the remote into the DVC cache, checked."""
-    store, wanted = Store(root), set(md5s)
-    absent = {md5 for md5 in wanted if not store.has(md5)}
-    if not absent:
-        return Moved(0, len(wanted))
-    cache, remote, where = _open(root, name)
-    there = _reach(where, lambda: _on_remote(remote, absent))
-    failed = _transfer(remote, cache, there, where)
-    missing = (absent - there) | failed
-    return Moved(len(there - failed), len(wanted) - len(absent), tuple(sorted(missing)))
-
-
-def recorded_objects(root: Path) -> dict[str, str]:
-    """Return {md5: path} of the cached outputs of every record, current or not."""
-    objects: dict[str, str] = {}
-    for record in Records(root).all():
-        for path, out in record.outputs.items():
-            if "inline" not in out:
-                objects[out["md5"]] = path
-    return objects
-
-
-def push(root: Path, name: str | None = None) -> Moved:
-    """Send the bytes of every record that the remote lacks.
+def open_remote(root: Path, name: str | None = None) -> Remote:
+    """Return a remote by name, or the default one.
 
     Raises:
-        UserError: no remote, or it cannot be used; what was sent stays sent.
+        UserError: there is none, or DVC cannot use it.
     """
-    cache, remote, where = _open(root, name)
-    objects, store = recorded_objects(root), Store(root)
-    there = _reach(where, lambda: _on_remote(remote, objects))
-    absent = set(objects) - there
-    here = {md5 for md5 in absent if store.has(md5)}
-    failed = _transfer(cache, remote, here, where)
-    if failed:
+    remote = find_remote(root, name)
+    if remote is None:
         raise UserError(
-            f"{len(failed)} of {len(here)} objects could not be sent to {where}",
-            objects[min(failed)],
-            "check space and permissions there, then push again; the rest is there",
+            "no usable DVC remote: none is configured",
+            ".dvc/config",
+            "add one: dvc remote add --default NAME URL, or run without sharing",
         )
-    return Moved(len(here), len(there), tuple(sorted(absent - here)))
+    return remote
 
 
-def pull(root: Path, targets: Iterable[str] = (), name: str | None = None) -> Moved:
-    """Fetch and place the outputs of valid instances that are absent or wrong.
+class Remote:
+    """One place that keeps objects for several checkouts.
 
-    Args:
-        targets: instances (or ``stage/id``, or output paths) whose whole ancestry is
-            wanted; none: everything valid.
+    Attributes:
+        where: its name and address, for messages.
     """
-    pipeline = load_pipeline(root)
-    verdicts = Judge(root, pipeline).judge()
-    chosen = _ancestry(pipeline, targets) or set(pipeline.instances)
-    store, places = Store(root), []
-    for instance_name in chosen:
-        for path, content in verdicts[instance_name].outputs.items():
-            record = verdicts[instance_name].record
-            if record is None or "inline" in record.outputs[path]:
-                continue
-            found = store.current(root / path)
-            if found is None or found.md5 != content.md5:
-                places.append((path, content.md5))
-    moved = fetch(root, {md5 for _, md5 in places}, name)
-    for path, md5 in places:
-        store.restore(md5, root / path)
-    return moved
 
+    def __init__(self, root: Path, name: str, odb: Any) -> None:
+        self.root, self.odb, self.fs = Path(root), odb, odb.fs
+        self.address = odb.fs.unstrip_protocol(odb.path)
+        self.where = f"remote '{name}' ({odb.path})"
 
-def _ancestry(pipeline: Any, targets: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    todo = [pipeline.find(target).name for target in targets]
-    while todo:
-        instance_name = todo.pop()
-        if instance_name not in found:
-            found.add(instance_name)
-            deps = pipeline[instance_name].deps
-            todo += [pipeline.producer[dep] for dep in deps if dep in pipeline.producer]
-    return found
+    def _reach(self, action: Callable[[], Result]) -> Result:
+        """Run what talks to the remote; its failure becomes one clear error."""
+        try:
+            return action()
+        except UserError:
+            raise
+        except Exception as error:  # each file system has errors of its own
+            raise UserError(
+                f"{self.where} cannot be used: {_words(error)}",
+                ".dvc/config",
+                "check address, key and permissions, then repeat the same command; "
+                "what was already moved stays",
+            ) from error
 
+    # whether the place is there
 
-def fetch_file(root: Path, path: str, md5: str, inline: str | None = None) -> None:
-    """Put one recorded file in place: from its record, the cache, or the remote.
+    def is_there(self) -> bool:
+        """Tell whether the remote has the folder that DVC keeps objects in.
 
-    Raises:
-        UserError: nobody has the bytes.
-    """
-    from runledger.canonical import write_atomic
+        A disk that is not mounted has none, and neither has a new remote.
+        """
+        found = self._reach(lambda: self._exists(self.odb.path))
+        if found:
+            places.remember(self.root, self.address)
+        return found
 
-    target = Path(root) / path
-    if inline is not None:
-        write_atomic(target, inline)
-        return
-    store = Store(root)
-    if store.restore(md5, target):
-        return
-    fetch(root, [md5])
-    if not store.restore(md5, target):
-        raise UserError(
-            f"neither the cache nor the remote has the bytes {md5}",
-            path,
-            "run snakemake again: it will make the file anew",
+    def _exists(self, path: str) -> bool:
+        if self.fs.protocol in WEB:  # lists no folders
+            return True
+        try:
+            self.fs.info(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def require(self) -> None:
+        """Make sure that what the remote lacks is not only out of reach.
+
+        Raises:
+            UserError: nothing is there: not mounted, moved, or never pushed to.
+        """
+        if not self.is_there():
+            raise self._absent("this checkout has never seen any there")
+
+    def make(self, whole: bool) -> None:
+        """Make a new remote, unless its disk may only be out of reach.
+
+        Args:
+            whole: whether all it should have is here to be sent.
+
+        Raises:
+            UserError: it had objects before, the folder above it is not there, or not
+                all is here, so that it cannot be told from a disk that is not mounted.
+        """
+        base = self.fs.parent(self.fs.parent(self.odb.path))  # less files/md5
+        above = self.fs.parent(base)
+        if self.fs.protocol not in FOLDERS:
+            above = self.fs.parts(base)[0]  # the bucket
+        if places.seen(self.root, self.address):
+            raise self._absent("")
+        if above and not self._reach(lambda: self._exists(above)):
+            raise self._absent(f"there is no {above}")
+        if not whole:
+            raise self._absent("it may be new, but not all it should have is here")
+
+    def _absent(self, why: str) -> UserError:
+        day = places.seen(self.root, self.address)
+        why = f"it had objects, seen on {day}" if day else why
+        return UserError(
+            f"{self.where} is not there: no objects, not even their folder ({why})",
+            self.address,
+            "mount its disk, or say where it is now (dvc remote modify NAME url URL); "
+            "if it is new and to be made: python -m runledger push --new",
         )
+
+    # what it has
+
+    def lacking(self, sizes: Mapping[str, Size]) -> dict[str, str]:
+        """Ask for objects; returns {md5: what is wrong} of those it has not got whole.
+
+        Args:
+            sizes: {md5: size in bytes, None if not known}.
+        """
+        names = sorted(sizes)
+        asked = self._reach(lambda: self._infos(names))
+        return {
+            md5: why
+            for md5, info in zip(names, asked, strict=True)
+            if (why := _wrong(info, sizes[md5]))
+        }
+
+    def _infos(self, names: list[str]) -> list[Mapping[str, Any] | None]:
+        paths = [self.odb.oid_to_path(md5) for md5 in names]
+        found = self.fs.info(paths, batch_size=self.fs.jobs, return_exceptions=True)
+        for at, answer in enumerate(found):
+            if isinstance(answer, FileNotFoundError | NotADirectoryError):
+                found[at] = None
+                if self.fs.protocol in WEB:  # absent, or is the server down? raises
+                    self.fs.fs.exists(paths[at], strict=True)
+            elif isinstance(answer, Exception):
+                raise answer
+        return found
+
+    # there and back
+
+    def send(self, store: Store, md5s: Iterable[str]) -> dict[str, str]:
+        """Send objects of the cache; returns {md5: why} of those that failed.
+
+        A folder's listing follows when all its files are there.
+        """
+        todo = set(md5s)
+        folders = set(filter(_is_folder, todo))
+        failed = self._each(self._send, store, todo - folders)
+        for md5 in folders:
+            broken = [e["md5"] for e in store.entries(md5) if e["md5"] in failed]
+            if broken:
+                failed[md5] = f"{len(broken)} of its files could not be sent"
+            else:
+                failed |= self._each(self._send, store, {md5})
+        return failed
+
+    def bring(self, store: Store, sizes: Mapping[str, Size]) -> dict[str, str]:
+        """Bring objects into the cache, folders with all their files.
+
+        Returns {md5: why} of those that are not in the cache now.
+        """
+        failed = self._bring_files(store, sizes)
+        for md5 in sizes.keys() - failed.keys():
+            inside = {e["md5"]: None for e in store.entries(md5)}
+            inside = {m: None for m in inside if not store.has(m)}
+            broken = self._bring_files(store, inside)
+            if broken:
+                failed[md5] = f"{len(broken)} of its files: {min(broken.values())}"
+        return failed
+
+    def _bring_files(self, store: Store, sizes: Mapping[str, Size]) -> dict[str, str]:
+        if not sizes:
+            return {}
+        failed = self.lacking(sizes)
+        return failed | self._each(self._bring, store, sizes.keys() - failed.keys())
+
+    def _send(self, store: Store, md5: str) -> str:
+        """Send one object; returns what is wrong with what arrived, "" if nothing."""
+        from dvc.fs import localfs
+
+        target = self.odb.oid_to_path(md5)
+        if self.fs.protocol == "local":
+            Path(target).unlink(missing_ok=True)  # DVC would keep one cut short
+        source = str(store.object_path(md5))
+        self.odb.add(source, localfs, md5, check_exists=False, verify=False)
+        if self.fs.protocol == "local" and md5_file(target) != md5.removesuffix(".dir"):
+            return "what was written there reads otherwise"
+        return ""
+
+    def _bring(self, store: Store, md5: str) -> str:
+        """Bring one object; returns what is wrong with what arrived, "" if nothing."""
+        draft = store.draft()
+        try:
+            self.fs.get_file(self.odb.oid_to_path(md5), str(draft))
+            found = md5_file(draft)
+            whole = store.keep(draft, md5)
+            return "" if whole else f"damaged there: its bytes have md5 {found}"
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _each(
+        self, action: Callable[[Store, str], str], store: Store, md5s: Iterable[str]
+    ) -> dict[str, str]:
+        """Do something for each object, several at a time; returns {md5: failure}."""
+
+        def attempt(md5: str) -> str:
+            try:
+                return action(store, md5)
+            except Exception as error:  # each file system has errors of its own
+                return _words(error)
+
+        names, pool = sorted(md5s), ThreadPoolExecutor(self.fs.jobs)
+        try:
+            done = pool.map(attempt, names)
+            bar = tqdm(done, self.where, len(names), unit=" objects", disable=None)
+            outcomes = list(bar)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return {md5: why for md5, why in zip(names, outcomes, strict=True) if why}

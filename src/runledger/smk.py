@@ -219,10 +219,12 @@ class Ledger(Plan):
         """Take the head's lock and save bytes that Snakemake is about to delete.
 
         Raises:
-            UserError: another head runs here; or Snakemake left out what is stale.
+            UserError: another head runs here; the cache cannot be used; or Snakemake
+                left out what is stale.
         """
         self.check_settings(workflow)  # targets that are files have not asked yet
         self._check_dag(workflow.dag)
+        self.store.prepare()
         self.lock.acquire()
         for name in self.stale:
             for out in self.verdicts[name].instance.outs:
@@ -248,7 +250,8 @@ class Ledger(Plan):
         if not path.is_file():
             return
         content = self.store.current(path)
-        if self.store.object_path(content.md5).exists():
+        kept = self.store.current(self.store.object_path(content.md5))
+        if kept is not None and kept.md5 == content.md5:
             return
         instance = self.pipeline[self.pipeline.producer[self._relative(path)]]
         for record in Judge(self.root, self.pipeline).records.history(

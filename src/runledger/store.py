@@ -10,7 +10,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from runledger import places
 from runledger.canonical import disk_error, to_bytes, write_atomic
+from runledger.dvcconfig import cache_config
+from runledger.links import copy, link
 
 IGNORED = {"__pycache__", ".snakemake_timestamp", ".ipynb_checkpoints"}
 
@@ -23,6 +26,11 @@ class Digest:
     size: int
     nfiles: int | None = None
     files: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def object_size(self) -> int | None:
+        """Size of the object in caches and remotes; None (not known) of a folder's."""
+        return None if self.md5.endswith(".dir") else self.size
 
 
 def md5_file(path: Path | str) -> str:
@@ -72,41 +80,92 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        self.objects = self.root / ".dvc" / "cache" / "files" / "md5"
+        self.config = cache_config(self.root)
+        self.objects = self.config.folder / "files" / "md5"
         self.memory = self.root / "results" / ".state" / "hashes"
 
     def object_path(self, md5: str) -> Path:
         """Return where the DVC cache keeps an object."""
         return self.objects / md5[:2] / md5[2:]
 
-    def has(self, md5: str) -> bool:
-        """Tell whether an object (for a folder: and all its files) is in the cache."""
+    def prepare(self) -> None:
+        """Make sure that the cache can be written, before hours are spent.
+
+        Raises:
+            UserError: it cannot, or it is not there (its disk is not mounted).
+        """
+        places.prepare_cache(self.root, self.config)
+
+    def has(self, md5: str, size: int | None = None) -> bool:
+        """Tell whether an object (for a folder: and all its files) is in the cache.
+
+        Its bytes are not read; a size is compared if given (of a folder it is not).
+        """
         path = self.object_path(md5)
         if not path.is_file():
             return False
-        return all(
-            self.object_path(entry["md5"]).is_file() for entry in self._entries(md5)
-        )
+        if md5.endswith(".dir"):
+            return all(self.has(entry["md5"]) for entry in self.entries(md5))
+        return size is None or path.stat().st_size == size
 
-    def _entries(self, md5: str) -> list[dict[str, str]]:
+    def is_sound(self, md5: str) -> bool:
+        """Tell whether an object (of a folder: with all its files) is here and right.
+
+        The bytes are read. A damaged object is removed: it counts as absent.
+        """
+        path = self.object_path(md5)
+        if not path.is_file():
+            return False
+        if md5_file(path) != md5.removesuffix(".dir"):
+            try:
+                path.unlink()
+            except OSError as error:
+                raise disk_error(error, path) from error
+            return False
+        return all([self.is_sound(entry["md5"]) for entry in self.entries(md5)])
+
+    def entries(self, md5: str) -> list[dict[str, str]]:
+        """Return the files of a folder's object, as {md5, relpath}; none of a file's.
+
+        A listing that cannot be read names no file; its own md5 is then wrong, too.
+        """
         if not md5.endswith(".dir"):
             return []
-        return json.loads(self.object_path(md5).read_bytes())
+        try:
+            return json.loads(self.object_path(md5).read_bytes())
+        except ValueError:
+            return []
+
+    def keep(self, draft: Path, md5: str) -> bool:
+        """Move a file of the cache's own disk into the cache; False if it is wrong."""
+        if md5_file(draft) != md5.removesuffix(".dir"):
+            return False
+        target = self.object_path(md5)
+        places.make_folder(target.parent, self.config)
+        os.chmod(draft, 0o444)
+        os.replace(draft, target)
+        if not md5.endswith(".dir"):
+            self.remember(target, Digest(md5, target.stat().st_size))
+        return True
+
+    def draft(self) -> Path:
+        """Return an unused path on the cache's own disk."""
+        places.make_folder(self.objects, self.config)
+        return self.objects / f".{uuid.uuid4().hex}.tmp"
 
     def _put_file(self, source: Path, md5: str) -> None:
         target = self.object_path(md5)
-        if target.is_file() and target.stat().st_size == source.stat().st_size:
+        if target.is_file() and md5_file(target) == md5:
             return
-        temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, temporary)
-            if md5_file(temporary) != md5:
-                raise OSError(f"{source} changed while it was copied")
-            os.chmod(temporary, 0o444)
-            os.replace(temporary, target)
+            temporary = self.draft()
+            try:
+                copy(source, temporary)
+                if not self.keep(temporary, md5):
+                    raise OSError(f"{source} changed while it was copied")
+            finally:
+                temporary.unlink(missing_ok=True)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise disk_error(error, target) from error
 
     def put(self, source: Path, content: Digest) -> None:
@@ -116,9 +175,14 @@ class Store:
             return
         for relative, md5 in content.files:
             self._put_file(source / relative, md5)
-        listing = self.object_path(content.md5)
-        if not listing.is_file():
-            write_atomic(listing, _dir_json(list(content.files)))
+        listing = self.draft()
+        write_atomic(listing, _dir_json(list(content.files)))
+        self.keep(listing, content.md5)
+
+    def hold(self, path: Path, content: Digest) -> None:
+        """Put a file whose bytes are right into the cache if that has lost them."""
+        if not self.has(content.md5, content.object_size):
+            self.put(path, hash_path(path) if path.is_dir() else content)
 
     def restore(self, md5: str, target: Path) -> bool:
         """Put an object of the cache at a path; False if the cache lacks it.
@@ -132,18 +196,16 @@ class Store:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if md5.endswith(".dir"):
-                for entry in self._entries(md5):
-                    (temporary / entry["relpath"]).parent.mkdir(
-                        parents=True, exist_ok=True
-                    )
-                    shutil.copyfile(
-                        self.object_path(entry["md5"]), temporary / entry["relpath"]
-                    )
+                temporary.mkdir()
+                for entry in self.entries(md5):
+                    place = temporary / entry["relpath"]
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    link(self.object_path(entry["md5"]), place, self.config.links)
             else:
-                shutil.copyfile(self.object_path(md5), temporary)
+                link(self.object_path(md5), temporary, self.config.links)
             found = hash_path(temporary)
             if found.md5 != md5:
-                self.object_path(md5).unlink(missing_ok=True)
+                self.is_sound(md5)  # removes what is damaged
                 return False
             if target.is_dir():
                 shutil.rmtree(target)

@@ -531,7 +531,7 @@ def test_a_clone_without_data_is_audited_and_says_what_it_could_not(
 def test_absent_bytes_are_looked_up_on_the_remote(
     tiny: Workspace, tmp_path: Path
 ) -> None:
-    from runledger.remote import push
+    from runledger.sharing import push
 
     source = Workspace(private_copy(tiny.root, tmp_path / "source"))
     dvc = [str(Path(shutil.which("dvc", path=_path()) or "dvc"))]

@@ -25,8 +25,9 @@ def check_bytes(chain: Chain, ask_remote: bool = True) -> Iterator[Finding]:
             content = Digest(out["md5"], out["size"], out.get("nfiles"))
             chain.bytes[path] = Bytes(path, content)
             owners[path] = name
+    store = Store(chain.root)
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda item: _look(chain, item), chain.bytes.values()))
+        list(pool.map(lambda item: _look(store, item), chain.bytes.values()))
     for path, item in chain.bytes.items():
         if item.state == "wrong" and not _other_record(chain, owners[path], item):
             detail = _difference(item)
@@ -34,9 +35,8 @@ def check_bytes(chain: Chain, ask_remote: bool = True) -> Iterator[Finding]:
     yield from _absent(chain, owners, ask_remote)
 
 
-def _look(chain: Chain, item: Bytes) -> None:
-    target = chain.root / item.path
-    store = Store(chain.root)
+def _look(store: Store, item: Bytes) -> None:
+    target = store.root / item.path
     if target.exists():
         item.found = hash_path(target)
         item.state = "ok" if item.found == item.expected else "wrong"
@@ -81,17 +81,10 @@ def _absent(chain: Chain, owners: dict[str, str], ask: bool) -> Iterator[Finding
     absent -= inline
     if not absent:
         return
-    where, lacking = (
-        "no remote was asked",
-        {chain.bytes[p].expected.md5 for p in absent},
-    )
+    contents = {chain.bytes[path].expected for path in absent}
+    where, lacking = "no remote was asked", {content.md5 for content in contents}
     if ask:
-        from runledger.remote import missing_on_remote
-
-        try:
-            where, lacking = missing_on_remote(chain.root, lacking)
-        except UserError as error:
-            where = error.what
+        where, lacking = _ask_remote(chain, contents)
     unknown: dict[str, list[str]] = {}
     for path in sorted(absent):
         item = chain.bytes[path]
@@ -105,6 +98,22 @@ def _absent(chain: Chain, owners: dict[str, str], ask: bool) -> Iterator[Finding
         detail = f"{example}: not here, not in the cache; {where}"
         doubt = tuple(sorted({owners[path] for path in paths}))
         yield Finding(UNCHECKED, "bytes absent", stage, detail, doubt)
+
+
+def _ask_remote(chain: Chain, contents: set[Digest]) -> tuple[str, set[str]]:
+    """Return (who was asked, the md5s that are not whole there)."""
+    from runledger.remote import find_remote
+
+    every = {content.md5 for content in contents}
+    try:
+        remote = find_remote(chain.root)
+        if remote is None:
+            return "no remote is configured", every
+        remote.require()
+        sizes = {content.md5: content.object_size for content in contents}
+        return f"not on {remote.where}", set(remote.lacking(sizes))
+    except UserError as error:
+        return error.what, every
 
 
 def _inline(chain: Chain, name: str, path: str) -> str | None:
