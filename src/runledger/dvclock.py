@@ -10,14 +10,10 @@ import yaml
 
 from runledger.canonical import to_bytes, write_atomic
 from runledger.judge import Judge, Verdict
+from runledger.locktext import lock_text, read_lock
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
 from runledger.project import load_pipeline
 from runledger.store import Digest, hash_path
-
-
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
 
 
 def _entry(path: str, content: Digest) -> dict[str, Any]:
@@ -92,10 +88,8 @@ def settle(root: Path) -> dict[str, Any]:
             stages[instance.name], valid = entry, valid + 1
         elif instance.name in old:
             stages[instance.name], kept = old[instance.name], kept + 1
-    text = yaml.dump(
-        {"schema": "2.0", "stages": stages}, Dumper=_Dumper, sort_keys=False, width=80
-    )
     if stages:
+        text = lock_text({"schema": "2.0", "stages": stages})
         write_atomic(root / "dvc.lock", text)
     return {"valid": valid, "kept": kept, "refused": writer.refused}
 
@@ -116,10 +110,6 @@ def _place_text(root: Path, writer: _Writer) -> None:
 
 def _read_lock(root: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.load(
-            (root / "dvc.lock").read_bytes(),
-            Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),
-        )
-        return dict(content["stages"])
+        return dict(read_lock((root / "dvc.lock").read_bytes())["stages"])
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
         return {}

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from dash_repro.params import load_params
 from dash_repro.project import load_pipeline
 from runledger.errors import UserError
+from runledger.locktext import lock_text, read_lock
 from runledger.yamlfile import load_yaml, parse_yaml, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,6 +195,57 @@ def test_a_doubled_stage_of_dvc_yaml_is_refused(tmp_path) -> None:
     (tmp_path / "dvc.yaml").write_text(head)
     with pytest.raises(UserError, match=r"stages.train_teacher is there twice"):
         load_pipeline(tmp_path)
+
+
+# dvc.lock, which DVC writes and reads as YAML 1.2
+
+
+LOCKED = [
+    *(
+        "yes",
+        "no",
+        "on",
+        "off",
+        "y",
+        "true",
+        "null",
+        "~",
+        "",
+        "1",
+        "010",
+        "0o17",
+        "1_0",
+    ),
+    *("1e-4", "1.5e3", "-.5", ".inf", ".nan", "0x1f", "2026-01-31", "1:30", "<<", "="),
+    "12345678901234567890123456789e12",  # may be an md5
+    "98765432109876543210987654321098",
+    *("- x", "a: b", "# x", "'q'", "two\nlines", " blank ", "é中", "%x", "@x", "1e"),
+    *(True, False, None, 0, 8, -3, 10**20, 0.1, 4.0, 1e-06, 1e20, -2.5e-300),
+]
+
+
+def test_dvc_reads_what_we_write_into_its_lock() -> None:
+    content = {"schema": "2.0", "stages": {"a@x": {"outs": LOCKED}, "12e3": LOCKED}}
+    text = lock_text(content)
+    assert typed(READERS["ruamel"](text)) == typed(content)
+    assert typed(READERS["PyYAML"](text)) == typed(content)
+    assert typed(read_lock(text)) == typed(content)
+
+
+def test_we_read_what_dvc_writes_into_its_lock() -> None:
+    from dvc.utils.serialize import dumps_yaml
+
+    content = {"stages": {f"s{i}": {"value": value} for i, value in enumerate(LOCKED)}}
+    assert typed(read_lock(dumps_yaml(content))) == typed(content)
+
+
+def test_random_texts_survive_the_lock() -> None:
+    rng = random.Random(1)
+    texts = ["".join(rng.choices("0123456789eE+-._xob:", k=8)) for _ in range(2000)]
+    texts += ["".join(rng.choices("0123456789e", k=32)) for _ in range(2000)]
+    text = lock_text(texts)
+    assert READERS["ruamel"](text) == read_lock(text) == texts
+    assert sum(line.startswith("- '") for line in text.splitlines()) < 3500
 
 
 @pytest.mark.parametrize("arguments", [[], ["--check"]])
