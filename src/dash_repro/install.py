@@ -139,6 +139,9 @@ def sync(root: Path, uv: str, torch: str, environment: Mapping[str, str]) -> Non
         (root / lock).parent.mkdir(exist_ok=True)
         (root / lock).write_text(without_cuda(*texts), encoding="utf-8")
     into = ["--python", str(python.relative_to(root))]
+    # compiled once here: with PYTHONDONTWRITEBYTECODE set, as in many containers, every
+    # process would compile torch anew, ten seconds and more
+    options.append("--compile-bytecode")
     commands.append([uv, "pip", "sync", *quiet, *into, *options, lock])
     for command in commands:
         if subprocess.run(command, cwd=root, env=environment, check=False).returncode:

@@ -124,7 +124,7 @@ def test_install_makes_syncs_finds_src_and_is_ready(checkout, capsys) -> None:
     made, synced = (checkout / "uv.log").read_text().splitlines()
     assert made.startswith("venv ") and made.endswith(" .venv")
     assert "--require-hashes" in synced and synced.endswith(" requirements.lock")
-    assert "--torch-backend" not in synced
+    assert "--torch-backend" not in synced and "--compile-bytecode" in synced
     pth = checkout / ".venv/lib/python3.11/site-packages/dash-repro.pth"
     assert (pth.parent / pth.read_text().strip()).resolve() == checkout / "src"
     assert (checkout / ".venv/.ready").exists()
