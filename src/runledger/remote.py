@@ -196,6 +196,7 @@ class Remote:
 
     def _infos(self, names: list[str]) -> list[Mapping[str, Any] | None]:
         paths = [self.odb.oid_to_path(md5) for md5 in names]
+        self.fs.fs.invalidate_cache()  # what it listed before may be gone
         found = self.fs.info(paths, batch_size=self.fs.jobs, return_exceptions=True)
         for at, answer in enumerate(found):
             if isinstance(answer, FileNotFoundError | NotADirectoryError):
