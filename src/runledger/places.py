@@ -10,6 +10,7 @@ import errno
 import os
 import tempfile
 import time
+import uuid
 from datetime import date
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def prepare_cache(root: Path, config: CacheConfig) -> None:
     """
     check_cache(root, config)
     objects = config.folder / "files" / "md5"
-    draft = Path(root) / "results" / ".state" / f".{os.getpid()}.link"
+    draft = Path(root) / "results" / ".state" / f".{uuid.uuid4().hex}.tmp"
     try:
         make_folder(objects, config)
         _sweep(objects)

@@ -101,7 +101,7 @@ class Remote:
     def __init__(self, root: Path, name: str, odb: Any) -> None:
         self.root, self.odb, self.fs = Path(root), odb, odb.fs
         self.address = odb.fs.unstrip_protocol(odb.path)
-        self.where = f"remote '{name}' ({odb.path})"
+        self.where = f"remote '{name}' ({self.address})"
 
     def _reach(self, action: Callable[[], Result]) -> Result:
         """Run what talks to the remote; its failure becomes one clear error."""
