@@ -1,7 +1,61 @@
-"""Makes the checkout's packages and stage programs importable."""
+"""Makes the checkout importable, and shares the tests among processes (xdist)."""
 
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "stages")]
+
+# What takes longest starts first; the first of the paper's also makes its workspace.
+FIRST = (
+    "tests/cluster/test_cluster.py",
+    "tests/workflow/test_paper_pipeline.py",
+    "tests/numeric/test_learning.py",
+    "tests/workflow/test_paper_sizes.py",
+    "tests/numeric/test_training.py",
+    "tests/workflow/test_interruption.py",
+    "tests/workflow/test_records.py",
+    "tests/workflow/test_dvc.py",
+    "tests/workflow/test_anywhere.py",
+)
+# Long, and each of its tests by itself: shared out one by one, at the end.
+SHARED = "tests/workflow/test_audit.py"
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files: the long ones, the others, those that wait for a workspace."""
+    waiting = {
+        _file(item.nodeid)
+        for item in items
+        if "tiny" in getattr(item, "fixturenames", ())
+    }
+
+    def turn(item: pytest.Item) -> int:
+        path = _file(item.nodeid)
+        if path in FIRST:
+            return FIRST.index(path)
+        return len(FIRST) + (path in waiting) + (path == SHARED)
+
+    items.sort(key=turn)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With --dist loadfile: a file is a unit of work, in the order above."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = _file(nodeid)
+            return nodeid if path == SHARED else path
+
+    config.option.loadscopereorder = False
+    return Files(config, log)

@@ -90,13 +90,6 @@ def _outputs(stage: Mapping[str, Any]) -> Iterator[Output]:
                 yield Output(entry)
             else:
                 ((path, options),) = entry.items()
-                for option in {"remote", "push"} & (options or {}).keys():
-                    raise UserError(
-                        f"{option} of an output is not supported: the bytes of all "
-                        "records go to one remote",
-                        f"dvc.yaml, output {path}",
-                        "drop it, or choose with push --remote NAME",
-                    )
                 yield Output(path, bool((options or {}).get("cache", True)))
 
 

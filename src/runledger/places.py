@@ -10,7 +10,6 @@ import errno
 import os
 import tempfile
 import time
-import uuid
 from datetime import date
 from pathlib import Path
 
@@ -77,7 +76,7 @@ def prepare_cache(root: Path, config: CacheConfig) -> None:
     """
     check_cache(root, config)
     objects = config.folder / "files" / "md5"
-    draft = Path(root) / "results" / ".state" / f".{uuid.uuid4().hex}.tmp"
+    draft = Path(root) / "results" / ".state" / f".{os.getpid()}.link"
     try:
         make_folder(objects, config)
         _sweep(objects)

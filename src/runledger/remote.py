@@ -101,7 +101,7 @@ class Remote:
     def __init__(self, root: Path, name: str, odb: Any) -> None:
         self.root, self.odb, self.fs = Path(root), odb, odb.fs
         self.address = odb.fs.unstrip_protocol(odb.path)
-        self.where = f"remote '{name}' ({self.address})"
+        self.where = f"remote '{name}' ({odb.path})"
 
     def _reach(self, action: Callable[[], Result]) -> Result:
         """Run what talks to the remote; its failure becomes one clear error."""
@@ -196,7 +196,6 @@ class Remote:
 
     def _infos(self, names: list[str]) -> list[Mapping[str, Any] | None]:
         paths = [self.odb.oid_to_path(md5) for md5 in names]
-        self.fs.fs.invalidate_cache()  # what it listed before may be gone
         found = self.fs.info(paths, batch_size=self.fs.jobs, return_exceptions=True)
         for at, answer in enumerate(found):
             if isinstance(answer, FileNotFoundError | NotADirectoryError):

@@ -175,12 +175,9 @@ class Store:
             return
         for relative, md5 in content.files:
             self._put_file(source / relative, md5)
-        try:
-            listing = self.draft()
-            write_atomic(listing, _dir_json(list(content.files)))
-            self.keep(listing, content.md5)
-        except OSError as error:
-            raise disk_error(error, self.object_path(content.md5)) from error
+        listing = self.draft()
+        write_atomic(listing, _dir_json(list(content.files)))
+        self.keep(listing, content.md5)
 
     def hold(self, path: Path, content: Digest) -> None:
         """Put a file whose bytes are right into the cache if that has lost them."""

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr, ttest_rel
-from scipy.stats import t as student_t
 
 from dash_repro.paper.claim_cells import OurCells, PaperCells
 from dash_repro.paper.claims import Claim, load_claims
@@ -191,6 +189,8 @@ def by_seed(numbers):
 
 
 def test_an_interval_of_a_difference_is_the_paired_t_interval():
+    from scipy.stats import ttest_rel  # a second to import
+
     rng = np.random.default_rng(0)
     a, b = rng.normal(10, 1, 4), rng.normal(9, 1, 4)
     values = {"t/r/a": by_seed(a), "t/r/b": by_seed(b)}
@@ -202,6 +202,8 @@ def test_an_interval_of_a_difference_is_the_paired_t_interval():
 
 
 def test_an_interval_of_a_ratio_is_its_jackknife():
+    from scipy.stats import t as student_t
+
     a, b = np.array([4.0, 5.0, 7.0]), np.array([2.0, 2.5, 2.2])
     claim = Claim("x", "s", {"q": 'v("t/r/a") / v("t/r/b")'}, effects=["q"], show=["q"])
     values = {"t/r/a": by_seed(a), "t/r/b": by_seed(b)}
@@ -353,6 +355,8 @@ def test_claims_file_with_a_misspelt_key_is_refused(tmp_path):
 
 
 def test_rank_correlation_matches_scipy_with_ties():
+    from scipy.stats import spearmanr
+
     rng = np.random.default_rng(1)
     first = rng.integers(0, 8, 40)
     second = first + rng.integers(-3, 4, 40)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.svm import SVC
 from training_tools import CPU, FakeJob, run_students, tiny_params
 
 from dash_repro.data.dataset import Dataset, load_dataset, save_dataset
@@ -71,8 +70,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def classifier(trained: Path) -> SVC:
+def classifier(trained: Path):
     """Trained on the real digits; it knows real digits that it has not seen."""
+    from sklearn.svm import SVC  # seconds to import
+
     data: Dataset = load_dataset(trained / "prepare_data" / "images.npz")
     recogniser = SVC(C=10.0, gamma=4e-6)
     recogniser.fit(_pixels(data.train_images), data.train_labels)
@@ -106,7 +107,7 @@ def _sampling(num_samples: int, scale: float, steps: int, chunk_size: int) -> Sa
     )
 
 
-def _recognised(weights: Path, scale: float, classifier: SVC) -> float:
+def _recognised(weights: Path, scale: float, classifier) -> float:
     """Share of 200 samples that the classifier takes for their label; chance: 0.1."""
     checkpoint = load_checkpoint(weights)
     sampling = _sampling(200, scale, steps=20, chunk_size=100)
@@ -124,7 +125,7 @@ def _measured(root: Path, name: str) -> list[dict[str, float]]:
     return [{key: float(row[key]) for key in keys} for row in rows]
 
 
-def test_teacher_samples_are_recognised(trained: Path, classifier: SVC) -> None:
+def test_teacher_samples_are_recognised(trained: Path, classifier) -> None:
     weights = trained / "train_teacher" / "model.safetensors"
     plain, guided, unguided = (
         _recognised(weights, w, classifier) for w in (1.0, 2.0, 0.0)
@@ -150,7 +151,7 @@ def test_other_chunk_sizes_agree_before_rounding(trained: Path) -> None:
         assert (floats(size) - whole).abs().max() < 1e-4
 
 
-def test_dash_samples_are_recognised(trained: Path, classifier: SVC) -> None:
+def test_dash_samples_are_recognised(trained: Path, classifier) -> None:
     weights = _student(trained, "dash").output("model.safetensors")
     assert _recognised(weights, 2.0, classifier) > 0.5
 

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from dash_repro.diffusion.ddim import constant_guidance, ddim_sample
@@ -108,6 +107,8 @@ def guided_flow(start: Tensor, sigma: float, labels: Tensor, w: float) -> np.nda
         uncond = scaled_eps(x, s, null)
         eps = uncond + w * (scaled_eps(x, s, labels) - uncond)
         return eps.numpy().ravel()
+
+    from scipy.integrate import solve_ivp  # half a second to import
 
     span = (sigma, 1e-6)
     solved = solve_ivp(slope, span, start.numpy().ravel(), rtol=1e-8, atol=1e-9)

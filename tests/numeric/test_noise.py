@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from scipy import stats
 
 from dash_repro.diffusion.noise import image_noise, step_rng, step_seed
 
@@ -51,6 +50,15 @@ def test_no_two_images_share_noise() -> None:
     assert len(np.unique(made, axis=0)) == 50000
 
 
+def normal(values: np.ndarray) -> bool:
+    """Kolmogorov's test of the standard normal distribution, at one in a thousand."""
+    n = len(values)
+    level = torch.special.ndtr(torch.from_numpy(np.sort(values))).numpy()
+    steps = np.arange(n + 1) / n
+    distance = max((steps[1:] - level).max(), (level - steps[:-1]).max())
+    return distance * np.sqrt(n) < 1.949
+
+
 def test_noise_is_standard_normal_and_independent() -> None:
     made = image_noise(1, range(400), (3, 16, 16)).double().numpy()
     values = made.ravel()
@@ -58,12 +66,12 @@ def test_noise_is_standard_normal_and_independent() -> None:
     assert abs(values.mean()) < 4 / np.sqrt(n)
     assert abs(values.var() - 1) < 4 * np.sqrt(2 / n)
     assert abs((values**4).mean() - 3) < 4 * np.sqrt(96 / n)
-    assert stats.kstest(values[:100000], "norm").pvalue > 1e-3
+    assert normal(values[:100000])
     neighbours = (made[1:] * made[:-1]).mean()
     assert abs(neighbours) < 4 / np.sqrt(n)
     assert abs((made[..., 1:] * made[..., :-1]).mean()) < 4 / np.sqrt(n)
     position_means = made.mean(axis=0) * np.sqrt(400)
-    assert stats.kstest(position_means.ravel(), "norm").pvalue > 1e-3
+    assert normal(position_means.ravel())
 
 
 def test_step_rng_is_a_function_of_seed_and_step() -> None:
@@ -91,4 +99,4 @@ def test_draws_of_consecutive_steps_are_uncorrelated() -> None:
     assert abs(rows.mean()) < 4 / np.sqrt(n)
     assert abs((rows[1:] * rows[:-1]).mean()) < 4 / np.sqrt(n)
     first = torch.stack([row[0] for row in rows])
-    assert stats.kstest(first.numpy(), "norm").pvalue > 1e-3
+    assert normal(first.numpy())

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from marks import slow_but
 from training_tools import CPU, tiny_images, tiny_params, tiny_schedule
 
 from dash_repro import runtime
@@ -237,10 +238,11 @@ def test_averaged_weights_are_swapped_in_and_out():
     assert not torch.equal(before[: len(learner.ema)], learner.ema)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["dash", "scratch", "cond_only", "composite", "fitnets", "gap_match", "no_im"],
-)
+OBJECTIVES = ["dash", "scratch", "cond_only", "composite", "fitnets", "gap_match"]
+OBJECTIVES += ["no_im"]
+
+
+@pytest.mark.parametrize("name", slow_but(["fitnets"], OBJECTIVES))
 def test_each_objective_overfits_one_batch(name):
     block = PARAMS["students"][name]
     channels = feature_channels(CONFIG, BIG) if name == "fitnets" else {}

@@ -6,7 +6,6 @@ import tarfile
 
 import numpy as np
 import pytest
-import torchvision.datasets
 from PIL import Image
 
 from dash_repro.data.dataset import DatasetError
@@ -39,6 +38,8 @@ def cifar(tmp_path, monkeypatch):
     """Writes an archive of a torchvision class; its pickled content is returned."""
 
     def write(name, key, classes):
+        import torchvision.datasets  # seconds to import
+
         kind = getattr(torchvision.datasets, name)
         folder = tmp_path / "made" / kind.base_folder
         folder.mkdir(parents=True)
@@ -65,6 +66,7 @@ def cifar(tmp_path, monkeypatch):
     return write
 
 
+@pytest.mark.slow
 def test_cifar10_reads_an_archive_put_in_place(cifar):
     root, content = cifar("CIFAR10", "labels", 10)
     block = _block("torchvision", name="CIFAR10", path=str(root), image_size=32)
@@ -81,6 +83,7 @@ def test_cifar10_reads_an_archive_put_in_place(cifar):
     assert dataset.class_names[3] == "class 3"
 
 
+@pytest.mark.slow
 def test_cifar100_has_its_fine_labels_and_can_be_limited(cifar):
     root, content = cifar("CIFAR100", "fine_labels", 100)
     block = _block("torchvision", name="CIFAR100", path=str(root), max_train=100)
@@ -90,7 +93,10 @@ def test_cifar100_has_its_fine_labels_and_can_be_limited(cifar):
     assert dataset.train_images.shape == (100, 16, 16, 3)
 
 
+@pytest.mark.slow
 def test_cifar_absent_without_network_says_what_to_download(tmp_path, monkeypatch):
+    import torchvision.datasets
+
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", NOWHERE)
     block = _block("torchvision", name="CIFAR10", path=str(tmp_path / "c10"))
     with pytest.raises(DatasetError) as caught:
@@ -99,6 +105,7 @@ def test_cifar_absent_without_network_says_what_to_download(tmp_path, monkeypatc
         assert part in str(caught.value)
 
 
+@pytest.mark.slow
 def test_cifar_archive_cut_short_is_not_used(cifar):
     root, _ = cifar("CIFAR10", "labels", 10)
     archive = root / "cifar-10-python.tar.gz"

@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from marks import slow_but
 from matplotlib.collections import PathCollection
 from paper_fixtures import SIDE, Workspace, small_params
 from PIL import Image
@@ -17,6 +18,7 @@ from dash_repro.paper.items import ITEMS
 from dash_repro.paper.rows import CollectedError
 
 FIGURES = [item for item, spec in ITEMS.items() if spec.kind == "figure"]
+QUICK = ("figure3", "figure4a", "figure6", "figureD6")  # a scheme, curves, grids
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def texts(figure):
     ]
 
 
-@pytest.mark.parametrize("item", FIGURES)
+@pytest.mark.parametrize("item", slow_but(QUICK, FIGURES))
 def test_every_figure_has_ink_and_repeats(workspace, item):
     first = workspace.figure(item)
     pixels = np.asarray(Image.open(first).convert("L"), dtype=float)

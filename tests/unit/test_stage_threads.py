@@ -16,12 +16,28 @@ importlib.import_module(sys.argv[1])
 import numpy, scipy.linalg, threadpoolctl
 print(json.dumps([pool["num_threads"] for pool in threadpoolctl.threadpool_info()]))
 """
+# These read the environment when they are loaded: what it says at the first of them.
+FIRST = """
+import importlib, json, os, sys
+
+class First:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("numpy", "scipy", "sklearn", "torch"):
+            libraries = ("OMP", "OPENBLAS", "MKL")
+            print(json.dumps([os.environ.get(f"{n}_NUM_THREADS") for n in libraries]))
+            sys.stdout.flush()
+            os._exit(0)
+
+sys.meta_path.insert(0, First())
+importlib.import_module(sys.argv[1])
+import numpy
+"""
 
 
-def threads(program: str, **environment: str) -> set[int]:
-    """Thread counts of the libraries that numpy, scipy and torch load in a program."""
+def program(code: str, name: str, **environment: str) -> str:
+    """What a code prints in a process that is told to use two threads."""
     done = subprocess.run(
-        [sys.executable, "-c", SHOW, program],
+        [sys.executable, "-c", code, name],
         cwd=STAGES,
         env={**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
         | environment,
@@ -29,14 +45,25 @@ def threads(program: str, **environment: str) -> set[int]:
         text=True,
         check=True,
     )
-    return set(json.loads(done.stdout))
+    return done.stdout
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_one_thread_whatever_the_shell_says(program: str) -> None:
-    assert threads(program) == {1}
+def threads(name: str, **environment: str) -> set[int]:
+    """Thread counts of the libraries that numpy, scipy and torch load in a program."""
+    return set(json.loads(program(SHOW, name, **environment)))
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_one_thread_is_asked_for_before_any_library_is_loaded(name: str) -> None:
+    assert set(json.loads(program(FIRST, name))) == {"1"}
+
+
+def test_one_thread_whatever_the_shell_says() -> None:
+    """Of the program that loads every library."""
+    assert threads("compute_metrics") == {1}
+
+
+@pytest.mark.slow
 def test_as_many_as_runledger_threads_says() -> None:
     found = threads("compute_metrics", RUNLEDGER_THREADS="2")
     assert found == {min(2, os.cpu_count())}

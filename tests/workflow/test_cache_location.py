@@ -221,24 +221,6 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch) -> None:
     assert "dvc cache dir --local" in refused.value.remedy
 
 
-def test_preflight_tells_of_cache_and_remote(tmp_path, monkeypatch) -> None:
-    from dash_repro.preflight import FAIL, OK, WARN, check_cache, check_remote
-
-    root = tmp_path / "x"
-    write(root, {"repo": "[cache]\ndir = /nowhere/lab/cache\n"}, monkeypatch)
-    (cache,), (remote,) = check_cache(root), check_remote(root)
-    assert (cache.level, remote.level) == (FAIL, WARN)
-    assert "there is no folder /nowhere/lab" in cache.text
-    assert "none is configured" in remote.text
-    text = f"[core]\nremote = r\n['remote \"r\"']\nurl = {tmp_path}/r\n"
-    (root / ".dvc" / "config").write_text(text)
-    (cache,), (remote,) = check_cache(root), check_remote(root)
-    assert (cache.level, remote.level) == (OK, WARN)
-    assert "is its disk not mounted?" in remote.text
-    (tmp_path / "r" / "files" / "md5").mkdir(parents=True)
-    assert [found.level for found in check_remote(root)] == [OK]
-
-
 @pytest.mark.skipif(
     os.stat("/dev/shm").st_dev == os.stat("/tmp").st_dev, reason="one file system"
 )

@@ -461,33 +461,3 @@ def test_pull_from_a_web_server(shared: Shared, web: str) -> None:
     assert "missing: results/double/b/value.txt" in out
     assert f"missing: {VALUE} (measure@a, md5 {shared.md5()}): cut short" in out
     assert clone.read("results/measure/b/value.txt") == "40\n"
-
-
-# what decides which remote
-
-
-def test_a_checkouts_own_configuration_of_a_remote_counts(fresh: Shared) -> None:
-    other = fresh.root.parent / "other"
-    local = fresh.root / ".dvc" / "config.local"
-    local.write_text(f"['remote \"shared\"']\n    url = {other}\n")
-    assert fresh("push")[0] == 0
-    assert not fresh.remote.exists()
-    assert len([p for p in other.rglob("*") if p.is_file()]) == OBJECTS
-    local.write_text(f"[core]\nremote = b\n['remote \"b\"']\nurl = {other}-b\n")
-    code, out = fresh("push")
-    assert code == 0
-    assert f"sent {OBJECTS} objects; the remote had 0" in out
-    code, out = fresh("push", "--remote", "shared")
-    assert code == 0
-    assert fresh.count() == OBJECTS
-
-
-@pytest.mark.parametrize("option", ["remote: lab", "push: false"])
-def test_an_output_with_a_remote_of_its_own_is_refused(fresh: Shared, option) -> None:
-    path = '"results/double/${key}/value.txt"'
-    fresh.toy.edit("dvc.yaml", f"outs: [{path}]", f"outs: [{path}: {{{option}}}]")
-    code, out = fresh("push")
-    assert code == 0, "records decide what is sent"
-    code, out = fresh("pull")
-    assert code == 1
-    assert f"{option.split(':')[0]} of an output is not supported" in out
