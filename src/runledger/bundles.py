@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from runledger.canonical import digest
 from runledger.execution import failure
 from runledger.judge import Verdict, stale_closure
 from runledger.pipeline import Instance, Pipeline
@@ -38,17 +39,42 @@ class Sizes:
     groups: Mapping[str, Iterable[str]]
     spread: int = 1
 
-    def split(self, stage: str, members: list[str]) -> list[Bundle]:
-        """Split the members of a group evenly rather than leave a small rest."""
+    def split(self, stage: str, group: Iterable[str], members: list) -> list[Bundle]:
+        """Split the members of a group evenly rather than leave a small rest.
+
+        A bundle is named by stage, group and which part it is of how many, as in
+        train_student_digits_tirt_s42_1of2.
+        """
         size = self.most[stage]
         least = min(self.spread, len(members)) if size > 1 else 1
         count = max(-(-len(members) // max(1, size)), least)
         parts = [tuple(members[start::count]) for start in range(count)]
+        stem = rule_name(stage, *group)
         return [
-            Bundle(f"{stage}_bundle_{digest(list(part))[:8]}", stage, part)
-            for part in parts
+            Bundle(f"{stem}_{number}of{count}", stage, part)
+            for number, part in enumerate(parts, 1)
             if len(part) > 1
         ]
+
+
+def rule_name(*words: str) -> str:
+    """Join words to a name that Snakemake and file systems take; at most 120 letters.
+
+    Different words can give one name: see `_unique`.
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "_", "_".join(words))[:120].strip("_")
+
+
+def _unique(found: list[Bundle]) -> list[Bundle]:
+    """Number the second and later of bundles whose names are the same."""
+    named: dict[str, Bundle] = {}
+    for bundle in found:
+        name, number = bundle.name, 1
+        while name in named:
+            number += 1
+            name = f"{bundle.name}_{number}"
+        named[name] = replace(bundle, name=name)
+    return list(named.values())
 
 
 def bundles(
@@ -70,11 +96,18 @@ def bundles(
         for name in stale:
             instance = pipeline[name]
             if instance.stage == stage:
-                key = tuple(instance.item[f] for f in sizes.groups.get(stage, ()))
-                parts.setdefault((name in hopeless, *key), []).append(name)
-        for members in parts.values():
-            found += sizes.split(stage, members)
-    return found
+                fields = sizes.groups.get(stage, ())
+                words = [_word(field, instance.item[field]) for field in fields]
+                words += ["again"] if name in hopeless else []
+                parts.setdefault(tuple(words), []).append(name)
+        for words, members in parts.items():
+            found += sizes.split(stage, words, members)
+    return _unique(found)
+
+
+def _word(field: str, value: Any) -> str:
+    """Spell a field of an identity: its value, a number with a letter before it."""
+    return value if isinstance(value, str) else f"{field[0]}{value}"
 
 
 def _behind_failures(

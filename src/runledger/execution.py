@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from runledger.canonical import (
     read_named,
     write_atomic,
 )
-from runledger.errors import UserError
+from runledger.errors import UserError, printable
 from runledger.fingerprint import Fingerprinter
 from runledger.judge import Judge, code_text
 from runledger.pipeline import CODE_STAGE, Instance, split_name
@@ -101,23 +102,45 @@ class Context:
         folder = self.root / "results" / ".state" / "failures"
         return folder / f"{instance.name}.json"
 
-    def note_failure(self, recipe: Recipe, reason: str) -> None:
+    def note_failure(self, recipe: Recipe, error: BaseException) -> None:
         """Keep why an instance failed, with the recipe that failed."""
-        content = {"reason": reason, "frozen": recipe.frozen_digest}
-        write_atomic(self._failure(recipe.instance), pretty(content))
+        reason = printable(f"{type(error).__name__}: {error}", keep="\n")
+        note = {"reason": reason, "where": _origin(error)}  # may quote a file's name
+        if isinstance(error, UserError):
+            note = {"reason": error.what, "where": error.where}
+            note["remedy"] = error.remedy
+        note["frozen"] = recipe.frozen_digest
+        write_atomic(self._failure(recipe.instance), pretty(note))
 
     def clear_failure(self, instance: Instance) -> None:
         """Forget an earlier failure."""
         self._failure(instance).unlink(missing_ok=True)
 
 
-def failure(root: Path, name: str, frozen: str) -> str | None:
-    """Return why an instance failed with this very recipe; None if it did not."""
+def _origin(error: BaseException) -> str:
+    """Return file and line where an error was raised; "" if it never was."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+
+
+def failure_note(root: Path, name: str) -> dict[str, str] | None:
+    """Return what is noted of an instance's last failure; None if it did not fail.
+
+    Keys: reason, where, remedy (if the error has one), frozen (digest of the recipe).
+    """
     path = Path(root) / "results" / ".state" / "failures" / f"{name}.json"
     try:
-        known = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):  # none, or cut short by a crash
+        return None
+
+
+def failure(root: Path, name: str, frozen: str) -> str | None:
+    """Return why an instance failed with this very recipe; None if it did not."""
+    known = failure_note(root, name)
+    try:
         return known["reason"] if known["frozen"] == frozen else None
-    except (OSError, ValueError, KeyError, TypeError):  # none, or cut short by a crash
+    except (KeyError, TypeError):
         return None
 
 

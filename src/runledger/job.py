@@ -21,12 +21,13 @@ from typing import Any
 
 from runledger import environment, legs
 from runledger.canonical import disk_error, pretty, write_atomic
-from runledger.errors import UserError, printable
+from runledger.errors import UserError
 from runledger.execution import Context, hash_inputs, publish, verify_inputs
 from runledger.lease import Lease
 from runledger.pipeline import CODE_STAGE, split_name
 from runledger.recipes import Recipe
 from runledger.records import Record, recipe_key
+from runledger.reporting import CountedLines, append_report, report_path
 
 COST = "cost.json"
 INTERRUPTED = 75  # exit status: state saved, run the same command to go on
@@ -39,6 +40,8 @@ class Interrupted(Exception):
 
 def _on_signal(number: int, _frame: object) -> None:
     _stop.append(number)
+    if number == signal.SIGINT:  # a second Ctrl-C ends the program at once
+        signal.signal(number, signal.default_int_handler)
 
 
 def nested(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,10 +95,13 @@ class Job:
         path = self.root / "results" / "logs" / self.stage / f"{self.id or '_'}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
         logger = logging.Logger(self.instance.name, logging.INFO)
-        form = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-        file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-        for handler in (file, logging.StreamHandler(sys.stderr)):
-            handler.setFormatter(form)
+        form = "%(asctime)s %(levelname)s %(message)s"
+        mine = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        mine.setFormatter(logging.Formatter(form))
+        shared = logging.StreamHandler(sys.stderr)
+        # the output of a process that makes several: whose line it is
+        shared.setFormatter(logging.Formatter(form.replace("%(m", "%(name)s: %(m")))
+        for handler in (mine, shared, CountedLines(self.progress)):
             logger.addHandler(handler)
         return logger
 
@@ -146,24 +152,22 @@ class Job:
         self.notes.update(values)
 
     def progress(self, **values: Any) -> None:
-        """Append one machine-readable line about how far the job is.
+        """Append one machine-readable line about how far the job is (reporting).
 
         A line that cannot be written is no reason to end the job.
         """
-        folder = self.root / "results" / ".state" / "progress" / self.stage
+        path = report_path(self.root, self.stage, self.id)
         with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            known = {"time": round(time.time(), 3), **values}
-            legs.append(folder / f"{self.id or '_'}.jsonl", known)
+            append_report(path, self.part, values)
 
     def stop_requested(self) -> bool:
-        """Tell whether SIGTERM or SIGUSR1 came; from the first call on they are held.
+        """Tell whether a signal to stop came; from the first call on they are held.
 
         Also when another process took this instance while this one was suspended.
 
         After True: save the state and raise Interrupted.
         """
-        for number in (signal.SIGTERM, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             if signal.getsignal(number) is not _on_signal:
                 signal.signal(number, _on_signal)
         return bool(_stop) or (self._lease is not None and self._lease.lost)
@@ -180,6 +184,7 @@ class Job:
         lease = Lease(self.state.parent.parent / "leases" / name)
         lease.acquire(float(os.environ.get("RUNLEDGER_WAIT", "86400")), self.log)
         self._lease = lease
+        self.progress(state="open")
         record = context.records.get(instance, self.key)
         if record is not None and context.restore(record):
             self.log.info("a record matches: nothing to compute")
@@ -194,6 +199,7 @@ class Job:
     def make(self, run: Callable[[Job], None]) -> None:
         """Compute and finish; the clock starts now, not when its process did."""
         self._started = time.time()
+        self.progress(state="make")
         run(self)
         self.finish()
 
@@ -293,9 +299,7 @@ class Job:
     def _note_end(self, error: BaseException, status: str) -> None:
         """Keep for the next leg, and for people, how this one ended."""
         if status == "failed":
-            reason = getattr(error, "what", None) or f"{type(error).__name__}: {error}"
-            reason = printable(reason, keep="\n")  # it may quote a file's name
-            self.context.note_failure(self.recipe, reason)
+            self.context.note_failure(self.recipe, error)
         elif self.key:
             write_atomic(self.state / "seconds", str(self.seconds))
         if self._lease:
@@ -310,6 +314,7 @@ class Job:
 
     def _close(self, status: str) -> None:
         self.status = status
+        self.progress(state=status)
         if status == "done":
             self.context.clear_failure(self.instance)
         if self._lease:
@@ -327,7 +332,8 @@ def main(
     """Run a stage program's instances and exit: 0, 1 (failed) or 75 (interrupted).
 
     SIGUSR1 says that the time is nearly up: jobs save, and a cluster job puts itself
-    back into the queue. SIGTERM says stop: jobs that poll save.
+    back into the queue. SIGTERM says stop: jobs that poll save. So does Ctrl-C; jobs
+    that do not poll end at once.
     """
     signal.signal(signal.SIGUSR1, _on_signal)
     parser = argparse.ArgumentParser(prog=f"stages/{stage}.py")
@@ -374,7 +380,10 @@ def _guard(job: Job, step: Callable[[], Any]) -> bool:
         return step() is not False
     except OSError as error:
         job.fail(disk_error(error, error.filename or job.root))
-    except (Exception, Interrupted) as error:
+    except KeyboardInterrupt:  # a program that does not poll
+        _stop.append(signal.SIGINT)
+        job.fail(Interrupted())
+    except Exception as error:
         job.fail(error)
     return False
 
@@ -382,10 +391,11 @@ def _guard(job: Job, step: Callable[[], Any]) -> bool:
 def _run_together(jobs: list[Job], run_many: Callable[[list[Job]], None]) -> None:
     try:
         run_many(jobs)
-    except (Exception, Interrupted) as error:
+    except (Exception, KeyboardInterrupt) as error:
         for job in jobs:
             if job.status == "open":
-                job.fail(error)
+                stopped = isinstance(error, KeyboardInterrupt)
+                job.fail(Interrupted() if stopped else error)
     for job in jobs:
         if job.status == "open":
             job.fail(RuntimeError("the program ended without finishing this instance"))

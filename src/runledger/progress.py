@@ -17,6 +17,7 @@ from runledger.errors import UserError
 from runledger.lease import Lease
 from runledger.pipeline import Instance, split_name
 from runledger.records import Records
+from runledger.reporting import how_far, report_path
 
 SHOWN = ("loss", "rho", "images_per_second", "seconds_left")
 SLURM_LOGS = "results/logs/slurm"
@@ -54,8 +55,7 @@ def running(root: Path) -> list[dict[str, Any]]:
 
 def _last(root: Path, name: str) -> dict[str, Any]:
     """The newest whole line of an instance's progress file."""
-    stage, id = split_name(name)
-    path = root / "results/.state/progress" / stage / f"{id or '_'}.jsonl"
+    path = report_path(root, *split_name(name))
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -74,9 +74,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         return "nothing runs"
     lines = [("instance", "done", *SHOWN[:2], "images/s", "left", "leg", "where")]
     for row in rows:
-        step, total = row.get("step", row.get("images")), row.get("iterations")
-        total = total or row.get("of")
-        done = f"{step}/{total} {100 * step / total:.0f}%" if total else "starting"
+        done, far = "starting", how_far(row)
+        if far:
+            done = f"{far[0]} {far[1]}/{far[2]} {100 * far[1] / far[2]:.0f}%"
         job = f"job {row['job_id']} " if row["job_id"] else ""
         gpu = f" gpu {row['gpu']}" if row["gpu"] else ""
         lines.append(
@@ -155,14 +155,21 @@ def logs(root: Path, instance: Instance) -> Iterator[tuple[str, Path]]:
 
 
 def _bundles(root: Path, instance: Instance) -> set[str]:
-    """Names of the bundles that an instance was a member of, by the heads' plans."""
+    """Names of the bundles whose output tells of an instance.
+
+    Plans know of which it was a member; a name is used again, by other members.
+    """
     found = set()
     for path in (root / "results/.state/plans").glob("*.json"):
         try:
             bundles = read_named(path, "the plan of a head")["bundles"]
         except UserError:  # cut short by a crash
             continue
-        found |= {name for name, _, members in bundles if instance.name in members}
+        for name, stage, members in bundles:
+            log = root / "results/logs" / stage / f"{name}.log"
+            if instance.name in members and name not in found and log.exists():
+                told = f" {instance.name}: " in log.read_text(errors="replace")
+                found |= {name} if told else set()
     return found
 
 

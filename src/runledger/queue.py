@@ -17,8 +17,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runledger.bundles import rule_name
 from runledger.canonical import digest, read_named, write_atomic, write_once
 from runledger.errors import UserError
+from runledger.pipeline import split_name
 from runledger.recipes import Recipe, read_recipe
 from runledger.records import Record, Records
 from runledger.store import Store, hash_path
@@ -115,7 +117,8 @@ def awaited(root: Path, recipes: dict[str, str]) -> list[Waiting]:
         recipes_of = members(root, label)
         names = tuple(by_recipe[m] for m in recipes_of if m in by_recipe)
         if names:
-            found.append(Waiting(f"await_job_{job}", job, names))
+            stage = rule_name(split_name(names[0])[0])
+            found.append(Waiting(f"await_{stage}_job_{job}", job, names))
     return found
 
 

@@ -313,7 +313,7 @@ def _disturb(long: Long, slurm: Slurm) -> None:
     head.wait()
     count = len(slurm.jobs())
     head = long.head()
-    wait_for(lambda: "await_job_" in space.read("head.log"), 120, "jobs are awaited")
+    wait_for(lambda: "waits for job" in space.read("head.log"), 120, "jobs are awaited")
     # 3. the controller is away for a while
     slurm.kill("slurmctld")
     long.wait_progress("without a controller")

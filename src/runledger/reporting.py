@@ -1,0 +1,64 @@
+"""What jobs tell while they run: one file of JSON lines an instance, for machines.
+
+A line has `time` and either `state` (open, make, done, failed, interrupted) or how far
+the job is: a number under the name of what is counted, and right behind it `of` (or
+`iterations`), how many there are in all. The lines of a job that does a share have its
+`part`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runledger.legs import append
+
+_COUNTED = re.compile(r"(\w+) (\d+)/(\d+)\b")
+TOTALS = ("of", "iterations")
+
+
+def report_path(root: Path, stage: str, id: str) -> Path:
+    """Return an instance's file of reports."""
+    return Path(root) / "results/.state/progress" / stage / f"{id or '_'}.jsonl"
+
+
+def append_report(path: Path, part: str, values: Mapping[str, Any]) -> None:
+    """Append one line with the time, and the share if there is one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shared = {"part": part} if part else {}
+    append(path, {"time": round(time.time(), 3), **shared, **values})
+
+
+def how_far(report: Mapping[str, Any]) -> tuple[str, int, int] | None:
+    """Return (unit, done, in all) of a report; None if it does not say.
+
+    The total stands right behind what it is the total of.
+    """
+    for unit, key in itertools.pairwise(report):
+        if key in TOTALS and report[key]:
+            return unit, report[unit], report[key]
+    return None
+
+
+class CountedLines(logging.Handler):
+    """Reports what a program logs as `<unit> <done>/<in all>`, such as `images 5/20`.
+
+    Args:
+        report: called with {unit: done, "of": in all}.
+    """
+
+    def __init__(self, report: Callable[..., None]) -> None:
+        super().__init__()
+        self._report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Report a line that counts."""
+        found = _COUNTED.match(record.getMessage())
+        if found:
+            unit, done, of = found[1], int(found[2]), int(found[3])
+            self._report(**{unit: done, "of": of})
