@@ -334,6 +334,7 @@ class Site:
             "runtime": minutes,
             "mem_mb": math.ceil(memory + work.memory_mb),
             "disk_mb": math.ceil(work.disk_mb + work.state_mb),
+            "work": math.ceil(work.flop / 1e9),  # for the display; asks for nothing
             **self._gpu(stage),
         }
         if self["account"]:

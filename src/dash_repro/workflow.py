@@ -105,6 +105,8 @@ class Asked:
             work = self.counter.work(stage, instance.item)
             if share:
                 work = replace(work, flop=work.flop / int(wildcards.parts))
+            elif self.ledger.shares.get(stage, 1) > 1:
+                work = replace(work, flop=0.0)  # joins what the shares have made
             return self.site.ask(stage, work)
 
         keys = self.site.ask(stage, Work())

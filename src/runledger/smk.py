@@ -229,6 +229,18 @@ class Ledger(Plan):
         for name in self.stale:
             for out in self.verdicts[name].instance.outs:
                 self._rescue(self.root / out.path)
+        self._tell(workflow)
+
+    def _tell(self, workflow: Any) -> None:
+        """Say what the jobs stand for; that it cannot be said must not end a run."""
+        from snakemake.logging import logger
+
+        from runledger.display.plan import announce
+
+        try:
+            announce(self, workflow)
+        except Exception as error:
+            logger.warning(f"jobs are shown by their rules only: {error!r}")
 
     def _check_dag(self, dag: Any) -> None:
         """Make sure that every stale instance of the DAG is going to run."""

@@ -592,7 +592,7 @@ def test_the_command_that_makes_a_number_again_plans_just_that(
     command = known["regenerate"]["command"].replace("../again", "../again-test")
     command = command.replace("snakemake ", f"{_path()}/snakemake -n ")
     try:
-        out = tiny.run("bash", "-c", command)
+        out = tiny.run("env", "VERBOSE=1", "bash", "-c", command)
     finally:
         tiny.git("worktree", "remove", "--force", "../again-test")
     table = out.split("Job stats:")[-1].split("total")[0].splitlines()[3:]

@@ -150,4 +150,4 @@ rule incomplete_tables:
     params:
         python=verbatim(PYTHON),
     shell:
-        "PYTHONPATH=src {params.python} -m dash_repro.paper.incomplete 2>&1 | tee {log:q}"
+        "PYTHONPATH=src {params.python} -m dash_repro.paper.incomplete > {log:q} 2>&1"

@@ -1,0 +1,87 @@
+"""How jobs, times and counts are spelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runledger.display.run import ENDED, Run, Task
+from runledger.pipeline import Instance
+
+_SHOWN = 2  # members named in full
+
+
+def describe(instances: Sequence[Instance]) -> str:
+    """Name what a job makes: `train digits: dash, scratch, +9 (seed 42)`.
+
+    What the ids of several share is said once: names before the colon, numbers behind.
+    """
+    first = instances[0]
+    if len(instances) == 1:
+        return f"{first.stage} {first.id}".strip()
+    tokens = [instance.id.split("-") for instance in instances]
+    common = [t for t in tokens[0] if all(t in others for others in tokens)]
+    own = ["-".join(t for t in mine if t not in common) for mine in tokens]
+    named = [t for t in common if t in first.item.values()]
+    counted = [_spelled(t, first) for t in common if t not in named]
+    listed = ", ".join([*own[:_SHOWN], *_more(len(own) - _SHOWN)])
+    behind = f" ({', '.join(counted)})" if counted else ""
+    return " ".join([first.stage, *named]) + f": {listed}{behind}"
+
+
+def _more(count: int) -> list[str]:
+    return [f"+{count}"] if count > 0 else []
+
+
+def _spelled(token: str, instance: Instance) -> str:
+    """Spell out a number of an identity: s42 is seed 42."""
+    for name, value in instance.item.items():
+        if token == f"{name[0]}{value}":
+            return f"{name} {value}"
+    return token
+
+
+def span(seconds: float) -> str:
+    """Spell a time: 8 s, 4 min 12 s, 3 h 05 min."""
+    whole = max(int(seconds + 0.5), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def about(seconds: float) -> str:
+    """Spell a time that is an estimate, no finer than it is known."""
+    if seconds < 90:
+        return f"{max(10, round(seconds / 10) * 10)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def inside(task: Task, run: Run) -> str:
+    """Say how far a job that runs is: `step 180/300`, `3 of 16: images 40/100`."""
+    members = task.members
+    if not task.heard:
+        return ("in the queue" if run.remote else "starting") if members else ""
+    ended = sum(member.state in ENDED for member in members)
+    busy = [m for m in members if m.state not in ENDED and m.counted]
+    behind = min(busy, key=lambda m: m.fraction, default=None)
+    counted = "{} {}/{}".format(*behind.counted) if behind else ""
+    if len(members) > 1 and ended:
+        return f"{ended} of {len(members)} made" + (f", {counted}" if counted else "")
+    return counted
+
+
+def by_stage(rows: Sequence[tuple[str, int, int]]) -> list[str]:
+    """Spell (stage, instances, jobs): `train: 94 instances in 15 jobs`."""
+    return [
+        f"{stage}: {_count(made, 'instance')} in {_count(jobs, 'job')}"
+        if made
+        else f"{stage}: {_count(jobs, 'job')}"
+        for stage, made, jobs in rows
+    ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,305 @@
+"""How far a run is, what is left of it, how that is spelled and drawn."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from runledger.display.estimate import STARTUP, Estimate
+from runledger.display.run import Run, Task, members
+from runledger.display.screen import Lines, Terminal, open_screen
+from runledger.display.words import about, describe, inside, span
+from runledger.pipeline import Instance
+from runledger.reporting import CountedLines, append_report, how_far, report_path
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def instance(id: str, stage: str = "train_student", **item: object) -> Instance:
+    return Instance(stage + "@" + id, stage, id, "", (), (), (), item)
+
+
+def student(name: str, width: int = 12) -> Instance:
+    item = {"dataset": "digits", "student": name, "width": width, "seed": 42}
+    return instance(f"digits-{name}-w{width}-s42", **item, teacher="tirt")
+
+
+def report(root: Path, name: str, time: float, **values: object) -> None:
+    path = report_path(root, *name.split("@"))
+    append_report(path, str(values.pop("part", "")), values)
+    lines = path.read_text().splitlines()
+    lines[-1] = json.dumps({**json.loads(lines[-1]), "time": time})
+    path.write_text("\n".join(lines) + "\n")
+
+
+# words
+
+
+def test_a_job_of_several_is_named_by_what_they_share() -> None:
+    many = [student(name) for name in ("dash", "scratch", "no_un", "gap", "cond")]
+    told = describe(many)
+    assert told == "train_student digits: dash, scratch, +3 (width 12, seed 42)"
+    mixed = [student("dash", 12), student("dash", 24)]
+    assert describe(mixed) == "train_student digits dash: w12, w24 (seed 42)"
+    assert describe(many[:1]) == "train_student digits-dash-w12-s42"
+    tables = [instance(f"table{n}", "make_table", item=f"table{n}") for n in (1, 2)]
+    assert describe(tables) == "make_table: table1, table2"
+    assert describe([instance("", "build_paper")]) == "build_paper"
+
+
+def test_times_are_spelled_as_people_do() -> None:
+    assert [span(s) for s in (0.2, 59.4, 252, 3600 * 3 + 300)] == [
+        "0 s",
+        "59 s",
+        "4 min 12 s",
+        "3 h 05 min",
+    ]
+    assert [about(s) for s in (3, 44, 400, 9000)] == ["10 s", "40 s", "7 min", "2.5 h"]
+
+
+# what jobs report
+
+
+def test_only_what_this_job_reports_counts(tmp_path: Path) -> None:
+    clock, name = Clock(), "train_student@a"
+    report(tmp_path, name, 1, step=300, iterations=300)
+    report(tmp_path, name, 2, state="done")
+    task = Task("a", "train_student", members(tmp_path, [name]), work=1)
+    run = Run({0: task}, clock=clock)
+    run.start(0)
+    run.look()
+    assert (task.fraction, inside(task, run)) == (0.0, "starting")
+    report(tmp_path, name, 3, state="make")
+    report(tmp_path, name, 4, step=180, iterations=300)
+    path = report_path(tmp_path, "train_student", "a")
+    with open(path, "a") as file:
+        file.write('{"time": 5, "step": 2')  # being written
+    run.look()
+    assert task.fraction == 0.6
+    assert inside(task, run) == "step 180/300"
+    with open(path, "a") as file:
+        file.write('40, "iterations": 300}\n')
+    run.look()
+    assert inside(task, run) == "step 240/300"
+
+
+def test_members_of_a_bundle_and_shares_are_told_apart(tmp_path: Path) -> None:
+    names = ["generate@a", "generate@b"]
+    bundle = Task("ab", "generate", members(tmp_path, names))
+    share = Task("a 1/2", "generate", members(tmp_path, names[:1], "1/2"))
+    run = Run({0: bundle, 1: share}, clock=Clock())
+    run.start(0), run.start(1)
+    report(tmp_path, names[0], 1, state="done")
+    report(tmp_path, names[1], 2, images=40, of=100)
+    report(tmp_path, names[0], 3, images=10, of=20, part="0/2")
+    report(tmp_path, names[0], 4, images=5, of=20, part="1/2")
+    run.look()
+    assert inside(bundle, run) == "1 of 2 made, images 40/100"
+    assert bundle.fraction == pytest.approx(0.7)
+    assert share.fraction == 0.25
+
+
+def test_students_side_by_side_are_as_far_as_the_last(tmp_path: Path) -> None:
+    names = ["train@a", "train@b"]
+    task = Task("ab", "train", members(tmp_path, names))
+    run = Run({0: task}, clock=Clock())
+    run.start(0)
+    report(tmp_path, names[0], 1, step=30, iterations=100)
+    report(tmp_path, names[1], 1, step=20, iterations=100)
+    run.look()
+    assert inside(task, run) == "step 20/100"
+
+
+def test_lines_of_a_log_that_count_are_reports() -> None:
+    found: list[dict] = []
+    log = logging.Logger("x")
+    log.addHandler(CountedLines(lambda **values: found.append(values)))
+    log.info("%s %d/%d, %.1f a second", "images", 40, 100, 3.0)
+    log.info("3 images of 5, in 1/2 of the time")
+    log.info("rho 0.9/1")
+    assert found == [{"images": 40, "of": 100}]
+    assert how_far(found[0]) == ("images", 40, 100)
+    assert how_far({"leg": 2, "step": 50, "iterations": 200}) == ("step", 50, 200)
+    assert how_far({"step": 50}) is None
+
+
+# how much is left
+
+
+def ended(work: float, seconds: float, stage: str, root: Path, clock: Clock) -> Task:
+    """A job that started up for 4 s and then worked for so many."""
+    name = f"{stage}@{id(clock)}{clock.now}"
+    task = Task("", stage, members(root, [name]), work)
+    run = Run({0: task}, clock=clock)
+    run.start(0)
+    report(root, name, clock.now + 4, state="open")
+    clock.now += 4 + seconds
+    report(root, name, clock.now, state="done")
+    run.end(0, "done")
+    return task
+
+
+def test_the_bar_counts_work_and_not_jobs(tmp_path: Path) -> None:
+    clock = Clock()
+    small = [ended(10, 1, "small", tmp_path, clock) for _ in range(9)]
+    tasks = dict(enumerate([*small, Task("big", "train", work=910)]))
+    estimate = Estimate(Run(tasks, clock=clock))
+    # 9 jobs took 4 + 1 s; the tenth needs 4 + 91 s at the same 10 a second
+    assert estimate.fraction() == pytest.approx(45 / 140)
+
+
+def test_the_rest_is_played_through_with_limits_and_order(tmp_path: Path) -> None:
+    clock = Clock()
+    first = ended(100, 10, "train", tmp_path, clock)
+    one = {"uses": {"_cores": 1}}
+    tasks = {
+        0: first,
+        1: Task("", "train", work=60, **one),  # 4 + 6 s
+        2: Task("", "train", work=160, **one),  # 4 + 16 s
+        3: Task("", "train", work=60, needs=frozenset([2]), **one),
+        4: Task("all", "all", needs=frozenset([1, 3]), shown=False),
+    }
+
+    def left(**limits: float) -> float:
+        estimate = Estimate(Run(tasks, limits, clock=clock))
+        estimate.brief["all"] = 0.0
+        return estimate.seconds_left()
+
+    assert left(_cores=1) == pytest.approx(40), "one after the other"
+    assert left(_cores=2) == pytest.approx(30), "3 waits for 2"
+    assert left() == pytest.approx(30)
+    tasks[2].state = "failed"
+    assert left(_cores=1) == pytest.approx(10), "3 and all cannot run any more"
+
+
+def test_a_job_under_way_counts_by_its_steps(tmp_path: Path) -> None:
+    clock = Clock()
+    task = Task("", "train", members(tmp_path, ["train@a"]), work=100)
+    run = Run({0: task}, clock=clock)
+    run.start(0)
+    report(tmp_path, "train@a", clock.now + 6, state="open")
+    report(tmp_path, "train@a", clock.now + 26, step=40, iterations=100)
+    clock.now += 26
+    run.look()
+    estimate = Estimate(run)
+    assert estimate.speeds["train"] == pytest.approx(40 / 20)
+    assert estimate.seconds_left() == pytest.approx(30)
+    assert estimate.fraction() == pytest.approx(1 - 30 / 56)
+
+
+def test_without_a_measured_speed_no_time_is_promised(tmp_path: Path) -> None:
+    tasks = {0: Task("", "train", work=100), 1: Task("", "table")}
+    estimate = Estimate(Run(tasks, clock=Clock()))
+    assert estimate.seconds_left() is None
+    assert estimate.fraction() == 0.0
+    assert Estimate(Run({1: tasks[1]})).seconds_left() == STARTUP
+
+
+def test_what_is_called_done_never_shrinks(tmp_path: Path) -> None:
+    clock, stream = Clock(), io.StringIO()
+    lines = Lines(stream, 30)
+    tasks = {0: ended(10, 10, "a", tmp_path, clock), 1: Task("", "b")}
+    lines.show(Run(tasks, clock=clock))
+    tasks[1].work = 1e6  # turns out to be long
+    lines.show(Run(tasks, clock=clock))
+    shown = [
+        int(line.split("%")[0].split()[-1])
+        for line in stream.getvalue().split("\n")[:-1]
+    ]
+    assert shown[0] == shown[1] > 30
+
+
+# terminals
+
+
+class Tty(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def drawn(width: int, height: int, count: int, monkeypatch, **env: str) -> str:
+    for key, value in {"COLUMNS": width, "LINES": height, **env}.items():
+        monkeypatch.setenv(key, str(value))
+    tasks = {
+        number: Task(f"train_student digits: dash, number {number}" + "y" * 60, "t")
+        for number in range(count)
+    }
+    run = Run(tasks)
+    for number in tasks:
+        run.start(number)
+    terminal = Terminal(Tty(), plain=False)
+    terminal.show(run)
+    terminal.line("x" * 200)
+    terminal.show(run)
+    terminal.close()
+    return terminal.console.file.getvalue()
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 30), (80, 24), (40, 10), (20, 4)])
+def test_the_screen_fits_any_terminal(width: int, height: int, monkeypatch) -> None:
+    text = drawn(width, height, 40, monkeypatch, TERM="xterm", LC_ALL="C.UTF-8")
+    console = Console(width=width)
+    frames = text.split("\x1b[?25h")[1].split("x" * 200)[0]
+    lines = [ln.replace("\r", "") for ln in _plain(frames).split("\n") if ln.strip()]
+    assert all(console.measure(line).maximum <= width for line in lines), lines
+    assert len(lines) <= max(height, 4)
+    assert "and " in lines[-1]
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_the_cursor_is_never_left_hidden(monkeypatch) -> None:
+    text = drawn(80, 24, 2, monkeypatch, TERM="xterm")
+    hidden, visible = text.rfind("\x1b[?25l"), text.rfind("\x1b[?25h")
+    assert visible > hidden
+    first = text.index("\x1b[?25l")
+    assert text[first:].startswith("\x1b[?25l\x1b[?25h"), "a kill -9 needs no repair"
+
+
+def test_no_colour_and_no_unicode_where_they_are_not_wanted(monkeypatch) -> None:
+    text = drawn(80, 24, 2, monkeypatch, TERM="xterm", NO_COLOR="1", LC_ALL="C")
+    assert "\x1b[3" not in text.replace("\x1b[3;", "")
+    assert text.isascii()
+    coloured = drawn(80, 24, 2, monkeypatch, TERM="xterm", LC_ALL="en_US.UTF-8")
+    assert not coloured.isascii()
+
+
+def test_only_a_real_terminal_is_redrawn(monkeypatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    live = open_screen(Tty(), False, False, {"TERM": "xterm"})
+    assert isinstance(live, Terminal)
+    for stream, dryrun, env in (
+        (io.StringIO(), False, {"TERM": "xterm", "FORCE_COLOR": "1"}),
+        (Tty(), False, {"TERM": "dumb"}),
+        (Tty(), False, {}),
+        (Tty(), True, {"TERM": "xterm"}),
+    ):
+        assert isinstance(open_screen(stream, False, dryrun, env), Lines)
+    assert open_screen(io.StringIO(), False, False, {}).every == 30
+
+
+def test_names_that_a_stream_cannot_spell_do_not_stop_it() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Lines(stream).line("train ü")
+    stream.seek(0)
+    assert "train ?" in stream.read()
