@@ -292,28 +292,16 @@ class Ledger(Plan):
             logger.warning(f"left out: {paths}. {self.left_out[name]}")
 
     def _announce(self) -> None:
-        """Print once why what is stale is stale: changes in full, the rest counted."""
+        """Say once why what is stale is stale."""
         if self._announced or not self.main or self.unpruned:
             return
         self._announced = True
         from snakemake.logging import logger
 
+        from runledger.display.reasons import reasons
+
         asked = self._asked_for()
         if asked and (unknown := environment.warning(self.commit)):
             logger.warning(unknown)
-        new, follows, lines = 0, 0, []
-        for name in asked:
-            reasons = self.verdicts[name].reasons
-            changes = [r for r in reasons if not r.endswith(" is stale")]
-            if changes == ["never run"]:
-                new += 1
-            elif changes:
-                lines.append(f"  {name}: {'; '.join(changes)}")
-            else:
-                follows += 1
-        if new:
-            lines.append(f"  {new} never run")
-        if follows:
-            lines.append(f"  {follows} only because something they read is stale")
-        if lines:
-            logger.info("\n".join([f"{len(asked)} stale instances:", *lines]))
+        if text := reasons(asked, self.verdicts):
+            logger.info(text)

@@ -12,9 +12,11 @@ import pytest
 from rich.console import Console
 
 from runledger.display.estimate import STARTUP, Estimate
+from runledger.display.reasons import reasons
 from runledger.display.run import Run, Task, members
 from runledger.display.screen import Lines, Terminal, open_screen
 from runledger.display.words import about, describe, inside, span
+from runledger.judge import Verdict
 from runledger.pipeline import Instance
 from runledger.reporting import CountedLines, append_report, how_far, report_path
 
@@ -69,6 +71,30 @@ def test_times_are_spelled_as_people_do() -> None:
         "3 h 05 min",
     ]
     assert [about(s) for s in (3, 44, 400, 9000)] == ["10 s", "40 s", "7 min", "2.5 h"]
+
+
+def test_a_change_is_told_once(tmp_path: Path) -> None:
+    why = {
+        "dash": ["params: train.lr: 1 -> 2"],
+        "no_un": ["params: train.lr: 1 -> 2"],
+        "gap": ["params: train.lr: 1 -> 2", "input data.npz changed"],
+        "cond": ["never run"],
+        "comp": ["train_teacher@digits is stale"],
+        "fit": ["code: a.py, b.py, c.py, d.py, e.py", "train_teacher@digits is stale"],
+    }
+    verdicts = {
+        name: Verdict(student(name), {}, "", False, reasons=told)
+        for name, told in why.items()
+    }
+    assert reasons(why, verdicts).splitlines() == [
+        "6 stale instances:",
+        "  2 train_student: params: train.lr: 1 -> 2",
+        "  gap: params: train.lr: 1 -> 2; input data.npz changed",
+        "  fit: code: a.py, b.py, c.py, +2",
+        "  1 never run",
+        "  1 only because something they read is stale",
+    ]
+    assert reasons([], {}) == ""
 
 
 # what jobs report

@@ -107,8 +107,8 @@ def read(terminal: int, until: str = "", seconds: float = 120) -> str:
 def test_ctrl_c_on_a_terminal(empty: Toy) -> None:
     empty.edit("params.yaml", "a: {value: 1, sleep: 0}", "a: {value: 1, sleep: 600}")
     empty.edit("stages/measure.py", "    job.stop_requested()\n", "")
-    quiet = '{input.recipe} > /dev/null 2>&1"'
-    empty.edit("workflow/Snakefile", '{input.recipe}"', quiet)
+    quiet = '{input.recipe:q} > /dev/null 2>&1"'
+    empty.edit("workflow/Snakefile", '{input.recipe:q}"', quiet)
     process, terminal = on_terminal(empty)
     try:
         text = read(terminal, r"7 of 10 jobs done, 1 under way")
