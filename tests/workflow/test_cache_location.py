@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -210,6 +211,19 @@ def test_a_cache_whose_disk_is_gone_is_not_an_empty_one(tmp_path, monkeypatch) -
     assert "mount its disk" in gone.value.remedy
     (lab / "cache" / "files" / "md5").mkdir(parents=True)
     store.prepare()  # as the message says: it is meant to be empty
+
+
+def test_drafts_of_a_killed_job_do_not_stay(tmp_path, monkeypatch) -> None:
+    write(tmp_path / "x", {}, monkeypatch)
+    store = Store(tmp_path / "x")
+    old, new = store.draft(), store.draft()
+    for draft in (old, new):
+        draft.write_text("half of it")
+    week = time.time() - 8 * 86400
+    os.utime(old, (week, week))
+    store.prepare()
+    assert not old.exists()
+    assert new.exists(), "somebody may be writing it"
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch) -> None:

@@ -18,9 +18,9 @@ from toy import Toy
 
 from runledger.canonical import digest
 from runledger.cli import main
-from runledger.remote import open_remote
+from runledger.remote import Remote, open_remote
 from runledger.sharing import collect
-from runledger.store import Store, hash_path
+from runledger.store import Store, hash_path, md5_file
 
 VALUE = "results/measure/a/value.txt"
 OBJECTS = 6  # of the toy project: three measured, three doubled
@@ -259,6 +259,40 @@ def test_a_folder_is_there_when_all_its_files_are(shared: Shared) -> None:
     assert remote.bring(other, {content.md5: None}) == {}
     assert other.restore(content.md5, other.root / "folder")
     assert hash_path(other.root / "folder") == content
+
+
+@pytest.mark.parametrize("command", ["push", "pull"])
+def test_an_interrupted_transfer_goes_on_with_the_same_command(
+    fresh: Shared, monkeypatch, command: str
+) -> None:
+    at, url = fresh.toy, f"url = {fresh.remote}"
+    at.edit(".dvc/config", url, f"{url}\n    jobs = 1")
+    at.commit("one at a time")
+    if command == "pull":
+        fresh("push")
+        at = fresh.clone()
+    step, done = f"_{'send' if command == 'push' else 'bring'}", []
+    real = getattr(Remote, step)
+
+    def interrupted(self, store: Store, md5: str) -> str:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(md5)
+        return real(self, store, md5)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Remote, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fresh(command, at=at)
+    arrived = fresh.remote if command == "push" else Store(at.root).objects
+    for path in arrived.rglob("*"):
+        if path.is_file():
+            md5 = path.parent.name + path.name
+            assert md5_file(path) == md5, "nothing half, and no drafts"
+    code, out = fresh(command, at=at)
+    assert code == 0, out
+    word = "sent" if command == "push" else "fetched"
+    assert f"{word} {OBJECTS - 3} objects" in out
 
 
 # a remote that is not there
