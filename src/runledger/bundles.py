@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runledger.execution import failure
-from runledger.judge import Verdict, stale_closure
+from runledger.judge import Verdict
 from runledger.pipeline import Instance, Pipeline
 
 Aliases = Mapping[str, tuple[Iterable[str], str | None]]
@@ -127,13 +127,12 @@ def is_target(instance: Instance, stages: Iterable[str], id: str | None) -> bool
     return instance.stage in stages and id in (None, instance.id)
 
 
-def asked_for(
+def named_by(
     pipeline: Pipeline,
-    verdicts: Mapping[str, Verdict],
     rules: Mapping[str, Collection[str]],
     everything: Collection[str],
 ) -> list[str]:
-    """Return the stale instances that the command line's targets need.
+    """Return the instances that the command line's targets name.
 
     The command line is all there is while the Snakefile is read; a target that is not
     recognised stands for everything, which only makes bundles larger than needed.
@@ -146,4 +145,4 @@ def asked_for(
     chosen = {name for rule in words & rules.keys() for name in rules[rule]}
     paths = words & pipeline.producer.keys()
     chosen |= {pipeline.producer[path] for path in paths}
-    return stale_closure(sorted(chosen or everything), verdicts, pipeline.producer)
+    return sorted(chosen or everything)

@@ -18,9 +18,10 @@ from runledger.errors import UserError
 from runledger.execution import failure
 from runledger.judge import Judge, Verdict
 from runledger.pipeline import CODE_STAGE, Pipeline
+from runledger.presence import ABSENT, PRESENT, WRONG, state_of
 from runledger.project import load_pipeline
 from runledger.records import Record
-from runledger.store import Store
+from runledger.store import ReadingStore, Store
 
 
 def _judged(root: Path) -> tuple[Pipeline, dict[str, Verdict]]:
@@ -29,25 +30,12 @@ def _judged(root: Path) -> tuple[Pipeline, dict[str, Verdict]]:
 
 
 def _bytes(root: Path, verdict: Verdict, verify: bool) -> str:
-    """Say what is on disk: present, absent, or wrong (bytes read if verify)."""
-    store, states = Store(root), set()
-    for path, content in verdict.outputs.items():
-        target = root / path
-        if not target.exists():
-            states.add("absent")
-        elif not verify:
-            states.add("present")
-        else:
-            from runledger.store import hash_path
-
-            good = hash_path(target).md5 == content.md5
-            states.add("present" if good else "wrong")
-            if good:
-                store.remember(target, content)
+    """Say what is on disk: present, absent, or wrong (all bytes read if verify)."""
     if not verdict.outputs:
         return "-"
-    order = ("wrong", "absent", "present")
-    return next(state for state in order if state in states)
+    store = ReadingStore(root) if verify else Store(root)
+    states = {state_of(root, store, verdict, path) for path in verdict.outputs}
+    return next(state for state in (WRONG, ABSENT, PRESENT) if state in states)
 
 
 def tainted_by_adoption(
@@ -124,6 +112,9 @@ def _why(root: Path, options: argparse.Namespace) -> int:
         verdict = verdicts[name]
         if verdict.valid:
             print(f"{name}: valid, record {verdict.key}")
+            for path in verdict.outputs:
+                if state_of(root, Store(root), verdict, path) == WRONG:
+                    print(f"  {path}: other bytes than recorded; they are not used")
             continue
         print(f"{name}: stale")
         for reason in verdict.reasons:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -254,6 +254,18 @@ class Pipeline:
 
     def _named(self, id: str) -> list[str]:
         return [name for name, instance in self.instances.items() if instance.id == id]
+
+    def ancestry(self, names: Iterable[str]) -> set[str]:
+        """Return instances and all that they rest on."""
+        found: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.add(name)
+                deps = self.instances[name].deps
+                todo += [self.producer[dep] for dep in deps if dep in self.producer]
+        return found
 
     def consumers(self) -> dict[str, list[str]]:
         """Return {instance: names of the instances that read its outputs}."""

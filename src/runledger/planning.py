@@ -16,15 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from runledger import environment
-from runledger.bundles import Aliases, Bundle, Sizes, asked_for, bundles, is_target
+from runledger.bundles import Aliases, Bundle, Sizes, bundles, is_target, named_by
 from runledger.canonical import digest, pretty, read_named, to_bytes, write_once
 from runledger.dates import make_newer
 from runledger.dvcconfig import tell_jobs
 from runledger.errors import UserError
 from runledger.execution import CODE, VERDICTS
 from runledger.headlock import HeadLock
-from runledger.judge import Judge, Verdict
+from runledger.judge import Judge, Verdict, stale_closure
 from runledger.pipeline import CODE_STAGE
+from runledger.presence import ABSENT, WRONG, Presence
 from runledger.project import load_pipeline, optional
 from runledger.queue import Waiting, awaited
 from runledger.recipes import of_verdict, snapshot_code, write_recipe, write_verdicts
@@ -112,6 +113,8 @@ class Plan:
             self.verdicts = judge.judge()
             self.stale = {n for n, v in self.verdicts.items() if not v.valid}
             self.stale |= self._stale_code(judge)
+            looked = (self.root, self.store, self.pipeline, self.verdicts)
+            self.presence, self.wrong = Presence(*looked), []
             self.wanted = self._wanted()
             gone = self._unavailable() if not self.unpruned else {}
             if not gone.keys() - lost.keys():
@@ -132,38 +135,35 @@ class Plan:
         return found
 
     def _wanted(self) -> dict[str, dict[str, str]]:
-        """Return {path: ticket} of valid files that are wrong or absent but needed.
+        """Return {path: ticket} of files of valid instances to be put in place.
 
-        Needed are inputs of stale instances, and files named on the command line.
+        Wherever their bytes are: inputs of stale instances, and files named on the
+        command line. If their bytes are at hand: what a target stands for and is
+        absent, and what has wrong bytes and a target rests on.
         """
-        wanted = {}
-        for path in set(sys.argv[1:]) & self.pipeline.producer.keys():
-            maker = self.pipeline.producer[path]
-            if maker not in self.stale and self._missing(maker, path):
-                wanted[path] = self._ticket(maker, path)
-        for name in self.stale:
-            for dep in self.verdicts[name].instance.deps:
-                maker = self.pipeline.producer.get(dep)
-                if maker and maker not in self.stale and self._missing(maker, dep):
-                    wanted[dep] = self._ticket(maker, dep)
-        return wanted
+        makers = self.pipeline.producer
+        needed = set(sys.argv[1:]) & makers.keys()
+        needed |= {d for n in self.stale for d in self.pipeline[n].deps if d in makers}
+        needed = {
+            path for path in needed if self.presence.state(path) in (ABSENT, WRONG)
+        }
+        asked = () if self.unpruned else self._named()
+        for name in self.pipeline.ancestry(asked):
+            for out in self.pipeline[name].outs:
+                state = self.presence.state(out.path)
+                if state == WRONG:
+                    self.wrong.append(out.path)
+                due = state == WRONG or (state == ABSENT and name in asked)
+                if due and self.presence.at_hand(out.path):
+                    needed.add(out.path)
+        return {path: self._ticket(path) for path in needed}
 
-    def _ticket(self, maker: str, path: str) -> dict[str, str]:
+    def _ticket(self, path: str) -> dict[str, str]:
         """Say which bytes a file should have, and which record says so."""
+        maker = self.pipeline.producer[path]
         record = self.verdicts[maker].record
-        place = self.store.root / "results" / "records"
-        place = place / self.pipeline[maker].key_name / f"{record.key}.json"
-        md5 = record.outputs[path]["md5"]
-        return {"path": path, "md5": md5, "record": self._relative(place)}
-
-    def _missing(self, maker: str, path: str) -> bool:
-        """Whether a valid instance's file is absent or has wrong bytes."""
-        content = self.store.current(self.root / path)
-        return content is None or content.md5 != self.verdicts[maker].outputs[path].md5
-
-    def _inline(self, path: str) -> str | None:
-        record = self.verdicts[self.pipeline.producer[path]].record
-        return record.outputs[path].get("inline") if record else None
+        place = f"results/records/{self.pipeline[maker].key_name}/{record.key}.json"
+        return {"path": path, "md5": record.outputs[path]["md5"], "record": place}
 
     def _unavailable(self) -> dict[str, str]:
         """Return {md5: why} of wanted bytes that neither cache nor remote has.
@@ -174,7 +174,7 @@ class Plan:
         contents = [
             self.verdicts[self.pipeline.producer[path]].outputs[path]
             for path in self.wanted
-            if self._inline(path) is None
+            if self.presence.inline(path) is None
         ]
         absent = [c for c in contents if not self.store.has(c.md5, c.object_size)]
         if not absent:
@@ -238,11 +238,18 @@ class Plan:
         # what is asked for by a name of its own is tried, and fails with its reason
         return [name for name in names if name not in self.left_out] or names
 
+    def _named(self) -> list[str]:
+        """Return the instances that the targets name; without one, those of `all`."""
+        rules = {rule: self.named(rule) for rule in self.aliases}
+        return named_by(self.pipeline, rules, rules.get("all", ()))
+
     def _asked_for(self) -> list[str]:
+        """Return the stale instances that the targets need."""
         words = self.aliases.keys() & set(sys.argv[1:])
         rules = {rule: self.members(rule) for rule in words}
         everything = self.pipeline.instances.keys() - self.left_out.keys()
-        return asked_for(self.pipeline, self.verdicts, rules, everything)
+        asked = named_by(self.pipeline, rules, everything)
+        return stale_closure(asked, self.verdicts, self.pipeline.producer)
 
     def _read(self) -> None:
         if PLAN not in os.environ:

@@ -14,7 +14,6 @@ from pathlib import Path
 from runledger.canonical import write_atomic
 from runledger.errors import UserError
 from runledger.judge import Judge, Verdict
-from runledger.pipeline import Pipeline
 from runledger.places import check_cache
 from runledger.project import load_pipeline
 from runledger.records import Record, Records
@@ -121,18 +120,6 @@ def push(root: Path, name: str | None = None, new: bool = False) -> Moved:
     return Moved(sent, len(objects) - len(lacking), tuple(lines), remote.where)
 
 
-def _ancestry(pipeline: Pipeline, targets: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    todo = [pipeline.find(target).name for target in targets]
-    while todo:
-        instance_name = todo.pop()
-        if instance_name not in found:
-            found.add(instance_name)
-            deps = pipeline[instance_name].deps
-            todo += [pipeline.producer[dep] for dep in deps if dep in pipeline.producer]
-    return found
-
-
 def pull(root: Path, targets: Iterable[str] = (), name: str | None = None) -> Moved:
     """Fetch and place the outputs of valid instances that are absent or wrong.
 
@@ -146,7 +133,8 @@ def pull(root: Path, targets: Iterable[str] = (), name: str | None = None) -> Mo
     """
     pipeline, store = load_pipeline(root), Store(root)
     verdicts = Judge(root, pipeline).judge()
-    chosen = _ancestry(pipeline, targets) or set(pipeline.instances)
+    names = [pipeline.find(target).name for target in targets]
+    chosen = pipeline.ancestry(names) or set(pipeline.instances)
     outputs = {
         path: content
         for instance_name in chosen

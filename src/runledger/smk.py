@@ -17,6 +17,7 @@ from runledger.errors import UserError
 from runledger.judge import Judge
 from runledger.pipeline import CODE_STAGE
 from runledger.planning import Plan, forcing
+from runledger.presence import ABSENT
 from runledger.queue import Waiting, write_label
 
 
@@ -89,15 +90,18 @@ class Ledger(Plan):
         """Return an input function: the files that a target rule asks for.
 
         All outputs of its instances: stale ones are made, absent ones whose bytes are
-        at hand come back, present ones cost nothing. Refuses a run in which Snakemake
+        at hand come back, present ones cost nothing. And what they rest on and has
+        wrong bytes, if the right ones are at hand. Refuses a run in which Snakemake
         would decide instead of the records (only now are its settings known).
         """
         paths = [
             out.path
             for name in self.members(rule)
             for out in self.pipeline[name].outs
-            if self._worth_asking(name, out.path)
+            if self._worth_asking(out.path)
         ]
+        below = self.pipeline.ancestry(self.members(rule))
+        paths += [p for p in self.wanted if self.pipeline.producer[p] in below]
         left_out = set(self.named(rule)) - set(self.members(rule))
 
         def function(_wildcards: Any) -> list[str]:
@@ -106,19 +110,15 @@ class Ledger(Plan):
                 self._announce()
                 self._say(left_out - self._missed)
                 self._missed |= left_out
-            return paths
+            return sorted(set(paths))
 
         return function
 
-    def _worth_asking(self, name: str, path: str) -> bool:
-        if not self.main or name in self.stale or self.unpruned:
+    def _worth_asking(self, path: str) -> bool:
+        """False of what is valid and absent, and only on the remote (`make pull`)."""
+        if not self.main or self.unpruned or path in self.wanted:
             return True
-        if self._missing(name, path):
-            ticket = self._ticket(name, path)
-            if self._inline(path) is None and not self.store.has(ticket["md5"]):
-                return False  # valid; its bytes are a `make pull` away
-            self.wanted[path] = ticket
-        return True
+        return self.presence.state(path) != ABSENT
 
     def fetchable(self) -> str:
         """Return a pattern matching exactly the files to fetch (never empty)."""
@@ -132,6 +132,7 @@ class Ledger(Plan):
         content = self.wanted[path]
         ticket = self.root / f"results/.state/tickets/{digest(content)}.json"
         if self.main:
+            self._announce()
             write_once(ticket, pretty(content))
             date_ticket(self.root, ticket, self.root / path)
         return ticket.relative_to(self.root).as_posix()
@@ -226,6 +227,9 @@ class Ledger(Plan):
         self._check_dag(workflow.dag)
         self.store.prepare()
         self.lock.acquire()
+        for path in self.wanted.keys() & set(self.wrong):
+            if kept := self.presence.set_aside(path):
+                self._log(f"{path} is replaced; what was there is kept: {kept}")
         for name in self.stale:
             for out in self.verdicts[name].instance.outs:
                 self._rescue(self.root / out.path)
@@ -305,3 +309,23 @@ class Ledger(Plan):
             logger.warning(unknown)
         if text := reasons(asked, self.verdicts):
             logger.info(text)
+        if self.wrong:
+            self._announce_wrong()
+
+    def _announce_wrong(self) -> None:
+        """Say which files have other bytes than their records say."""
+        lines = []
+        for path in sorted(self.wrong):
+            what = (
+                "the recorded bytes are put back"
+                if path in self.wanted
+                else "not used; the recorded bytes are not here (`make pull`)"
+            )
+            lines.append(f"  {path}: {what}")
+        self._log("\n".join(["files with other bytes than recorded:", *lines]))
+
+    @staticmethod
+    def _log(text: str) -> None:
+        from snakemake.logging import logger
+
+        logger.warning(text)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import stat
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from runledger import places
 from runledger.canonical import disk_error, to_bytes, write_atomic
 from runledger.dvcconfig import cache_config
+from runledger.errors import UserError
 from runledger.links import copy, link
 
+LARGE = 1 << 24  # bytes
 IGNORED = {"__pycache__", ".snakemake_timestamp", ".ipynb_checkpoints"}
 
 
@@ -75,6 +82,32 @@ def hash_path(path: Path | str) -> Digest:
     return Digest(md5_text(_dir_json(files)) + ".dir", size, len(files), tuple(files))
 
 
+class Mark(NamedTuple):
+    """What tells a file from one that was written since."""
+
+    text: str
+    size: int
+    changed: int  # ns, by the disk's clock
+
+    @property
+    def tick(self) -> int:
+        """Nanoseconds within which two changes may have one date."""
+        return 20_000_000 if self.changed % 1_000_000_000 else 2_000_000_000
+
+
+def _mark(path: Path) -> Mark | None:
+    """Return a file's mark; None for folders and absent files."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        return None
+    dates = f"{found.st_mtime_ns} {found.st_ctime_ns}"
+    text = f"{found.st_size} {found.st_ino} {dates}"
+    return Mark(text, found.st_size, found.st_ctime_ns)
+
+
 class Store:
     """The DVC cache of a checkout, and a memory of hashes already computed."""
 
@@ -123,6 +156,17 @@ class Store:
                 raise disk_error(error, path) from error
             return False
         return all([self.is_sound(entry["md5"]) for entry in self.entries(md5)])
+
+    def looks_sound(self, md5: str) -> bool:
+        """As `is_sound`, but reads only what changed since, and removes nothing.
+
+        Where the cache shares its disk blocks with the checkout by links, an edit there
+        is one here.
+        """
+        found = self.current(self.object_path(md5))
+        if found is None or found.md5 != md5.removesuffix(".dir"):
+            return False
+        return all(self.looks_sound(entry["md5"]) for entry in self.entries(md5))
 
     def entries(self, md5: str) -> list[dict[str, str]]:
         """Return the files of a folder's object, as {md5, relpath}; none of a file's.
@@ -219,41 +263,62 @@ class Store:
         self.remember(target, found)
         return True
 
-    def _signature(self, path: Path) -> str | None:
-        """Describe a file's identity on disk; None for folders and absent files."""
-        try:
-            status = path.stat()
-        except OSError:
-            return None
-        if path.is_dir():
-            return None
-        return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
-
     def _memory_of(self, path: Path) -> Path:
         name = md5_text(os.path.relpath(path, self.root))
         return self.memory / name[:2] / name[2:]
 
     def remember(self, path: Path, content: Digest) -> None:
         """Keep a file's md5, so that a later look need not read the bytes again."""
-        signature = self._signature(path)
-        if signature:
-            write_atomic(self._memory_of(path), f"{signature}\n{content.md5}\n")
+        mark = _mark(path)
+        if mark is not None:
+            if content.size > LARGE:  # cheaper than to read it again
+                time.sleep(mark.tick / 1e9)
+            self._keep(path, mark, content)
+
+    def _keep(self, path: Path, mark: Mark, content: Digest) -> None:
+        with contextlib.suppress(UserError):  # nobody needs it: the bytes can be read
+            write_atomic(self._memory_of(path), f"{mark.text}\n{content.md5}\n")
+
+    def _remembered(self, path: Path, mark: Mark) -> str | None:
+        """Return the md5 of a file that is as it was when that was kept.
+
+        What was kept within one tick of the disk's clock after the file's last change
+        is not used: another change in the same tick would not show.
+        """
+        memory = self._memory_of(path)
+        try:
+            known, md5 = memory.read_text("ascii").splitlines()
+            settled = memory.stat().st_mtime_ns - mark.changed >= mark.tick
+        except (OSError, ValueError):
+            return None
+        whole = re.fullmatch("[0-9a-f]{32}", md5) is not None
+        return md5 if known == mark.text and settled and whole else None
 
     def current(self, path: Path) -> Digest | None:
         """Return a path's digest as of now, from memory if unchanged; None if absent.
 
-        Unchanged means equal size, mtime and ctime in nanoseconds; ctime cannot be set
-        by a program, so an edit is not overlooked.
+        Unchanged means equal size, inode, mtime and ctime in nanoseconds; ctime cannot
+        be set by a program, so an edit is not overlooked.
         """
-        signature = self._signature(path)
-        if signature is None:
+        mark = _mark(path)
+        if mark is None:
             return hash_path(path) if path.is_dir() else None
-        try:
-            known, md5 = self._memory_of(path).read_text("ascii").splitlines()
-            if known == signature:
-                return Digest(md5, int(signature.split()[0]))
-        except (OSError, ValueError):
-            pass
+        md5 = self._remembered(path, mark)
+        if md5 is not None:
+            return Digest(md5, mark.size)
+        content = hash_path(path)
+        if _mark(path) == mark:
+            self._keep(path, mark, content)
+        return content
+
+
+class ReadingStore(Store):
+    """A store that reads all bytes at every look, and remembers them for the others."""
+
+    def current(self, path: Path) -> Digest | None:
+        """Return a path's digest as of now; None if absent."""
+        if not path.exists():
+            return None
         content = hash_path(path)
         self.remember(path, content)
         return content

@@ -63,7 +63,8 @@ from pathlib import Path
 from runledger.bundles import Sizes
 from runledger.smk import Ledger
 L = Ledger(
-    Path.cwd(), workflow.is_main_process, {"all": (("report",), None)},
+    Path.cwd(), workflow.is_main_process,
+    {"all": (("report",), None), "doubles": (("double",), None)},
     Sizes({"measure": config.get("bundle", 1)}, {}),
 )
 PYTHON = L.python(workflow)
@@ -100,6 +101,8 @@ for bundle in L.bundles:
         params: program=bundle.stage
         log: f"results/logs/{bundle.stage}/{bundle.name}.log"
         shell: "{RUN}/{params.program}.py --recipe {input.recipe:q} > {log:q} 2>&1"
+rule doubles:
+    input: "params.yaml", L.targets("doubles", workflow)
 ruleorder: fetch > fingerprint_code > measure > double > report
 onstart: L.start(workflow)
 onsuccess: L.stop()
