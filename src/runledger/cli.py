@@ -18,7 +18,7 @@ from runledger.errors import UserError
 from runledger.execution import failure
 from runledger.judge import Judge, Verdict
 from runledger.pipeline import CODE_STAGE, Pipeline
-from runledger.presence import ABSENT, PRESENT, WRONG, state_of
+from runledger.presence import ABSENT, OTHER, PRESENT, WRONG, state_of
 from runledger.project import load_pipeline
 from runledger.records import Record
 from runledger.store import ReadingStore, Store
@@ -35,7 +35,8 @@ def _bytes(root: Path, verdict: Verdict, verify: bool) -> str:
         return "-"
     store = ReadingStore(root) if verify else Store(root)
     states = {state_of(root, store, verdict, path) for path in verdict.outputs}
-    return next(state for state in (WRONG, ABSENT, PRESENT) if state in states)
+    order = (WRONG, ABSENT, OTHER, PRESENT)
+    return next(state for state in order if state in states)
 
 
 def tainted_by_adoption(
@@ -113,8 +114,10 @@ def _why(root: Path, options: argparse.Namespace) -> int:
         if verdict.valid:
             print(f"{name}: valid, record {verdict.key}")
             for path in verdict.outputs:
-                if state_of(root, Store(root), verdict, path) == WRONG:
-                    print(f"  {path}: other bytes than recorded; they are not used")
+                state = state_of(root, Store(root), verdict, path)
+                if state in (OTHER, WRONG):
+                    whose = "no" if state == WRONG else "another"
+                    print(f"  {path}: bytes of {whose} record; they are not used")
             continue
         print(f"{name}: stale")
         for reason in verdict.reasons:

@@ -12,6 +12,7 @@ from runledger.canonical import to_bytes, write_atomic
 from runledger.judge import Judge, Verdict
 from runledger.locktext import lock_text, read_lock
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
+from runledger.presence import is_made
 from runledger.project import load_pipeline
 from runledger.store import Digest, hash_path
 
@@ -45,13 +46,28 @@ class _Writer:
         """Whether what is present of an instance's outputs is what its record says."""
         for path, content in verdict.outputs.items():
             found = self.judge.store.current(self.root / path)
-            if found is not None and found.md5 != content.md5:
+            differs = found is not None and found.md5 != content.md5
+            if differs and not self._put_back(verdict, path, found.md5):
                 self.refused.append(path)
                 return False
             inline = verdict.record is None or "inline" in verdict.record.outputs[path]
             if found is not None and not inline:  # DVC asks its cache, too
                 self.judge.store.hold(self.root / path, content)
         return True
+
+    def _put_back(self, verdict: Verdict, path: str, there: str) -> bool:
+        """Replace bytes of another record: nothing is lost by that.
+
+        They lie there after a merge, or when params went back to what they were.
+        """
+        made = is_made(self.judge.records, self.judge.store, verdict, path, there)
+        if verdict.record is None or not made:
+            return False
+        out = verdict.record.outputs[path]
+        if "inline" in out:
+            write_atomic(self.root / path, out["inline"])
+            return True
+        return self.judge.store.restore(out["md5"], self.root / path)
 
     def entry(self, instance: Instance) -> dict[str, Any] | None:
         verdict = self.verdicts[instance.name]
@@ -72,9 +88,10 @@ class _Writer:
 def settle(root: Path) -> dict[str, Any]:
     """Write dvc.lock: valid instances from their records, others as they were.
 
-    Code fingerprints and inline text that are absent or outdated are put in place
-    first. Returns {"valid": n, "kept": n, "refused": paths whose bytes differ from the
-    record}. dvc.lock may be broken (a merge conflict): it is then written anew.
+    First, what can be put in place without loss is: code fingerprints, absent inline
+    text, and what has the bytes of another record. Returns {"valid": n, "kept": n,
+    "refused": paths whose bytes differ from the record}. dvc.lock may be broken (by a
+    merge): it is then written anew.
     """
     root = Path(root)
     pipeline = load_pipeline(root)

@@ -25,7 +25,7 @@ from runledger.execution import CODE, VERDICTS
 from runledger.headlock import HeadLock
 from runledger.judge import Judge, Verdict, stale_closure
 from runledger.pipeline import CODE_STAGE
-from runledger.presence import ABSENT, WRONG, Presence
+from runledger.presence import OTHER, PRESENT, WRONG, Presence
 from runledger.project import load_pipeline, optional
 from runledger.queue import Waiting, awaited
 from runledger.recipes import of_verdict, snapshot_code, write_recipe, write_verdicts
@@ -114,7 +114,7 @@ class Plan:
             self.stale = {n for n, v in self.verdicts.items() if not v.valid}
             self.stale |= self._stale_code(judge)
             looked = (self.root, self.store, self.pipeline, self.verdicts)
-            self.presence, self.wrong = Presence(*looked), []
+            self.presence, self.wrong = Presence(*looked), {}
             self.wanted = self._wanted()
             gone = self._unavailable() if not self.unpruned else {}
             if not gone.keys() - lost.keys():
@@ -138,23 +138,22 @@ class Plan:
         """Return {path: ticket} of files of valid instances to be put in place.
 
         Wherever their bytes are: inputs of stale instances, and files named on the
-        command line. If their bytes are at hand: what a target stands for and is
-        absent, and what has wrong bytes and a target rests on.
+        command line. If their bytes are at hand: what a target stands for, and what it
+        rests on and has bytes that no record made.
         """
         makers = self.pipeline.producer
         needed = set(sys.argv[1:]) & makers.keys()
         needed |= {d for n in self.stale for d in self.pipeline[n].deps if d in makers}
-        needed = {
-            path for path in needed if self.presence.state(path) in (ABSENT, WRONG)
-        }
+        needed = {p for p in needed if self.presence.state(p) not in ("", PRESENT)}
         asked = () if self.unpruned else self._named()
         for name in self.pipeline.ancestry(asked):
             for out in self.pipeline[name].outs:
                 state = self.presence.state(out.path)
-                if state == WRONG:
-                    self.wrong.append(out.path)
-                due = state == WRONG or (state == ABSENT and name in asked)
-                if due and self.presence.at_hand(out.path):
+                if (name not in asked and state != WRONG) or state in ("", PRESENT):
+                    continue
+                if state in (OTHER, WRONG):
+                    self.wrong[out.path] = state
+                if self.presence.at_hand(out.path):
                     needed.add(out.path)
         return {path: self._ticket(path) for path in needed}
 

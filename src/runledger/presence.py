@@ -1,4 +1,9 @@
-"""What is on disk of the outputs of valid instances: the recorded bytes, or others."""
+"""What is on disk of the outputs of valid instances.
+
+PRESENT: the recorded bytes. OTHER: those of another record (params went back, or
+another branch is checked out): nothing is wrong with them, and they are replaced when
+the recorded ones are needed. WRONG: bytes that no job made.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,15 @@ from runledger.canonical import write_once
 from runledger.errors import UserError
 from runledger.judge import Verdict
 from runledger.pipeline import Pipeline
+from runledger.records import Records
 from runledger.store import Store
 
-PRESENT, ABSENT, WRONG = "present", "absent", "wrong"
+PRESENT, ABSENT, OTHER, WRONG = "present", "absent", "other", "wrong"
 SMALL = 1 << 20  # bytes; what people edit by hand is smaller
 
 
 def state_of(root: Path, store: Store, verdict: Verdict, path: str) -> str:
-    """Return PRESENT, ABSENT or WRONG for one output of a valid instance.
+    """Return what is on disk of one output of a valid instance.
 
     Bytes are read only if size, inode or times are not those of the last look.
     """
@@ -26,7 +32,20 @@ def state_of(root: Path, store: Store, verdict: Verdict, path: str) -> str:
         return WRONG
     if found is None:
         return ABSENT
-    return PRESENT if found.md5 == verdict.outputs[path].md5 else WRONG
+    if found.md5 == verdict.outputs[path].md5:
+        return PRESENT
+    made = is_made(Records(root), store, verdict, path, found.md5)
+    return OTHER if made else WRONG
+
+
+def is_made(
+    records: Records, store: Store, verdict: Verdict, path: str, md5: str
+) -> bool:
+    """Tell whether a job made these bytes: a record says so, or the cache has them.
+
+    A record of another branch is not in the checkout; its bytes stay in the cache.
+    """
+    return records.made(verdict.instance, path, md5) or store.has(md5)
 
 
 class Presence:
@@ -49,7 +68,7 @@ class Presence:
         self._states: dict[str, str] = {}
 
     def state(self, path: str) -> str:
-        """Return PRESENT, ABSENT or WRONG; "" if its maker has no valid record."""
+        """Return what is on disk; "" if its maker has no valid record."""
         if path not in self._states:
             verdict = self.verdicts[self.pipeline.producer[path]]
             known = verdict.valid and verdict.record is not None
@@ -76,6 +95,7 @@ class Presence:
         file = self.root / path
         if not file.is_file() or file.stat().st_size > SMALL:
             return None
-        kept = f"results/.state/replaced/{self.store.current(file).md5}/{file.name}"
+        md5 = self.store.current(file).md5
+        kept = f"results/.state/replaced/{md5}/{file.name}"
         write_once(self.root / kept, file.read_bytes())
         return kept

@@ -98,6 +98,13 @@ class Records:
             key=lambda record: str(record.run.get("end") or ""),
         )
 
+    def made(self, instance: Instance, path: str, md5: str) -> bool:
+        """Tell whether some record of an instance has these bytes at that path."""
+        return any(
+            record.outputs.get(path, {}).get("md5") == md5
+            for record in self.history(instance.stage, instance.id)
+        )
+
     def _readable(self, folder: Path) -> Iterator[Record]:
         for path in sorted(folder.glob("*.json")):
             try:

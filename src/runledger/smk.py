@@ -17,7 +17,7 @@ from runledger.errors import UserError
 from runledger.judge import Judge
 from runledger.pipeline import CODE_STAGE
 from runledger.planning import Plan, forcing
-from runledger.presence import ABSENT
+from runledger.presence import ABSENT, OTHER
 from runledger.queue import Waiting, write_label
 
 
@@ -227,7 +227,9 @@ class Ledger(Plan):
         self._check_dag(workflow.dag)
         self.store.prepare()
         self.lock.acquire()
-        for path in self.wanted.keys() & set(self.wrong):
+        for path in self.wanted.keys() & self.wrong.keys():
+            if self.wrong[path] == OTHER:
+                continue
             if kept := self.presence.set_aside(path):
                 self._log(f"{path} is replaced; what was there is kept: {kept}")
         for name in self.stale:

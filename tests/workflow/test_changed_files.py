@@ -40,7 +40,7 @@ def test_a_changed_byte_is_seen_at_once_and_put_back(toy: Toy, path: str) -> Non
     changed = (toy.root / path).read_bytes()
     assert states(toy)[instance] == "wrong"
     assert f"wrong bytes: {instance}" in toy.ledger("status", check=False)
-    assert f"{path}: other bytes than recorded" in toy.ledger("why", instance)
+    assert f"{path}: bytes of no record" in toy.ledger("why", instance)
     said = f"{path}: the recorded bytes are put back"
     assert said in toy.snakemake("-n")
     assert (toy.root / path).read_bytes() == changed, "a dry run changes nothing"
@@ -118,6 +118,29 @@ def test_a_large_file_is_not_kept_when_it_is_replaced(toy: Toy) -> None:
     toy.snakemake()
     assert toy.read(INNER) == "80\n"
     assert not (toy.root / "results/.state/replaced").exists()
+
+
+def test_bytes_of_an_earlier_record_are_replaced_without_ado(toy: Toy) -> None:
+    toy.edit("params.yaml", "scale: 10", "scale: 2")
+    toy.edit("params.yaml", "title: numbers", "title: twos")
+    toy.snakemake()
+    toy.edit("params.yaml", "scale: 2", "scale: 10")
+    toy.edit("params.yaml", "title: twos", "title: numbers")
+    assert states(toy)["measure@a"] == "other"
+    assert "value.txt: bytes of another record" in toy.ledger("why", "measure/a")
+    assert f"{FINAL}: the recorded bytes are put back" in toy.snakemake("-n")
+    assert "dvc.lock: 10 valid" in toy.ledger("settle")
+    assert "Nothing to be done" in toy.snakemake("-n")
+    assert set(states(toy).values()) == {"present"}
+    assert toy.read(FINAL) == "numbers\na 20\nb 80\nc 60\n"
+    assert "up to date" in toy.dvc("status")
+    toy.edit("params.yaml", "scale: 10", "scale: 2")
+    toy.edit("params.yaml", "title: numbers", "title: twos")
+    toy.snakemake()
+    assert toy.read(FINAL) == "twos\na 4\nb 16\nc 12\n"
+    assert not (toy.root / "results/.state/replaced").exists()
+    assert "up to date" in toy.dvc("status")
+    assert len(toy.trained()) == 6
 
 
 # -- remembered hashes
