@@ -159,7 +159,7 @@ def test_unknown_is_told_before_the_run_recorded_and_listed(
     monkeypatch.setenv(*next(iter(ANOTHERS.items())))
     out = toy.snakemake()
     told = out.index("git cannot say which commit this is: detected dubious ownership")
-    assert told < out.index("rule report")
+    assert told < out.index("start report")
     monkeypatch.undo()
     record = Records(toy.root).history("report", "")[-1]
     assert record.recipe["params"]["report"]["title"] == "unknown"
