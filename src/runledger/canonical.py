@@ -95,10 +95,21 @@ def write_atomic(path: Path | str, text: str | bytes, durable: bool = False) -> 
                 os.fsync(file.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
+        if durable:
+            flush(path.parent)
     except OSError as error:
         if handle is not None:
             Path(name).unlink(missing_ok=True)
         raise disk_error(error, path) from error
+
+
+def flush(path: Path) -> None:
+    """Wait until the disk has a file's bytes, or a folder's names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_once(path: Path | str, text: str | bytes) -> None:

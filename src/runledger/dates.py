@@ -25,15 +25,18 @@ def clock(root: Path) -> float:
 def not_after(path: Path, latest: float) -> float | None:
     """Date a file back if it is newer than that; returns its mtime, None if absent.
 
-    Of a link into DVC's cache both it and the object count, as for Snakemake. What
-    belongs to another user of a shared cache keeps its date.
+    Of a link into DVC's cache both it and the object count, as for Snakemake; a folder
+    is dated by a file that Snakemake leaves there. What belongs to another user of a
+    shared cache keeps its date.
     """
+    stamp = path / ".snakemake_timestamp"
+    path = stamp if stamp.is_file() else path
     try:
         mtime = max(path.stat().st_mtime, path.lstat().st_mtime)
     except OSError:
         return None
-    if mtime <= latest or not path.is_file():
-        return min(mtime, latest)
+    if mtime <= latest:
+        return mtime
     try:
         for follow in (True, False):
             os.utime(path, (latest, latest), follow_symlinks=follow)

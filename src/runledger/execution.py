@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import traceback
@@ -21,6 +20,7 @@ from runledger.canonical import (
 from runledger.errors import UserError, printable
 from runledger.fingerprint import Fingerprinter
 from runledger.judge import Judge, code_text
+from runledger.moving import make_plain, put_in_place, refuse_ignored
 from runledger.pipeline import CODE_STAGE, Instance, split_name
 from runledger.project import load_pipeline
 from runledger.recipes import Recipe, of_verdict, read_recipe
@@ -207,12 +207,14 @@ def publish(context: Context, instance: Instance, staging: Path) -> dict[str, An
     outputs: dict[str, Any] = {}
     for out in instance.outs:
         source = staging / Path(out.path).name
-        if not source.exists():
+        if not os.path.lexists(source):
             raise UserError(
                 f"{instance.name} did not write {source.name}",
                 out.path,
                 f"this is a bug in stages/{instance.stage}.py",
             )
+        make_plain(source, out.path)
+        refuse_ignored(context.root, source, out.path)
         content = hash_path(source)
         entry: dict[str, Any] = {"md5": content.md5, "size": content.size}
         if content.nfiles is not None:
@@ -230,6 +232,12 @@ def publish(context: Context, instance: Instance, staging: Path) -> dict[str, An
 
 def _inline(source: Path, path: str) -> str:
     """Return an output's bytes as the text that its record keeps, line ends and all."""
+    if source.is_dir():
+        raise UserError(
+            "a folder cannot be kept in git",
+            path,
+            "drop `cache: false` in dvc.yaml, or let the stage write one file",
+        )
     try:
         return source.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -241,10 +249,10 @@ def _inline(source: Path, path: str) -> str:
 
 
 def place(context: Context, source: Path, path: str, entry: Mapping[str, Any]) -> None:
-    """Move one output to its path, atomically, and remember its hash.
+    """Move one output to its path, and remember its hash.
 
-    Where DVC links files to its cache (cache.type), or another disk is at the path, it
-    is the cache's object that gets there.
+    Where DVC links files to its cache (cache.type), it is the cache's object that gets
+    there.
     """
     target, cached = context.root / path, "inline" not in entry
     linked = {"hardlink", "symlink"} & set(context.store.config.links)
@@ -252,11 +260,9 @@ def place(context: Context, source: Path, path: str, entry: Mapping[str, Any]) -
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(source, target)
+        put_in_place(source, target, source.parent)
     except OSError as error:
-        other_disk = error.errno == errno.EXDEV and cached
-        if not (other_disk and context.store.restore(entry["md5"], target)):
-            raise disk_error(error, target) from error
+        raise disk_error(error, target) from error
     context.store.remember(target, Digest(entry["md5"], entry["size"]))
 
 

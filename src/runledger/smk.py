@@ -19,6 +19,7 @@ from runledger.pipeline import CODE_STAGE
 from runledger.planning import Plan, forcing
 from runledger.presence import ABSENT, OTHER
 from runledger.queue import Waiting, write_label
+from runledger.store import hash_path
 
 
 def verbatim(text: str) -> Callable[[Any], str]:
@@ -120,11 +121,18 @@ class Ledger(Plan):
             return True
         return self.presence.state(path) != ABSENT
 
-    def fetchable(self) -> str:
-        """Return a pattern matching exactly the files to fetch (never empty)."""
-        if not self.wanted or self.unpruned:
-            return "(?!)"
-        return "|".join(re.escape(path) for path in sorted(self.wanted))
+    def fetchable(self, folders: bool = False) -> str:
+        """Return a pattern matching exactly the files (or folders) to fetch.
+
+        Snakemake wants to know which: a project with folders as outputs has two rules
+        that fetch, and the output of one of them is a directory().
+        """
+        paths = [
+            re.escape(path)
+            for path, ticket in sorted(self.wanted.items())
+            if ticket["md5"].endswith(".dir") == folders and not self.unpruned
+        ]
+        return "|".join(paths) or "(?!)"
 
     def ticket(self, wildcards: Any) -> str:
         """Return the file that makes a wrong or absent file be fetched."""
@@ -265,11 +273,10 @@ class Ledger(Plan):
 
     def _rescue(self, path: Path) -> None:
         """Keep a recorded file in the cache before its path is made anew."""
-        if not path.is_file():
+        if not path.exists():
             return
         content = self.store.current(path)
-        kept = self.store.current(self.store.object_path(content.md5))
-        if kept is not None and kept.md5 == content.md5:
+        if self.store.looks_sound(content.md5):
             return
         instance = self.pipeline[self.pipeline.producer[self._relative(path)]]
         for record in Judge(self.root, self.pipeline).records.history(
@@ -277,7 +284,7 @@ class Ledger(Plan):
         ):
             out = record.outputs.get(self._relative(path), {})
             if out.get("md5") == content.md5 and "inline" not in out:
-                self.store.put(path, content)
+                self.store.put(path, hash_path(path))
 
     def stop(self) -> None:
         """Write dvc.lock from the records and give the lock back."""

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import stat
 import time
 import uuid
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runledger import places
-from runledger.canonical import disk_error, to_bytes, write_atomic
+from runledger.canonical import disk_error, flush, to_bytes, write_atomic
 from runledger.dvcconfig import cache_config
 from runledger.errors import UserError
 from runledger.links import copy, link
+from runledger.moving import put_in_place, remove
 
 LARGE = 1 << 24  # bytes
 IGNORED = {"__pycache__", ".snakemake_timestamp", ".ipynb_checkpoints"}
@@ -205,6 +205,7 @@ class Store:
             temporary = self.draft()
             try:
                 copy(source, temporary)
+                flush(temporary)  # before the record that names it
                 if not self.keep(temporary, md5):
                     raise OSError(f"{source} changed while it was copied")
             finally:
@@ -251,15 +252,11 @@ class Store:
             if found.md5 != md5:
                 self.is_sound(md5)  # removes what is damaged
                 return False
-            if target.is_dir():
-                shutil.rmtree(target)
-            os.replace(temporary, target)
+            put_in_place(temporary, target, target.parent)
         except OSError as error:
             raise disk_error(error, target) from error
         finally:
-            if temporary.is_dir():
-                shutil.rmtree(temporary)
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
         self.remember(target, found)
         return True
 
