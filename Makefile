@@ -31,9 +31,9 @@ help:  ## list the commands
 
 setup: $(READY)  ## set up .venv (TORCH=cpu: without CUDA, for machines without a GPU)
 
-lock:  ## renew requirements.lock from requirements.in
+lock:  ## renew requirements.lock from pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header requirements.in -o requirements.lock
+	  --no-header --extra ssh --extra test --extra dev pyproject.toml -o requirements.lock
 
 # said in the first second rather than after a download
 needed:

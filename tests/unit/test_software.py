@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +14,8 @@ from runledger.smk import Ledger
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OF_JOBS = {
     *("snakemake", "snakemake-executor-plugin-slurm", "ruamel.yaml[oldlibyaml]"),
-    "snakemake-executor-plugin-cluster-generic",
-    *("pytest", "pytest-xdist", "ruff", "snakefmt"),
+    *("snakemake-executor-plugin-cluster-generic", "rich", "click"),
+    "snakemake-interface-logger-plugins",
 }
 
 
@@ -26,7 +27,8 @@ def named(lines: list[str]) -> dict[str, str]:
 
 
 def test_conda_environment_has_what_jobs_need_and_no_more() -> None:
-    here = named((ROOT / "requirements.in").read_text().splitlines())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    here = named(project["dependencies"])
     file = yaml.safe_load((ROOT / "workflow/envs/dash-repro.yaml").read_text())
     (pip,) = [entry["pip"] for entry in file["dependencies"] if isinstance(entry, dict)]
     expected = {name: text for name, text in here.items() if name not in NOT_OF_JOBS}

@@ -1,0 +1,53 @@
+"""The package that `pip install .` gives: its files, and its command."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built from the checkout as pip builds it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d"]
+    subprocess.run([*command, str(folder)], cwd=ROOT, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_every_file_of_the_packages_is_in_the_wheel(wheel):
+    """Templates, style sheets and exported programs, too."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "src"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    files = {name.removeprefix("src/") for name in tracked.stdout.split("\0") if name}
+    with zipfile.ZipFile(wheel) as archive:
+        assert files <= set(archive.namelist())
+
+
+def test_the_command_runs_from_the_wheel_alone(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+        (entries,) = (n for n in archive.namelist() if n.endswith("entry_points.txt"))
+        assert "dash-repro = dash_repro.cli:main" in archive.read(entries).decode()
+    code = "import dash_repro, sys; sys.argv = ['dash-repro', '--help']; "
+    code += "from dash_repro.cli import main; print(dash_repro.__file__); main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith(str(tmp_path))
+    assert "sample" in done.stdout and "export" in done.stdout
