@@ -72,6 +72,8 @@ def open_ledger(workflow: Any, config: Mapping[str, Any]) -> Ledger:
             # jobs get it by the environment, Slurm's too
             where = "launch in the profile's config"
             os.environ[VARIABLE] = require_launch(config["launch"], where)
+        if "log_seconds" in config:  # how often a training says how far it is
+            os.environ.setdefault("DASH_LOG_SECONDS", str(config["log_seconds"]))
         most = {stage: setting(config, "bundle") for stage in BUNDLED}
         most["train_student"] = setting(config, "pack")
         main = workflow.is_main_process

@@ -105,7 +105,8 @@ class Context:
     def note_failure(self, recipe: Recipe, error: BaseException) -> None:
         """Keep why an instance failed, with the recipe that failed."""
         reason = printable(f"{type(error).__name__}: {error}", keep="\n")
-        note = {"reason": reason, "where": _origin(error)}  # may quote a file's name
+        where = _origin(error, [self.code_root / top for top in self.code.roots])
+        note = {"reason": reason, "where": where}  # may quote a file's name
         if isinstance(error, UserError):
             note = {"reason": error.what, "where": error.where}
             note["remedy"] = error.remedy
@@ -117,10 +118,14 @@ class Context:
         self._failure(instance).unlink(missing_ok=True)
 
 
-def _origin(error: BaseException) -> str:
-    """Return file and line where an error was raised; "" if it never was."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+def _origin(error: BaseException, tops: list[Path]) -> str:
+    """Return the innermost file and line below the project's folders; "" if none."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename).resolve()
+        for top in map(Path.resolve, tops):
+            if path.is_relative_to(top):
+                return f"{path.relative_to(top.parent)}, line {frame.lineno}"
+    return ""
 
 
 def failure_note(root: Path, name: str) -> dict[str, str] | None:

@@ -7,11 +7,13 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from dash_repro.evaluation.errors import EvaluationError, WeightsError
 from dash_repro.evaluation.extractors import build_extractor
 from dash_repro.evaluation.features import extract_features
 from dash_repro.evaluation.weights import ensure_weights
+from dash_repro.resources import EXTRACTORS
 
 # TorchScript is deprecated; the file that FID is made with is not.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
@@ -144,6 +146,15 @@ def test_effnetlite0_is_its_classifier_and_never_called_fid(images):
     names = (extractor.frechet_name, extractor.inception_score_name)
     assert names == ("fd_effnetlite0", "is_effnetlite0")
     assert extractor.kid_name == "kid_effnetlite0"
+
+
+def test_the_work_of_effnetlite0_is_counted_as_it_is(images):
+    """What resources.py counts an image with, against the operations that run."""
+    extractor = build_extractor({"name": "effnetlite0"}, CPU)
+    with FlopCounterMode(display=False) as counter:
+        extract_features(images, extractor, CPU)
+    counted = counter.get_total_flops() / len(images)
+    assert EXTRACTORS["effnetlite0"] == pytest.approx(counted, rel=0.01)
 
 
 def test_effnetlite0_resizes_like_clean_fid_and_agrees_with_the_package(images):

@@ -33,7 +33,7 @@ def test_a_failing_bundle_in_a_log(empty: Toy) -> None:
     said = "\n".join(ln for ln in out.splitlines() if not re.match(r"20\d\d-", ln))
     assert re.search(r"FAILED +\d+ s  measure: a, b, \+1\n", said), said
     assert "measure@b: ValueError: invalid literal for int() with base 10: 'x'" in said
-    assert re.search(r"where: .*arithmetic.py, line 6", said)
+    assert "where: src/toy/arithmetic.py, line 6\n" in said
     assert "made and recorded: a, c\n" in said
     assert "log: results/logs/measure/measure_1of1.log" in said
     assert re.search(r"done +\d+ s  fingerprint_code report\n", said)

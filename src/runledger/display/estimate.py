@@ -2,8 +2,7 @@
 
 A job takes its start-up and its work at the speed of its stage, as measured so far:
 work over the time in which jobs of the stage reported it done. Stages that nothing is
-known of take the highest speed of others. What has no counted work takes what its like
-took.
+known of take the speed of all. What has no counted work takes what its like took.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from runledger.display.run import OVER, Run, Task
 
 STARTUP = 8.0  # seconds, until the first job has told
 _GUESS = 9.0  # counted work in all, in units of all start-ups, while no speed is known
-_ENOUGH = 0.05, 60.0  # what tells a job's speed: a part of its work, or seconds of it
+_ENOUGH = 0.1, 60.0  # what tells a job's speed: a part of its work, or seconds of it
 
 
 class Estimate:
@@ -34,9 +33,7 @@ class Estimate:
             stage: _speed([t for t in tasks if t.stage == stage])
             for stage in {task.stage for task in tasks}
         }
-        self.speed = max(
-            self.speeds.values(), default=0.0
-        )  # least held up by overheads
+        self.speed = _speed(tasks)
         self.brief = {
             stage: mean(times)
             for stage in self.speeds
