@@ -1,8 +1,9 @@
 """How much of a run is done and how long the rest takes, by counted work.
 
-A job takes its start-up and its work at the speed of its stage, as measured so far:
-work over the time in which jobs of the stage reported it done. Stages that nothing is
-known of take the speed of all. What has no counted work takes what its like took.
+For the time, a job takes its start-up and its work at the speed of its stage, as
+measured so far: work over the time in which jobs of the stage reported it done. Stages
+that nothing is known of take the speed of all. What has no counted work takes what its
+like took.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from statistics import mean
 from runledger.display.run import OVER, Run, Task
 
 STARTUP = 8.0  # seconds, until the first job has told
-_GUESS = 9.0  # counted work in all, in units of all start-ups, while no speed is known
+_GUESS = 0.1  # start-ups, in units of the counted work, while no speed is known
 _ENOUGH = 0.1, 60.0  # what tells a job's speed: a part of its work, or seconds of it
 
 
@@ -28,7 +29,6 @@ class Estimate:
         self.run = run
         tasks = list(run.tasks.values())
         self.startup = self._startup(tasks)
-        self.total = sum(task.work for task in tasks)
         self.speeds = {
             stage: _speed([t for t in tasks if t.stage == stage])
             for stage in {task.stage for task in tasks}
@@ -53,10 +53,7 @@ class Estimate:
         if not task.work:
             return self.brief.get(task.stage, self.startup)
         speed = self.speeds[task.stage] or self.speed
-        if not speed:  # nothing measured yet: a bar needs some proportion
-            starts = self.startup * len(self.run.tasks)
-            speed = self.total / (_GUESS * starts)
-        return self.startup + task.work / speed
+        return self.startup + (task.work / speed if speed else 0.0)
 
     def left(self, task: Task) -> float:
         """How long a job still takes."""
@@ -73,12 +70,18 @@ class Estimate:
         return max(whole - self.run.seconds(task), 0.1 * whole)
 
     def fraction(self) -> float:
-        """How much of the run is done, 0 to 1, in time that its jobs take."""
+        """How much of the run is done, 0 to 1: of the counted work and the start-ups.
+
+        The work is weighed as it is counted, whatever speed its stage has, so that the
+        bar moves as jobs report. What a start-up weighs follows the speed of all.
+        """
         lost = self._lost()
         tasks = [t for i, t in self.run.tasks.items() if t.shown and i not in lost]
-        whole = sum(self.seconds(task) for task in tasks)
-        left = sum(self.left(task) for task in tasks)
-        return min(max(1 - left / whole, 0.0), 1.0) if whole else 0.0
+        total = sum(task.work for task in tasks)
+        start = self.startup * self.speed or _GUESS * total / max(len(tasks), 1) or 1.0
+        whole = sum(task.work + start for task in tasks)
+        done = sum((task.work + start) * task.fraction for task in tasks)
+        return done / whole if whole else 0.0
 
     def _lost(self) -> set[int]:
         """Ids of the jobs that cannot run because one that they need has failed."""
