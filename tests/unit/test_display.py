@@ -212,19 +212,23 @@ def test_the_rest_is_played_through_with_limits_and_order(tmp_path: Path) -> Non
     assert left(_cores=1) == pytest.approx(10), "3 and all cannot run any more"
 
 
-def test_a_job_under_way_counts_by_its_steps(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resumed", [0, 30])
+def test_a_job_under_way_counts_by_its_steps(tmp_path: Path, resumed: int) -> None:
     clock = Clock()
     task = Task("", "train", members(tmp_path, ["train@a"]), work=100)
     run = Run({0: task}, clock=clock)
     run.start(0)
     report(tmp_path, "train@a", clock.now + 6, state="open")
-    report(tmp_path, "train@a", clock.now + 26, step=40, iterations=100)
-    clock.now += 26
+    report(tmp_path, "train@a", clock.now + 9, step=resumed + 4, iterations=100)
+    run.look()
+    assert Estimate(run).seconds_left() is None, "one report tells no speed"
+    report(tmp_path, "train@a", clock.now + 27, step=resumed + 40, iterations=100)
+    clock.now += 27
     run.look()
     estimate = Estimate(run)
-    assert estimate.speeds["train"] == pytest.approx(40 / 20)
-    assert estimate.seconds_left() == pytest.approx(30)
-    assert estimate.fraction() == pytest.approx(0.4)
+    assert estimate.speeds["train"] == pytest.approx(36 / 18)
+    assert estimate.seconds_left() == pytest.approx((60 - resumed) / 2)
+    assert estimate.fraction() == pytest.approx((resumed + 40) / 100)
 
 
 def test_without_a_measured_speed_no_time_is_promised(tmp_path: Path) -> None:
@@ -240,7 +244,7 @@ def test_what_is_called_done_never_shrinks(tmp_path: Path) -> None:
     lines = Lines(stream, 30)
     tasks = {0: ended(10, 10, "a", tmp_path, clock), 1: Task("", "b")}
     lines.show(Run(tasks, clock=clock))
-    tasks[0].state = "running"  # started again
+    tasks[0].state = "waiting"  # to be started again
     lines.show(Run(tasks, clock=clock))
     first, second = re.findall(r"(\d+)%", stream.getvalue())
     assert first == second > "30"

@@ -16,7 +16,7 @@ from runledger.display.run import OVER, Run, Task
 
 STARTUP = 8.0  # seconds, until the first job has told
 _GUESS = 0.1  # start-ups, in units of the counted work, while no speed is known
-_ENOUGH = 0.1, 60.0  # what tells a job's speed: a part of its work, or seconds of it
+_ENOUGH = 0.05, 20.0  # what tells a job's speed: a part of its work, or seconds of it
 
 
 class Estimate:
@@ -156,13 +156,19 @@ def _tells(task: Task, stage: str) -> bool:
 
 def _speed(tasks: Iterable[Task]) -> float:
     """Work a second of jobs that reported; 0: none has."""
-    done = spent = 0.0
-    for task in tasks:
-        fraction, heard = task.fraction, task.heard
-        if not task.work or not heard or task.state in OVER[1:]:
-            continue
-        seconds = heard[1] - heard[0]
-        if fraction >= _ENOUGH[0] or (fraction and seconds >= _ENOUGH[1]):
-            done += task.work * fraction
-            spent += max(seconds, 0.1)
-    return done / spent if spent else 0.0
+    paces = [pace for task in tasks if (pace := _pace(task))]
+    spent = sum(seconds for _, seconds in paces)
+    return sum(work for work, _ in paces) / spent if spent else 0.0
+
+
+def _pace(task: Task) -> tuple[float, float] | None:
+    """Work that was watched, and its seconds; None: too little to tell a speed."""
+    if not task.work or not task.heard or task.state in OVER[1:]:
+        return None
+    since, done = task.seen or (task.heard[0], 0.0)
+    part, seconds = task.fraction - done, task.heard[1] - since
+    if task.state == "running" and part < _ENOUGH[0] and seconds < _ENOUGH[1]:
+        return None
+    if part <= 0 or (task.state == "running" and not task.seen):
+        return None
+    return task.work * part, max(seconds, 0.1)

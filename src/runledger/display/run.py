@@ -88,6 +88,8 @@ class Task:
         shown: False for a mere target, which makes nothing.
         tells: the log of a job that makes nothing else: shown when it is done.
         state: waiting, running, done, failed, stopped.
+        seen: when and how far it was when it was first seen to have begun: a job that
+            resumes is far from the start.
     """
 
     label: str
@@ -99,6 +101,7 @@ class Task:
     shown: bool = True
     tells: str = ""
     state: str = "waiting"
+    seen: tuple[float, float] | None = None
     began: float = 0.0
     ended: float = 0.0
 
@@ -153,6 +156,7 @@ class Run:
         """A job was started or submitted, perhaps again."""
         task = self.tasks[id]
         task.state, task.began, task.ended = "running", self.clock(), 0.0
+        task.seen = None
         for member in task.members:
             member.skip()
 
@@ -167,6 +171,8 @@ class Run:
         for task in self.having("running") if tasks is None else tasks:
             for member in task.members:
                 member.look()
+            if task.seen is None and 0 < task.fraction < 1:
+                task.seen = task.heard[1], task.fraction
 
     def having(self, *states: str) -> list[Task]:
         """Return the jobs in these states, less mere targets, in order of starting."""
