@@ -68,8 +68,8 @@ class Member:
 
     @property
     def fraction(self) -> float:
-        """How much of it is made, 0 to 1."""
-        if self.state in ENDED:
+        """How much of it is made, 0 to 1; of one that failed nothing is to be made."""
+        if self.state in ("done", "failed"):
             return 1.0
         return min(self.counted[1] / self.counted[2], 1.0) if self.counted else 0.0
 

@@ -121,7 +121,7 @@ class Terminal:
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
         self._status = Status()
         rich_text = _speaks_unicode(os.environ) and "utf" in self.console.encoding
-        self._bar, self._cut = ("━━", "ellipsis") if rich_text else ("#.", "crop")
+        self._bar, self._cut = ("━─", "ellipsis") if rich_text else ("#.", "crop")
 
     def line(self, text: str, style: str = "") -> None:
         """Print text that stays, above the state of the run."""

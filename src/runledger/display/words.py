@@ -64,12 +64,12 @@ def inside(task: Task, run: Run) -> str:
     members = task.members
     if not task.heard:
         return ("in the queue" if run.remote else "starting") if members else ""
-    ended = sum(member.state in ENDED for member in members)
+    made = sum(member.state == "done" for member in members)
     busy = [m for m in members if m.state not in ENDED and m.counted]
     behind = min(busy, key=lambda m: m.fraction, default=None)
     counted = "{} {}/{}".format(*behind.counted) if behind else ""
-    if len(members) > 1 and ended:
-        return f"{ended} of {len(members)} made" + (f", {counted}" if counted else "")
+    if len(members) > 1 and made:
+        return f"{made} of {len(members)} made" + (f", {counted}" if counted else "")
     return counted
 
 
