@@ -149,9 +149,13 @@ def pretty(value: Any) -> str:
     )
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_ERRORS = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def disk_error(error: OSError, path: Path | str) -> UserError:
     """Turn an OSError of a write into what a user can act on."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return UserError(
             "the disk is full",
             str(path),

@@ -67,7 +67,7 @@ def _section(file: Path) -> Mapping[str, Any]:
     from configobj import ConfigObj, ConfigObjError
 
     try:
-        with open(file) as stream:  # in the locale's encoding, as DVC does
+        with open(file, encoding=None) as stream:  # the locale's, as for DVC
             content = ConfigObj(stream).dict()
     except FileNotFoundError:
         return {}

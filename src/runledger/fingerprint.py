@@ -7,6 +7,7 @@ Python that reads the files (fields that newer grammars add are skipped when emp
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import io
 import json
@@ -137,11 +138,15 @@ class Fingerprinter:
         name = digest({"text": text, "package": package, "scheme": SCHEME})
         path = self.memory / name[:2] / f"{name}.json"
         try:
-            known, names = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            known, names, seal = json.loads(path.read_bytes())
+            whole = seal == digest([known, names])
+        except (OSError, ValueError, TypeError):
+            whole = False
+        if not whole:
             known = source_digest(text)
             names = list(_imports(ast.parse(text), package))
-            write_once(path, json.dumps([known, names]))
+            with contextlib.suppress(UserError):  # nobody needs it
+                write_once(path, json.dumps([known, names, digest([known, names])]))
         return known, tuple(names)
 
     def _modules(self, program: str) -> dict[str, str]:

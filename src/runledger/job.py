@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from runledger import environment, legs
-from runledger.canonical import disk_error, pretty, write_atomic
+from runledger.canonical import DISK_ERRORS, disk_error, pretty, write_atomic
 from runledger.errors import UserError
 from runledger.execution import Context, hash_inputs, publish, verify_inputs
 from runledger.lease import Lease
@@ -350,7 +350,10 @@ def main(
         sys.exit(f"error: {error}")
     if not arguments.recipe and (unknown := environment.warning(context.commit)):
         print(f"warning: {unknown}", file=sys.stderr)
-    jobs = [Job(context, recipe, arguments.part) for recipe in recipes]
+    try:
+        jobs = [Job(context, recipe, arguments.part) for recipe in recipes]
+    except OSError as error:  # of the logs
+        sys.exit(f"error: {disk_error(error, error.filename or context.root)}")
     ready = [job for job in jobs if _guard(job, job.open)]
     if arguments.part and run_part is not None:
         share, shares = map(int, arguments.part.split("/"))
@@ -379,7 +382,8 @@ def _guard(job: Job, step: Callable[[], Any]) -> bool:
     try:
         return step() is not False
     except OSError as error:
-        job.fail(disk_error(error, error.filename or job.root))
+        of_disk = error.errno in DISK_ERRORS
+        job.fail(disk_error(error, error.filename or job.root) if of_disk else error)
     except KeyboardInterrupt:  # a program that does not poll
         _stop.append(signal.SIGINT)
         job.fail(Interrupted())

@@ -29,7 +29,7 @@ def remember(root: Path, place: str) -> None:
 
 
 def seen(root: Path, place: str) -> str:
-    """Return the day on which a place was first seen with objects; "" if never."""
+    """Return the day on which a place was last seen with objects; "" if never."""
     try:
         return _note(root, place).read_text(encoding="utf-8").splitlines()[-1]
     except (OSError, IndexError):

@@ -168,7 +168,7 @@ def _bundles(root: Path, instance: Instance) -> set[str]:
         for name, stage, members in bundles:
             log = root / "results/logs" / stage / f"{name}.log"
             if instance.name in members and name not in found and log.exists():
-                told = f" {instance.name}: " in log.read_text(errors="replace")
+                told = f" {instance.name}: " in log.read_text("utf-8", "replace")
                 found |= {name} if told else set()
     return found
 

@@ -11,7 +11,7 @@ HERE = pathlib.Path(__file__).parent
 def load():
     """Return (network, settings)."""
     network = torch.export.load(HERE / "network.pt2").module()
-    return network, json.loads((HERE / "settings.json").read_text())
+    return network, json.loads((HERE / "settings.json").read_text("utf-8"))
 
 
 @torch.no_grad()

@@ -107,7 +107,7 @@ class Display:
             took = span(self.run.seconds(task))
             self.screen.line(f"done  {took:>12}  {task.label}")
         if task.tells:
-            self.screen.line((self.root / task.tells).read_text(errors="replace"))
+            self.screen.line((self.root / task.tells).read_text("utf-8", "replace"))
 
     def _job_error(self, record: logging.LogRecord) -> None:
         task = self.run.tasks.get(record.jobid)

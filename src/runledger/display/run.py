@@ -52,11 +52,11 @@ class Member:
         self.offset += len(whole)
         for line in whole.decode("utf-8", "replace").splitlines():
             try:
-                report = json.loads(line)
-            except ValueError:  # two hosts wrote at once
+                report = dict(json.loads(line))
+                if report.get("part", "") == self.part:
+                    self._take(report)
+            except (ValueError, TypeError, KeyError):  # two hosts at once, or a crash
                 continue
-            if report.get("part", "") == self.part:
-                self._take(report)
 
     def _take(self, report: Mapping) -> None:
         self.last = report["time"]
