@@ -9,12 +9,11 @@ import re
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from runledger.display.estimate import STARTUP, Estimate
 from runledger.display.reasons import reasons
 from runledger.display.run import Run, Task, members
-from runledger.display.screen import Lines, Terminal, open_screen
+from runledger.display.screen import Lines
 from runledger.display.words import about, describe, inside, span
 from runledger.judge import Verdict
 from runledger.pipeline import Instance
@@ -142,6 +141,26 @@ def test_members_of_a_bundle_and_shares_are_told_apart(tmp_path: Path) -> None:
     assert share.fraction == 0.25
 
 
+def test_a_cluster_has_a_queue(tmp_path: Path) -> None:
+    clock, tasks = Clock(), {}
+    for number in range(3):
+        found = members(tmp_path, [f"train@{number}"])
+        tasks[number] = Task(f"job {number}", "train", found, work=1)
+    run = Run(tasks, remote=True, clock=clock)
+    for number in tasks:
+        run.start(number)
+    clock.now += 900
+    report(tmp_path, "train@2", clock.now + 5000, state="open")  # another host's clock
+    report(tmp_path, "train@2", clock.now + 5030, step=1, iterations=2)
+    run.look()
+    assert [task.label for task in run.having("running")] == ["job 2", "job 0", "job 1"]
+    assert inside(tasks[0], run) == "in the queue"
+    assert run.seconds(tasks[2]) == 30, "the queue does not count"
+    stream = io.StringIO()
+    Lines(stream).show(run)
+    assert "1 under way, 2 in the queue" in stream.getvalue()
+
+
 def test_students_side_by_side_are_as_far_as_the_last(tmp_path: Path) -> None:
     names = ["train@a", "train@b"]
     task = Task("ab", "train", members(tmp_path, names))
@@ -251,85 +270,3 @@ def test_what_is_called_done_never_shrinks(tmp_path: Path) -> None:
     lines.show(Run(tasks, clock=clock))
     first, second = re.findall(r"(\d+)%", stream.getvalue())
     assert first == second > "30"
-
-
-# terminals
-
-
-class Tty(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
-
-
-def drawn(width: int, height: int, count: int, monkeypatch, **env: str) -> str:
-    for key, value in {"COLUMNS": width, "LINES": height, **env}.items():
-        monkeypatch.setenv(key, str(value))
-    tasks = {
-        number: Task(f"train_student digits: dash, number {number}" + "y" * 60, "t")
-        for number in range(count)
-    }
-    run = Run(tasks)
-    for number in tasks:
-        run.start(number)
-    terminal = Terminal(Tty(), plain=False)
-    terminal.show(run)
-    terminal.line("x" * 200)
-    terminal.show(run)
-    terminal.close()
-    return terminal.console.file.getvalue()
-
-
-@pytest.mark.parametrize(("width", "height"), [(100, 30), (80, 24), (40, 10), (20, 4)])
-def test_the_screen_fits_any_terminal(width: int, height: int, monkeypatch) -> None:
-    text = drawn(width, height, 40, monkeypatch, TERM="xterm", LC_ALL="C.UTF-8")
-    console = Console(width=width)
-    frames = text.split("\x1b[?25h")[1].split("x" * 200)[0]
-    lines = [ln.replace("\r", "") for ln in _plain(frames).split("\n") if ln.strip()]
-    assert all(console.measure(line).maximum <= width for line in lines), lines
-    assert len(lines) <= max(height, 4)
-    assert "and " in lines[-1]
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-
-
-def test_the_cursor_is_never_left_hidden(monkeypatch) -> None:
-    text = drawn(80, 24, 2, monkeypatch, TERM="xterm")
-    hidden, visible = text.rfind("\x1b[?25l"), text.rfind("\x1b[?25h")
-    assert visible > hidden
-    first = text.index("\x1b[?25l")
-    assert text[first:].startswith("\x1b[?25l\x1b[?25h"), "a kill -9 needs no repair"
-
-
-def test_no_colour_and_no_unicode_where_they_are_not_wanted(monkeypatch) -> None:
-    text = drawn(80, 24, 2, monkeypatch, TERM="xterm", NO_COLOR="1", LC_ALL="C")
-    assert "\x1b[3" not in text.replace("\x1b[3;", "")
-    assert text.isascii()
-    coloured = drawn(80, 24, 2, monkeypatch, TERM="xterm", LC_ALL="en_US.UTF-8")
-    assert not coloured.isascii()
-
-
-def test_only_a_real_terminal_is_redrawn(monkeypatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    live = open_screen(Tty(), False, False, {"TERM": "xterm"})
-    assert isinstance(live, Terminal)
-    for stream, dryrun, env in (
-        (io.StringIO(), False, {"TERM": "xterm", "FORCE_COLOR": "1"}),
-        (Tty(), False, {"TERM": "dumb"}),
-        (Tty(), False, {}),
-        (Tty(), True, {"TERM": "xterm"}),
-    ):
-        assert isinstance(open_screen(stream, False, dryrun, env), Lines)
-    assert open_screen(io.StringIO(), False, False, {}).every == 30
-
-
-def test_names_that_a_stream_cannot_spell_do_not_stop_it() -> None:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    Lines(stream).line("train ü")
-    stream.seek(0)
-    assert "train ?" in stream.read()

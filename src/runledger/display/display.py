@@ -13,7 +13,7 @@ from typing import Any
 from runledger.display.failures import explain
 from runledger.display.run import Run, Task
 from runledger.display.screen import Screen
-from runledger.display.words import by_stage, span
+from runledger.display.words import by_stage, count, span
 
 _COST = 20  # the display sleeps so many times as long as it took to draw
 _RECIPES = re.compile(r"^results/recipes/")
@@ -168,7 +168,8 @@ class Display:
 
     def _summarise(self) -> None:
         rows = [(stage, len(made), n) for stage, (made, n) in self._planned.items()]
-        self.screen.line(f"would run {sum(jobs for _, _, jobs in rows)} jobs:")
+        jobs = count(sum(jobs for _, _, jobs in rows), "job")
+        self.screen.line(f"would run {jobs}:")
         for line in by_stage(rows):
             self.screen.line(f"  {line}")
         self.screen.line("nothing ran: this was a dry run; VERBOSE=1 lists every job")

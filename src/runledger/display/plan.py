@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from runledger.display.run import Run, Task, members
-from runledger.display.words import describe
+from runledger.display.words import count, describe
 
 if TYPE_CHECKING:
     from runledger.planning import Plan
@@ -27,7 +27,7 @@ def announce(plan: Plan, workflow: Any) -> None:
         names = [member.name for member in task.members]
         made.setdefault(task.stage, set()).update(names or [number])
     listed = ", ".join(f"{len(names)} {stage}" for stage, names in made.items())
-    logger.info(f"{run.count} jobs for {listed}", extra={"runledger": run})
+    logger.info(f"{count(run.count, 'job')} for {listed}", extra={"runledger": run})
 
 
 def read_run(plan: Plan, workflow: Any) -> Run:

@@ -175,9 +175,16 @@ class Run:
                 task.seen = task.heard[1], task.fraction
 
     def having(self, *states: str) -> list[Task]:
-        """Return the jobs in these states, less mere targets, in order of starting."""
+        """Return the jobs in these states, less mere targets.
+
+        First those that run, then those in a queue, each in order of starting.
+        """
         found = [t for t in self.tasks.values() if t.state in states and t.shown]
-        return sorted(found, key=lambda task: task.began)
+        return sorted(found, key=lambda task: (self.queued(task), task.began))
+
+    def queued(self, task: Task) -> bool:
+        """Whether a job was submitted to a cluster and has not been heard of."""
+        return self.remote and bool(task.members) and task.heard is None
 
     @property
     def count(self) -> int:

@@ -62,10 +62,16 @@ class Status:
         ended = len(run.having("done"))
         self._most = max(self._most, estimate.fraction())
         seconds = estimate.seconds_left()
-        left = "no speed measured yet" if seconds is None else f"{about(seconds)} left"
+        left = (
+            "time left not known yet" if seconds is None else f"{about(seconds)} left"
+        )
         counts = [f"{ended} of {run.count} jobs done"]
-        for state, word in (("running", "under way"), ("failed", "failed")):
-            number = len(run.having(state))
+        queued = sum(run.queued(task) for task in run.having("running"))
+        for number, word in (
+            (len(run.having("running")) - queued, "under way"),
+            (queued, "in the queue"),
+            (len(run.having("failed")), "failed"),
+        ):
             counts += [f"{number} {word}"] if number else []
         return self._most, left, ", ".join(counts)
 

@@ -63,7 +63,7 @@ def inside(task: Task, run: Run) -> str:
     """Say how far a job that runs is: `step 180/300`, `3 of 16: images 40/100`."""
     members = task.members
     if not task.heard:
-        return ("in the queue" if run.remote else "starting") if members else ""
+        return "in the queue" if run.queued(task) else "starting" if members else ""
     made = sum(member.state == "done" for member in members)
     busy = [m for m in members if m.state not in ENDED and m.counted]
     behind = min(busy, key=lambda m: m.fraction, default=None)
@@ -76,12 +76,13 @@ def inside(task: Task, run: Run) -> str:
 def by_stage(rows: Sequence[tuple[str, int, int]]) -> list[str]:
     """Spell (stage, instances, jobs): `train: 94 instances in 15 jobs`."""
     return [
-        f"{stage}: {_count(made, 'instance')} in {_count(jobs, 'job')}"
+        f"{stage}: {count(made, 'instance')} in {count(jobs, 'job')}"
         if made
-        else f"{stage}: {_count(jobs, 'job')}"
+        else f"{stage}: {count(jobs, 'job')}"
         for stage, made, jobs in rows
     ]
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """Spell a number of things."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
