@@ -271,6 +271,20 @@ def test_an_error_of_the_display_is_said_once_and_contained(monkeypatch, capsys)
     assert "a failure of the run" in text
 
 
+def test_an_error_while_redrawing_is_contained_too(monkeypatch, capsys) -> None:
+    handler = plugin(monkeypatch)
+    say(handler)
+    screen = handler._display.screen
+    screen.every, screen.show = 0.01, lambda run: 1 / 0
+    handler.emit(job_info(1, "train", rule_msg="trains", reason=""))
+    handler._display._thread.join(timeout=10)
+    handler.emit(record("job_finished", "Finished jobid: 1", job_id=1))
+    handler.close()
+    text = capsys.readouterr().out
+    assert text.count("the display failed (ZeroDivisionError") == 1
+    assert "Finished jobid: 1" in text
+
+
 def test_a_stream_that_is_gone_ends_nothing(monkeypatch) -> None:
     handler = plugin(monkeypatch)
     say(handler)
