@@ -24,6 +24,13 @@ GPU_STAGES = (
     "profile_model",
     "rank_pairs",
 )
+KINDS = {  # work that runs at one speed, for estimates of the time left
+    "train_teacher": "training",
+    "train_student": "training",
+    "extract_reference": "features",
+    "compute_metrics": "features",
+    "rank_pairs": "features",
+}
 PASSES = {  # student passes and teacher passes of a training step, by objective
     "noise": (1, 0),
     "features": (1, 1),
@@ -334,7 +341,9 @@ class Site:
             "runtime": minutes,
             "mem_mb": math.ceil(memory + work.memory_mb),
             "disk_mb": math.ceil(work.disk_mb + work.state_mb),
-            "work": math.ceil(work.flop / 1e6),  # for the display; asks for nothing
+            # for the display; they ask for nothing
+            "work": math.ceil(work.flop / 1e6),
+            "work_kind": KINDS.get(stage, stage),
             **self._gpu(stage),
         }
         if self["account"]:

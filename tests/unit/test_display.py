@@ -248,9 +248,19 @@ def test_a_job_under_way_counts_by_its_steps(tmp_path: Path, resumed: int) -> No
     clock.now += 27
     run.look()
     estimate = Estimate(run)
-    assert estimate.speeds["train"] == pytest.approx(36 / 18)
+    assert estimate.speeds[""] == pytest.approx(36 / 18)
     assert estimate.seconds_left() == pytest.approx((60 - resumed) / 2)
     assert estimate.fraction() == pytest.approx((resumed + 40) / 100)
+
+
+def test_work_of_one_kind_runs_at_one_speed(tmp_path: Path) -> None:
+    clock = Clock()
+    slow, fast = (ended(100, s, "x", tmp_path, clock) for s in (50, 5))
+    slow.kind, fast.kind = "training", "features"
+    tasks = {0: slow, 1: fast, 2: Task("", "metrics", work=40, kind="features")}
+    assert Estimate(Run(tasks, clock=clock)).seconds_left() == pytest.approx(4 + 2)
+    tasks[2].kind = "sampling"  # at the speed of all, 200 in 55 s
+    assert Estimate(Run(tasks, clock=clock)).seconds_left() == pytest.approx(4 + 11)
 
 
 def test_without_a_measured_speed_no_time_is_promised(tmp_path: Path) -> None:

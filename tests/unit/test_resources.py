@@ -74,6 +74,8 @@ def test_time_follows_length_and_width_up_to_the_limit() -> None:
 def test_time_leaves_room_for_the_warning() -> None:
     site = Site.from_config({"startup_minutes": 0.5, "warning_seconds": 180})
     assert site.ask("make_table", Work())["runtime"] == 4
+    asked = site.ask("compute_metrics", Work(2.5e9))
+    assert (asked["work"], asked["work_kind"]) == (2500, "features")
 
 
 def test_the_gpu_is_spelled_as_the_site_wants_it() -> None:

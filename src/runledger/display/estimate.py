@@ -1,9 +1,9 @@
 """How much of a run is done and how long the rest takes, by counted work.
 
-For the time, a job takes its start-up and its work at the speed of its stage, as
-measured so far: work over the time in which jobs of the stage reported it done. Stages
-that nothing is known of take the speed of all. What has no counted work takes what its
-like took.
+For the time, a job takes its start-up and its work at the speed of its kind, as
+measured so far: work over the time in which jobs of the kind reported it done. A kind
+that nothing is known of takes the speed of all. What has no counted work takes what its
+stage took.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Estimate:
         tasks = list(run.tasks.values())
         self.startup = self._startup(tasks)
         self.speeds = {
-            stage: _speed([t for t in tasks if t.stage == stage])
-            for stage in {task.stage for task in tasks}
+            kind: _speed([t for t in tasks if t.kind == kind])
+            for kind in {task.kind for task in tasks}
         }
         self.speed = _speed(tasks)
         self.brief = {
             stage: mean(times)
-            for stage in self.speeds
+            for stage in {task.stage for task in tasks}
             if (times := [self._took(t) for t in tasks if _tells(t, stage)])
         }
 
@@ -52,7 +52,7 @@ class Estimate:
         """How long a job takes in all."""
         if not task.work:
             return self.brief.get(task.stage, self.startup)
-        speed = self.speeds[task.stage] or self.speed
+        speed = self.speeds[task.kind] or self.speed
         return self.startup + (task.work / speed if speed else 0.0)
 
     def left(self, task: Task) -> float:
@@ -72,7 +72,7 @@ class Estimate:
     def fraction(self) -> float:
         """How much of the run is done, 0 to 1: of the counted work and the start-ups.
 
-        The work is weighed as it is counted, whatever speed its stage has, so that the
+        The work is weighed as it is counted, whatever speed its kind has, so that the
         bar moves as jobs report. What a start-up weighs follows the speed of all.
         """
         lost = self._lost()

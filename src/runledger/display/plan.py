@@ -11,7 +11,9 @@ from runledger.display.words import count, describe
 if TYPE_CHECKING:
     from runledger.planning import Plan
 
-WORK = "work"  # the resource in which a rule says how much counted work its job is
+# resources in which a rule says how much counted work its job is, and what work runs
+# at the same speed
+WORK, KIND = "work", "work_kind"
 
 
 def announce(plan: Plan, workflow: Any) -> None:
@@ -65,6 +67,8 @@ def _task(plan: Plan, job: Any, names: list[str]) -> Task:
         if waiting.name == rule:
             stage, label = "await", f"waits for job {waiting.job}: {label}"
     work = float(job.resources.get(WORK, 0))
+    kind = str(job.resources.get(KIND, stage))
     found = members(plan.root, names, part)
     tells = "" if job.output else " ".join(map(str, job.log))
-    return Task(label, stage, found, work, shown=bool(job.output or tells), tells=tells)
+    shown = bool(job.output or tells)
+    return Task(label, stage, found, work, kind, shown=shown, tells=tells)

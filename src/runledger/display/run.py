@@ -83,6 +83,7 @@ class Task:
         stage: of what it makes; jobs of a stage resemble each other.
         members: the instances it makes.
         work: counted work, in any unit; 0: little more than starting.
+        kind: of work: jobs of one kind do it at one speed.
         needs: ids of the jobs that must be done before.
         uses: {resource: amount} of what is limited.
         shown: False for a mere target, which makes nothing.
@@ -96,6 +97,7 @@ class Task:
     stage: str
     members: list[Member] = field(default_factory=list)
     work: float = 0.0
+    kind: str = ""
     needs: frozenset[int] = frozenset()
     uses: Mapping[str, float] = field(default_factory=dict)
     shown: bool = True
