@@ -150,6 +150,21 @@ def test_ctrl_c_is_no_failure(tmp_path: Path) -> None:
     assert "0 of 1 jobs done" in text
 
 
+def test_a_job_that_somebody_else_stopped_says_what_its_log_says(tmp_path) -> None:
+    run, view = bundle_run(tmp_path), display(tmp_path)
+    log = tmp_path / FAILED["log"][0]
+    log.parent.mkdir(parents=True)
+    log.write_text("error: cluster job 3 ended without train_student@digits-dash\n")
+    view.handle(record(None, "1 job", runledger=run))
+    view.handle(job_info(7, "x"))
+    for member in run.tasks[7].members:
+        report(tmp_path, member.name, "interrupted")
+    text = shown(view, record("job_error", **FAILED))
+    assert "FAILED" in text
+    assert "cluster job 3 ended without" in text
+    assert "the same command goes on" in text
+
+
 def test_a_finished_job_is_one_line_and_a_target_none(tmp_path: Path) -> None:
     run, view = bundle_run(tmp_path), display(tmp_path)
     log = tmp_path / "tables.out"

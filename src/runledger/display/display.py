@@ -116,7 +116,7 @@ class Display:
             self.run.start(record.jobid)
         self.run.end(record.jobid, "failed")
         states = {member.state for member in task.members}
-        if "failed" not in states and (self._stopping or "interrupted" in states):
+        if self._stopping and "failed" not in states:
             task.state = "stopped"
         took = span(self.run.seconds(task))
         if task.state == "stopped":

@@ -36,6 +36,8 @@ def explain(
     if task.members and len(made) == len(task.members):
         return [*lines, "all that it makes is made and recorded; only its end failed"]
     lines += [] if failed else _tail(root, logs)
+    if any(m.state == "interrupted" for m in task.members):
+        lines.append("stopped, its state is saved: the same command goes on from there")
     lines += _others(task)
     lines += [f"log: {log}" for log in logs]
     return lines

@@ -11,7 +11,6 @@ from pathlib import Path
 from runledger.pipeline import split_name
 from runledger.reporting import how_far, report_path
 
-ENDED = ("done", "failed", "interrupted")  # members
 OVER = ("done", "failed", "stopped")  # jobs
 
 
@@ -21,7 +20,7 @@ class Member:
 
     Attributes:
         name: the instance.
-        state: "" (nothing heard), open, make, or one of ENDED.
+        state: "" (nothing heard), open, make, done, failed, interrupted.
         counted: (unit, done, in all), if it counts.
         first, last: seconds, on the clock of the job's host; 0: nothing heard.
     """

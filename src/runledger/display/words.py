@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runledger.display.run import ENDED, Run, Task
+from runledger.display.run import Run, Task
 from runledger.pipeline import Instance
 
 _SHOWN = 2  # members named in full
@@ -65,9 +65,11 @@ def inside(task: Task, run: Run) -> str:
     if not task.heard:
         return "in the queue" if run.queued(task) else "starting" if members else ""
     made = sum(member.state == "done" for member in members)
-    busy = [m for m in members if m.state not in ENDED and m.counted]
+    busy = [m for m in members if m.state not in ("done", "failed") and m.counted]
     behind = min(busy, key=lambda m: m.fraction, default=None)
     counted = "{} {}/{}".format(*behind.counted) if behind else ""
+    if behind and behind.state == "interrupted":
+        counted = f"stopped at {counted}"
     if len(members) > 1 and made:
         return f"{made} of {len(members)} made" + (f", {counted}" if counted else "")
     return counted
