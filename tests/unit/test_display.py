@@ -281,3 +281,10 @@ def test_what_is_called_done_never_shrinks(tmp_path: Path) -> None:
     lines.show(Run(tasks, clock=clock))
     first, second = re.findall(r"(\d+)%", stream.getvalue())
     assert first == second > "30"
+
+
+def test_all_is_done_only_when_all_is_done() -> None:
+    stream = io.StringIO()
+    tasks = {number: Task("", "a", state="done") for number in range(999)}
+    Lines(stream).show(Run({**tasks, 999: Task("", "a")}))
+    assert "99%" in stream.getvalue()

@@ -97,7 +97,7 @@ class Lines:
         """Print one line about the whole, and one for each job that runs."""
         done, left, counts = self._status.look(run)
         spent = span(run.clock() - run.began)
-        self.line(f"{done:.0%}, {left}; {counts}, {spent} so far")
+        self.line(f"{int(100 * done)}%, {left}; {counts}, {spent} so far")
         tasks = run.having("running")
         for task in tasks[:_ROWS]:
             words = [task.label, inside(task, run), span(run.seconds(task))]
@@ -148,7 +148,7 @@ class Terminal:
 
         done, left, counts = self._status.look(run)
         elapsed = span(run.clock() - run.began)
-        words = f" {done:4.0%}  {left}"
+        words = f" {int(100 * done):3d}%  {left}"
         width = max(self.console.width - len(words) - 1, 10)
         filled = int(done * width)
         bar = Text(self._bar[0] * filled, style="green", no_wrap=True)
