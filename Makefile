@@ -1,5 +1,4 @@
 # make demo | test | check | status | why | push | pull ...  See README.md.
-SHELL := bash
 .DEFAULT_GOAL := help
 
 # Nothing of the caller's shell may decide: values come by the command line, paths by the environment and quoted,
@@ -38,7 +37,8 @@ lock:  ## renew requirements.lock from pyproject.toml
 # said in the first second rather than after a download
 needed:
 	@case "$$PYTHONPATH" in *:*) echo "error: this folder's path has a colon, which PATH cannot hold: $$PWD" >&2; exit 1;; esac
-	@git rev-parse --git-dir > /dev/null || { echo "error: the demo and the tests need git, and a clone of the repository" >&2; exit 1; }
+	@for name in bash git which; do command -v $$name > /dev/null || { echo "error: the program $$name is needed" >&2; exit 1; }; done
+	@git rev-parse --git-dir > /dev/null || { echo "error: this is no git repository: clone it instead of unpacking an archive" >&2; exit 1; }
 
 demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	@python -m dash_repro.workspace demo config/demo.params.yaml

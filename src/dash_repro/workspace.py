@@ -11,10 +11,19 @@ import shutil
 import sys
 from pathlib import Path
 
-from dash_repro.project import refresh
+from dash_repro.project import load_pipeline, refresh
 from runledger.errors import UserError
+from runledger.execution import failure
 from runledger.git import GitError, git
+from runledger.judge import Judge, Verdict
+from runledger.project import optional
 
+DOCUMENTS = {"build_page": "look first at", "build_paper": "the same as a PDF"}
+PARTS = {  # stage: what it makes, and where
+    "make_table": ("tables", "results/tables/*.tex (and .json)"),
+    "plot_figure": ("figures", "results/figures/*.pdf (and .png)"),
+}
+MOST = 5  # failures told by name
 # the workspace's commits are nobody's: no signature is asked for, no hook runs
 PLAIN = ("-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null")
 
@@ -70,18 +79,41 @@ def make_workspace(source: Path, target: Path, params: Path) -> Path:
 
 
 def summary(root: Path) -> str:
-    """Name what a finished workspace made."""
-    tables = sorted((root / "results" / "tables").glob("*.tex"))
-    figures = sorted((root / "results" / "figures").glob("*.pdf"))
-    lines = [
-        f"{len(tables)} tables   {root}/results/tables/*.tex",
-        f"{len(figures)} figures  {root}/results/figures/*.pdf (and .png)",
-    ]
-    for name, what in (("index.html", "page"), ("main.pdf", "PDF")):
-        path = root / "results" / "paper" / name
-        if path.exists():
-            lines.append(f"all on one {what}: {path}")
+    """Say what a workspace holds, where to look first, and what is missing and why.
+
+    It is true at any time: after a whole run, a failed one, an interrupted one.
+    """
+    verdicts = Judge(root, load_pipeline(root)).judge()
+    here = {name for name, verdict in verdicts.items() if _is_here(root, verdict)}
+    lines, left_out = [], set()
+    for stage, what in DOCUMENTS.items():
+        path = root / verdicts[stage].instance.outs[0].path
+        why = _why_not(root, stage) if stage not in here else None
+        left_out |= {stage} if why else set()
+        missing = f"not made. {why}" if why else "not made yet"
+        lines.append(f"{what:20s}{path if stage in here else missing}")
+    for stage, (what, where) in PARTS.items():
+        names = {n for n, v in verdicts.items() if v.instance.stage == stage}
+        count = f"{len(names & here)} of {len(names)} {what}"
+        lines.append(f"{count:20s}{root}/{where}")
+    reasons = {n: failure(root, n, v.frozen_digest) for n, v in verdicts.items()}
+    failed = {n: why for n, why in reasons.items() if why and n not in left_out}
+    lines += [f"failed: {name}: {why}" for name, why in failed.items()][:MOST]
+    if len(failed) > MOST:
+        lines.append(f"failed: {len(failed) - MOST} more, in {root}/results/logs")
+    if "build_page" not in here:
+        lines.append("The same command goes on from here.")
     return "\n".join(lines)
+
+
+def _why_not(root: Path, stage: str) -> str | None:
+    functions = optional(root)
+    return functions[stage](root) if stage in functions else None
+
+
+def _is_here(root: Path, verdict: Verdict) -> bool:
+    outs = verdict.instance.outs
+    return verdict.valid and all((root / out.path).exists() for out in outs)
 
 
 def main(arguments: list[str]) -> int:

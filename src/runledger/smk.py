@@ -14,6 +14,7 @@ from runledger.bundles import Bundle
 from runledger.canonical import digest, pretty, write_once
 from runledger.dates import date_ticket
 from runledger.errors import UserError
+from runledger.guards import check_dag, check_folder
 from runledger.judge import Judge
 from runledger.pipeline import CODE_STAGE
 from runledger.planning import Plan, forcing
@@ -228,11 +229,12 @@ class Ledger(Plan):
         """Take the head's lock and save bytes that Snakemake is about to delete.
 
         Raises:
-            UserError: another head runs here; the cache cannot be used; or Snakemake
-                left out what is stale.
+            UserError: another head runs here; the cache cannot be used; the folder's
+                name is not for a cluster; or Snakemake left out what is stale.
         """
         self.check_settings(workflow)  # targets that are files have not asked yet
-        self._check_dag(workflow.dag)
+        check_dag(self.stale, self.pipeline.producer, workflow.dag)
+        check_folder(self.root, workflow)
         self.store.prepare()
         self.lock.acquire()
         for path in self.wanted.keys() & self.wrong.keys():
@@ -255,21 +257,6 @@ class Ledger(Plan):
             announce(self, workflow)
         except Exception as error:
             logger.warning(f"jobs are shown by their rules only: {error!r}")
-
-    def _check_dag(self, dag: Any) -> None:
-        """Make sure that every stale instance of the DAG is going to run."""
-        left = {
-            self.pipeline.producer.get(str(path))
-            for job in dag.jobs
-            if not dag.needrun(job)
-            for path in job.output
-        }
-        if left & self.stale:
-            raise UserError(
-                f"Snakemake would not run what is stale: {sorted(left & self.stale)}",
-                "the DAG",
-                "report it with `snakemake -n` of the same command; nothing ran",
-            )
 
     def _rescue(self, path: Path) -> None:
         """Keep a recorded file in the cache before its path is made anew."""

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import matplotlib
 import numpy as np
 import pytest
 from marks import slow_but
@@ -47,7 +48,9 @@ def test_every_figure_has_ink_and_repeats(workspace, item):
     assert margin < 0.9
     pair = first, first.with_suffix(".pdf")
     before = [hashlib.md5(path.read_bytes()).hexdigest() for path in pair]
-    workspace.figure(item)
+    # with a matplotlibrc of the user's, too
+    with matplotlib.rc_context({"axes.facecolor": "red", "text.usetex": True}):
+        workspace.figure(item)
     assert before == [hashlib.md5(path.read_bytes()).hexdigest() for path in pair]
     assert b"CreationDate" not in pair[1].read_bytes()
 

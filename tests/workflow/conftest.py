@@ -13,7 +13,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from paper_workspace import TINY, Workspace, make
+from bare_machine import BareMachine
+from machine import require
+from paper_workspace import Workspace
 from toy import Toy, make_toy
 
 
@@ -74,17 +76,20 @@ def empty(untouched_toy: Path, tmp_path: Path) -> Toy:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> BareMachine:
+    """The demo at the smallest size, made on a machine with the least; to look at."""
+
+    def prepare(folder: Path) -> None:
+        BareMachine(folder).prepare(folder)
+
+    return BareMachine(once(tmp_path_factory, "bare", prepare))
+
+
+@pytest.fixture(scope="session")
+def tiny(bare: BareMachine, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A finished and committed run of the whole paper at the smallest size.
 
     Made once; each test process works on a copy of its own.
     """
-
-    def prepare(folder: Path) -> None:
-        workspace = make(folder, TINY)
-        workspace.snakemake()
-        workspace.git("add", "-A")
-        workspace.git("commit", "-q", "-m", "results")
-
-    made = once(tmp_path_factory, "tiny-run", prepare)
-    return Workspace(copied(made, tmp_path_factory.mktemp("tiny") / "workspace"))
+    require("latexmk", "pdflatex", install="latexmk texlive-latex-extra")
+    return Workspace(copied(bare.demo, tmp_path_factory.mktemp("tiny") / "workspace"))

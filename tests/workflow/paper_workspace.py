@@ -82,6 +82,11 @@ class Workspace:
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments)
 
+    def commit(self) -> None:
+        """Commit all that git does not ignore."""
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "results")
+
     def restore(self) -> None:
         """Undo edits of tracked files outside results/."""
         self.git("checkout", "-q", "HEAD", "--", "params.yaml", "src", "stages")

@@ -22,7 +22,7 @@ def test_a_project_and_its_python_lie_in_a_folder_of_any_name(
     toy = Toy(Path(shutil.copytree(untouched_toy, home / "project", symlinks=True)))
     (home / ".venv").symlink_to(sys.prefix)
 
-    def run(*command: str) -> str:
+    def run(*command: str, code: int = 0) -> str:
         done = subprocess.run(
             [str(home / ".venv" / "bin" / "python"), "-m", *command],
             cwd=toy.root,
@@ -33,12 +33,17 @@ def test_a_project_and_its_python_lie_in_a_folder_of_any_name(
             text=True,
             timeout=300,
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == code, done.stdout
         return done.stdout
 
     run("snakemake", "--cores", "2", "--config", "bundle=2")
     assert toy.read("results/report/_/report.txt") == "numbers\na 20\nb 80\nc 60\n"
     assert "up to date" in run("dvc", "status")
+    toy.edit("params.yaml", "value: 3,", "value: 2,")
+    cluster = ("--executor", "cluster-generic", "--cluster-generic-submit-cmd", "false")
+    out = run("snakemake", *cluster, "--jobs", "1", code=1)
+    assert "has $ in its path" in out and "move the checkout" in out
+    toy.edit("params.yaml", "value: 2,", "value: 3,")
     (toy.root / "results/double/b/value.txt").unlink()
     out = run("snakemake", "--cores", "1", "results/double/b/value.txt")
     assert "fetch" in out, out
@@ -95,7 +100,8 @@ def test_what_is_optional_is_left_out_unless_it_is_asked_for_by_name(
     )
     assert said in toy.snakemake("-n")
     out = toy.snakemake()
-    assert toy.code == 0 and said in out.splitlines()[-4:]  # at the end, too
+    assert toy.code == 0
+    assert said in "\n".join(out.splitlines()[-4:]), "at the end, too"
     assert sorted(toy.trained()) == ["a", "b", "c"] and not report.exists()
     assert toy.stale() == {"report"}
     assert "failed" not in toy.ledger("status")

@@ -446,8 +446,8 @@ def test_a_remote_emptied_on_purpose_is_filled_when_told_so(shared: Shared) -> N
 
 
 def test_over_ssh(fresh: Shared, sshd, tmp_path: Path) -> None:  # noqa: F811
-    port, key = sshd
-    lab = f"ssh://root@127.0.0.1:{port}{fresh.remote}\n    keyfile = {key}"
+    address, key = sshd
+    lab = f"ssh://{address}{fresh.remote}\n    keyfile = {key}"
     fresh.toy.edit(".dvc/config", f"url = {fresh.remote}", f"url = {lab}")
     damage(fresh.here())
     code, out = fresh("push")

@@ -66,7 +66,10 @@ class Style:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Settings of text, lines and axes, for what is drawn inside."""
+        """Settings of text, lines and axes, for what is drawn inside.
+
+        All others are matplotlib's own, whatever a matplotlibrc of the user's says.
+        """
         small = self.font_size - 1.5
         settings = {
             "font.size": self.font_size,
@@ -93,7 +96,9 @@ class Style:
             "pdf.fonttype": 42,
             "path.simplify": False,
         }
-        with matplotlib.rc_context(settings):
+        defaults = dict(matplotlib.rcParamsDefault)
+        defaults.pop("backend")
+        with matplotlib.rc_context({**defaults, **settings}):
             yield
 
 

@@ -1,0 +1,46 @@
+"""Runs that the head refuses before it starts anything, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import Any
+
+from runledger.errors import UserError
+
+
+def check_dag(stale: Set[str], producer: Mapping[str, str], dag: Any) -> None:
+    """Make sure that every stale instance of the DAG is going to run.
+
+    Raises:
+        UserError: Snakemake would leave one out.
+    """
+    left = {
+        producer.get(str(path))
+        for job in dag.jobs
+        if not dag.needrun(job)
+        for path in job.output
+    }
+    if left & stale:
+        raise UserError(
+            f"Snakemake would not run what is stale: {sorted(left & stale)}",
+            "the DAG",
+            "report it with `snakemake -n` of the same command; nothing ran",
+        )
+
+
+def check_folder(root: Path, workflow: Any) -> None:
+    """Refuse a folder whose name a cluster's executor would not hand on whole.
+
+    Raises:
+        UserError: its path has what a shell replaces in the double quotes that
+            executors put around commands.
+    """
+    path = str(root.resolve())
+    found = " ".join(sorted(set("$`\\") & set(path)))
+    if workflow.executor_plugin.common_settings.non_local_exec and found:
+        raise UserError(
+            f"the folder has {found} in its path: jobs of a cluster would not find it",
+            path,
+            "move the checkout; spaces and other letters do no harm",
+        )

@@ -1,0 +1,187 @@
+"""Every command in the README and the pages is run, or is listed with a reason."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+
+import pytest
+from bare_machine import link_environment
+from paper_workspace import ROOT, Workspace
+
+from dash_repro.paper.items import ITEMS
+
+PAGES = [ROOT / "README.md", ROOT / "results" / "README.md", *ROOT.glob("docs/*.md")]
+PROGRAMS = "make snakemake python dvc git uv apt-get squeue sinfo scontrol sacctmgr"
+PROGRAM = "|".join([*PROGRAMS.split(), "source (?=\\S*/)", "cd", "tmux", "[$]EDITOR"])
+INLINE = re.compile(rf"(?:[A-Z_]+=\S+ )?(?:{PROGRAM})(?: |$)")
+STUDENT = "train_student/digits-dash-w4-s42"
+
+# as documented: as it is run in a finished workspace, in this order; "" is as it stands
+RUN = {
+    "make audit": "",
+    'make audit CELL="table3/dash/cifar10_fid"': (
+        'make audit CELL="table3/dash/digits_fid"'
+    ),
+    "make audit CELL=table3/x/y": "! make audit CELL=table3/x/y",
+    "make audit DIR=demo": "ln -s . demo && make audit DIR=demo",
+    "make report": "",
+    "make crate": "",
+    "python -m dash_repro.audit.crate results/crate": "",
+    "cd workspace && PYTHONPATH=/your/clone/src python -m dash_repro.audit": (
+        f"PYTHONPATH={shlex.quote(str(ROOT / 'src'))} python -m dash_repro.audit"
+    ),
+    "make status": "",
+    "python -m runledger status --json": "",
+    "python -m runledger status --verify": "",
+    "make progress": "",
+    "python -m runledger progress --json": "",
+    "make why": "",
+    "make why TARGET=train_student/cifar10-dash-w64-s42": f"make why TARGET={STUDENT}",
+    "make logs TARGET=train_student/cifar10-dash-w64-s42": (
+        f"make logs TARGET={STUDENT}"
+    ),
+    "make settle": "",
+    "dvc status": "",
+    "dvc repro": "",
+    "dvc remote add --default lab ssh://host/path": (
+        "dvc remote add --default lab ../remote"
+    ),
+    "git add results dvc.lock .dvc/config": "",
+    "git add results dvc.lock": "",
+    "git commit": "git commit -m results",
+    "make push": "",
+    "python -m runledger push --new": "",
+    "make pull": "rm -r .dvc/cache results/figures && make pull",
+    "make pull TARGET=table3": "",
+    "make pull [TARGET=...]": "make pull TARGET=table3",
+    "dvc pull": "rm -r .dvc/cache results/figures && dvc pull",
+    "snakemake -n": "snakemake -n --cores 1",
+    "RUNLEDGER_RECOMPUTE=1 snakemake": "RUNLEDGER_RECOMPUTE=1 snakemake -n --cores 1",
+    "snakemake TARGET": "snakemake --cores 1 table3",
+    "snakemake table3": "snakemake --cores 1 table3",
+    "snakemake paper": "snakemake --cores 1 paper",
+    "snakemake --cores 8 --resources gpu=1 --config pack=8": (
+        "snakemake --cores 8 --resources gpu=1 --config pack=8 -n"
+    ),
+    "snakemake --config pack=8 ...": "snakemake --config pack=8 -n --cores 1",
+    "snakemake --config launch=graph ...": (
+        "snakemake --config launch=graph -n --cores 1"
+    ),
+    "python -m dash_repro.workspace DIR PARAMS.yaml": (
+        "python -m dash_repro.workspace ../other params.yaml"
+    ),
+    "make plan": "",
+    "dvc config --local cache.shared group": "",
+    "dvc config --local cache.type symlink": "",
+    "dvc cache dir --local /lab/dvc-cache": "dvc cache dir --local ../dvc-cache",
+    "source .venv/bin/activate": "source .venv/bin/activate && snakemake --version",
+}
+# run as `make -n`: the target is there, and its recipe can be read
+ONLY_READ = {
+    "make demo": "test_bare_machine runs it",
+    "make demo TORCH=cpu": "brings another torch; test_install has what it does",
+    "make test": "is what runs this",
+    "make test-cluster": "is a Slurm",
+    "make setup": "test_install has what it does",
+    "make preflight": "needs a Slurm: tests/cluster",
+    "make bench": "measures for many minutes",
+    "make bench BENCH=--gates-only": "computes for minutes",
+    'make bench BENCH="--preset cpu --output /tmp/results"': "likewise",
+}
+NOT_HERE = {
+    "apt-get": "installs for the whole machine",
+    "$EDITOR slurm/site.yaml": "is a person's",
+    "tmux new -s dash": "is a person's",
+    "git clone": "each workspace of the tests is one",
+    "git push": "is git's own",
+    "git log": "is git's own",
+    "uv pip install": "changes the environment that runs the tests",
+    "dvc gc": "is named as a danger",
+    "snakemake --profile slurm": "tests/cluster runs the profile",
+    "scontrol": "tests/cluster: jobs requeue themselves",
+    "sacctmgr": "asks a Slurm with accounting",
+    "squeue": "tests/cluster reads labels in the queue",
+    "python -m runledger adopt INSTANCE": "test_records adopts",
+    "DASH_LAUNCH=graph python stages/train_student.py": "needs a GPU",
+    "dvc remote add --default lab s3://bucket/path": "needs an S3",
+}
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands of a page: lines of code blocks, and inline code."""
+    fenced = re.compile(r"^```[^\n]*\n(.*?)^```", re.M | re.S)
+    indented = re.compile(r"(?:^ {4}\S.*\n)+", re.M)
+    rest = fenced.sub("", text)
+    blocks = fenced.findall(text) + indented.findall(rest)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    found = [re.split(r"\s+#", line)[0] for line in lines]
+    spans = re.findall(r"`([^`]+)`", re.sub(r"\s+", " ", indented.sub("", rest)))
+    return found + [span for span in spans if INLINE.match(span) and " " in span]
+
+
+def documented() -> dict[str, str]:
+    """{command: a page that names it}."""
+    return {
+        command: page.relative_to(ROOT).as_posix()
+        for page in PAGES
+        for command in commands(page.read_text(encoding="utf-8"))
+        if command
+    }
+
+
+def test_commands_are_found_in_blocks_and_in_the_text() -> None:
+    text = (
+        "Run `make\nx` or `y`:\n\n    make z   # why\n\n```\nmake a\n```\n`source: f`"
+    )
+    assert commands(text) == ["make a", "make z", "make x"]
+
+
+def test_every_documented_command_is_run_or_says_why_not() -> None:
+    """A new one in a page needs a line above, and a line needs its command."""
+    named, listed = documented(), {*RUN, *ONLY_READ}
+    unlisted = {
+        command: page
+        for command, page in named.items()
+        if command not in listed and not command.startswith(tuple(NOT_HERE))
+    }
+    assert unlisted == {}
+    assert listed - named.keys() == set()
+    stale = [start for start in NOT_HERE if not any(c.startswith(start) for c in named)]
+    assert stale == []
+
+
+def test_readme_lists_every_item_with_its_files() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| `(\w+)` \| `(\S+)` `(\S+)` \|$", text, re.M)
+    expected = [
+        (item, f"results/tables/{item}.tex", ".json")
+        if spec.kind == "table"
+        else (item, f"results/figures/{item}.pdf", ".png")
+        for item, spec in ITEMS.items()
+    ]
+    assert sorted(rows) == sorted(expected)
+
+
+@pytest.mark.parametrize("command", ONLY_READ)
+def test_make_can_read_what_is_not_run(command: str) -> None:
+    words = shlex.split(command)
+    done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tiny: Workspace) -> Workspace:
+    link_environment(tiny.root)
+    (tiny.root.parent / "remote").mkdir()
+    return tiny
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", RUN)
+def test_documented_command(finished: Workspace, command: str) -> None:
+    """In a finished workspace each does its work and exits with 0 ("!": with 1)."""
+    text = RUN[command] or command
+    out = finished.run("bash", "-c", text.removeprefix("! "), check=False)
+    assert finished.code == 0 if text[0] != "!" else finished.code, out[-3000:]
