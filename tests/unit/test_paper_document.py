@@ -131,6 +131,12 @@ def test_latex_that_lacks_a_package_is_not_usable(monkeypatch, tmp_path):
     with pytest.raises(ZeroDivisionError):
         unusable(checkout(tmp_path, text.replace("booktabs", "rareties")))
 
+    def full(folder):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("dash_repro.paper.pdf._latexmk", full)
+    assert "No space left" in unusable(checkout(tmp_path, "%\n" + text))
+
 
 @needs_latex
 def test_a_broken_table_is_reported_with_latex_first_error(tmp_path):

@@ -45,8 +45,15 @@ def test_a_project_and_its_python_lie_in_a_folder_of_any_name(
     assert "has $ in its path" in out and "move the checkout" in out
     toy.edit("params.yaml", "value: 2,", "value: 3,")
     (toy.root / "results/double/b/value.txt").unlink()
-    out = run("snakemake", "--cores", "1", "results/double/b/value.txt")
-    assert "fetch" in out, out
+    run("snakemake", "--cores", "1", "results/double/b/value.txt")
+    assert toy.read("results/double/b/value.txt") == "80\n"
+    assert toy.trained().count("b") == 1, "it was fetched, not made"
+
+    run("dvc", "remote", "add", "--default", "lab", str(tmp_path / "its {own} $place"))
+    assert "sent 6 objects" in run("runledger", "push")
+    shutil.rmtree(toy.root / ".dvc" / "cache")
+    shutil.rmtree(toy.root / "results" / "double")
+    run("runledger", "pull")
     assert toy.read("results/double/b/value.txt") == "80\n"
 
 

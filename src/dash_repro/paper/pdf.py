@@ -49,6 +49,8 @@ def unusable(root: Path) -> str | None:
             _latexmk(Path(name))
     except PaperError as error:
         return f"{error.what} ({INSTALL})"
+    except OSError as error:  # no temporary folder, or a full one
+        return f"LaTeX could not be tried: {error}"
     write_atomic(mark, "")
     return None
 
