@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from dash_repro.paper.pdf import unusable
 from dash_repro.resources import GPU_STAGES, Counter, Site, Work
 from runledger import environment
 from runledger.errors import UserError
@@ -288,6 +289,13 @@ def check_git(root: Path) -> Iterator[Finding]:
     )
 
 
+def check_pdf(root: Path) -> Iterator[Finding]:
+    """LaTeX of this machine: the head builds the PDF, or leaves it out."""
+    reason = unusable(root)
+    text = f"left out. {reason}" if reason else "LaTeX works here, on the head"
+    yield Finding(WARN if reason else OK, "pdf", text)
+
+
 def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
     """Return all findings, and the plan as text."""
     settings = yaml.safe_load(profile.read_text(encoding="utf-8"))
@@ -314,6 +322,7 @@ def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
         *check_cache(root),
         *check_remote(root),
         *check_files(root, pipeline.params),
+        *check_pdf(root),
     ]
     hours = packed_hours(pipeline, stale, site, pack)
     return findings, plan_text(plans, site, hours, pack)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from dash_repro.plan import build_plan
-from dash_repro.preflight import disk_of, minutes, packed_hours, plan_of
+from dash_repro.preflight import check_pdf, disk_of, minutes, packed_hours, plan_of
 from dash_repro.project import load_pipeline
 from dash_repro.resources import Counter, Site, Work, network_cost
 from runledger.errors import UserError
@@ -103,6 +103,12 @@ def test_every_planned_instance_can_be_counted() -> None:
             work = counter.work(stage, item)
             assert work.flop >= 0
             assert work.disk_mb > 0
+
+
+def test_preflight_says_whether_there_will_be_a_pdf(monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    (finding,) = check_pdf(ROOT)
+    assert finding.level == "warn" and "apt-get install latexmk" in finding.text
 
 
 def test_preflight_sums_the_paper() -> None:

@@ -81,6 +81,7 @@ RUN = {
 # run as `make -n`: the target is there, and its recipe can be read
 ONLY_READ = {
     "make demo": "test_bare_machine runs it",
+    "make demo VERBOSE=1": "likewise",
     "make demo TORCH=cpu": "brings another torch; test_install has what it does",
     "make test": "is what runs this",
     "make test-cluster": "is a Slurm",
