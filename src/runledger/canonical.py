@@ -6,7 +6,8 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,22 +85,20 @@ def write_atomic(path: Path | str, text: str | bytes, durable: bool = False) -> 
         UserError: the disk is full, or the folder cannot be written.
     """
     path = Path(path)
-    handle = None
+    draft = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
+        with open(draft, "xb") as file:  # as the umask says, which mkstemp does not ask
             file.write(to_bytes(text) if isinstance(text, str) else text)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        os.replace(draft, path)
         if durable:
             flush(path.parent)
     except OSError as error:
-        if handle is not None:
-            Path(name).unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise disk_error(error, path) from error
 
 

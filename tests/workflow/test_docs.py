@@ -59,6 +59,7 @@ RUN = {
     "dvc pull": "rm -r .dvc/cache results/figures && dvc pull",
     "snakemake -n": "snakemake -n --cores 1",
     "RUNLEDGER_RECOMPUTE=1 snakemake": "RUNLEDGER_RECOMPUTE=1 snakemake -n --cores 1",
+    "VERBOSE=1 snakemake ...": "VERBOSE=1 snakemake -n --cores 1",
     "snakemake TARGET": "snakemake --cores 1 table3",
     "snakemake table3": "snakemake --cores 1 table3",
     "snakemake paper": "snakemake --cores 1 paper",
