@@ -122,7 +122,7 @@ def queued(root: Path) -> str:
     if shutil.which("squeue") is None:
         return ""
     try:
-        labels = labelled(root)
+        labels = labelled(root, pauses=())
     except UserError as error:
         return f"queue: {error.what}"
     counts: Counter[str] = Counter()

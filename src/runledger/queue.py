@@ -27,6 +27,7 @@ from runledger.store import Store, hash_path
 
 ACTIVE = "PENDING,RUNNING,SUSPENDED,COMPLETING,CONFIGURING,REQUEUED,RESIZING"
 LABELS = "results/.state/labels"  # lists of recipes, for bundles
+PAUSES = (5, 15, 40)  # a controller that restarts is back within a minute
 _WIDTH = 1024
 
 
@@ -49,8 +50,12 @@ def _squeue(*arguments: str) -> str | None:
     return os.fsdecode(done.stdout) if done.returncode == 0 else None
 
 
-def labelled(root: Path) -> dict[str, str]:
+def labelled(root: Path, pauses: Iterable[int] = PAUSES) -> dict[str, str]:
     """Return {label: job id} of the jobs of this checkout that have not ended.
+
+    Args:
+        root: the checkout.
+        pauses: seconds before each further try, while the queue does not answer.
 
     Raises:
         UserError: the queue does not answer: what runs cannot be known.
@@ -63,7 +68,7 @@ def labelled(root: Path) -> dict[str, str]:
         )
     form = f"JobID:20,STDIN:{_WIDTH}"
     text = _squeue("--me", f"--states={ACTIVE}", "-O", form)
-    for pause in (5, 15, 40):  # a controller that restarts is back within a minute
+    for pause in pauses:
         if text is not None:
             break
         print("the queue (squeue) does not answer; asking again", file=sys.stderr)

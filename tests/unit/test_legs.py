@@ -11,7 +11,7 @@ import pytest
 
 from runledger import legs, queue
 from runledger.errors import UserError
-from runledger.progress import table
+from runledger.progress import queued, table
 
 
 def test_a_killed_leg_has_no_end_and_the_next_has_one(tmp_path: Path, monkeypatch):
@@ -69,6 +69,13 @@ def test_jobs_of_this_checkout_are_recognised(tmp_path: Path, squeue: Path) -> N
 def test_a_silent_queue_is_an_error_not_an_empty_queue(tmp_path, squeue) -> None:
     with pytest.raises(UserError, match="does not answer"):
         queue.labelled(tmp_path)
+
+
+def test_looking_does_not_wait_for_a_silent_queue(
+    tmp_path, squeue, monkeypatch
+) -> None:
+    monkeypatch.setattr(queue.time, "sleep", lambda seconds: 1 / 0)
+    assert "does not answer" in queued(tmp_path)
 
 
 def test_progress_on_one_screen() -> None:

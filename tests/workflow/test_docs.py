@@ -25,7 +25,6 @@ RUN = {
         'make audit CELL="table3/dash/digits_fid"'
     ),
     "make audit CELL=table3/x/y": "! make audit CELL=table3/x/y",
-    "make audit DIR=demo": "ln -s . demo && make audit DIR=demo",
     "make report": "",
     "make crate": "",
     "python -m dash_repro.audit.crate results/crate": "",
@@ -43,8 +42,6 @@ RUN = {
         f"make logs TARGET={STUDENT}"
     ),
     "make settle": "",
-    "dvc status": "",
-    "dvc repro": "",
     "dvc remote add --default lab ssh://host/path": (
         "dvc remote add --default lab ../remote"
     ),
@@ -83,6 +80,7 @@ RUN = {
 ONLY_READ = {
     "make demo": "test_bare_machine runs it",
     "make demo VERBOSE=1": "likewise",
+    "make audit DIR=demo": "likewise",
     "make demo TORCH=cpu": "brings another torch; test_install has what it does",
     "make test": "is what runs this",
     "make test-cluster": "is a Slurm",
@@ -101,6 +99,8 @@ NOT_HERE = {
     "git log": "is git's own",
     "uv pip install": "changes the environment that runs the tests",
     "dvc gc": "is named as a danger",
+    "dvc status": "test_paper_pipeline runs it",
+    "dvc repro": "likewise",
     "snakemake --profile slurm": "tests/cluster runs the profile",
     "scontrol": "tests/cluster: jobs requeue themselves",
     "sacctmgr": "asks a Slurm with accounting",
