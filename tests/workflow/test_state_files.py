@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from toy import Toy
 
-from runledger import canonical, execution, legs, progress, queue
+from runledger import execution, legs, progress, queue
 from runledger.audit.chain import Chain, audit_chain
 from runledger.canonical import digest, read_named, write_atomic, write_once
 from runledger.cli import status
@@ -278,22 +278,16 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """A function after whose call no file with such words in its path is written."""
 
     def fill(*words: str) -> None:
-        real_temporary, real_open = canonical.tempfile.mkstemp, open
+        real_open = open
 
         def hit(path: object) -> bool:
             return any(word in str(path) for word in words)
-
-        def mkstemp(dir: Path, **options: str) -> tuple[int, str]:
-            if hit(dir):
-                raise FULL
-            return real_temporary(dir=dir, **options)
 
         def opened(path: object, mode: str = "r", *rest: object, **options: object):
             if set(mode) & set("wax+") and hit(path):
                 raise FULL
             return real_open(path, mode, *rest, **options)
 
-        monkeypatch.setattr(canonical.tempfile, "mkstemp", mkstemp)
         monkeypatch.setattr("builtins.open", opened)
         monkeypatch.setattr("io.open", opened)
 
