@@ -23,7 +23,6 @@ from dash_repro.paper.items import (
 
 Item = dict[str, Any]
 STAGES = (
-    "prepare_data",
     "train_teacher",
     "export_tirt",
     "train_student",
@@ -36,6 +35,7 @@ STAGES = (
     "plot_figure",
 )
 WRITTEN = (
+    "prepare_data",
     "collect_results",
     "collect_images",
     "make_table",
@@ -51,7 +51,8 @@ class Plan:
 
     Attributes:
         instances: {stage: {id: identity}} of ``foreach`` stages.
-        written: {"collect_results-table3": {"deps", "params", "item"}}.
+        written: {"collect_results-table3": {"deps", "params", "item"}}, some with
+            "uncounted": params that the stage reads and that do not count.
     """
 
     instances: dict[str, dict[str, Item]] = field(default_factory=dict)
@@ -109,7 +110,19 @@ class Planner:
         return id
 
     def _data(self, dataset: str) -> None:
-        self._add("prepare_data", dataset, {"dataset": dataset})
+        """A dataset: class folders are inputs by content; where they lie is not.
+
+        Nor is where archives are kept that torchvision checks by their md5.
+        """
+        key, block = f"prepare_data.{dataset}", self.params["prepare_data"][dataset]
+        path = f"{key}.path"
+        folders = ("train", "test") if block["source"] == "folder" else ()
+        self.plan.written[f"prepare_data-{dataset}"] = {
+            "deps": [f"${{{path}}}/{split}" for split in folders],
+            "params": [f"{key}.{name}" for name in block if name != "path"],
+            "uncounted": [path],
+            "item": {"dataset": dataset},
+        }
 
     def _teacher(self, dataset: str, teacher: str, seed: int) -> str:
         self._data(dataset)
@@ -310,16 +323,21 @@ class Planner:
         }
 
     def _collected_params(self, spec: ItemSpec) -> list[str]:
-        """List an item's params; of ``students`` only those its experiments name."""
-        names = []
-        for key in spec.params:
-            if key != "students":
-                names.append(key)
-                continue
-            for experiment in spec.params:
-                if experiment.startswith("experiments."):
-                    block = self.experiments[experiment.partition(".")[2]]
-                    names += [f"students.{student}" for student in students_of(block)]
+        """List an item's params; of students and datasets what its experiments name."""
+        blocks = [
+            self.experiments[name.partition(".")[2]]
+            for name in spec.params
+            if name.startswith("experiments.")
+        ]
+        named = {
+            "students": [f"students.{s}" for b in blocks for s in students_of(b)],
+            "prepare_data": [
+                f"prepare_data.{dataset}.image_size"
+                for block in blocks
+                for dataset in block.get("datasets", [])
+            ],
+        }
+        names = [name for key in spec.params for name in named.get(key, [key])]
         return list(dict.fromkeys(names)) or ["scale"]
 
     def _paper(self) -> None:

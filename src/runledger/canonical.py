@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,17 @@ def read_text(path: Path | str, root: Path | str = ".") -> str:
             "save it as UTF-8",
         ) from None
     return text.replace("\r\n", "\n")
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return {dotted key: value} of a tree's leaves; an empty mapping is a leaf."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            found |= leaves(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def write_atomic(path: Path | str, text: str | bytes, durable: bool = False) -> None:

@@ -66,6 +66,8 @@ def status(root: Path, verify: bool = False) -> list[dict[str, Any]]:
             "bytes": _bytes(root, verdict, verify),
             "reasons": verdict.reasons,
         }
+        if verdict.valid and verdict.unread:
+            row["not here"] = list(verdict.unread)
         failed = failure(root, name, verdict.frozen_digest)
         if failed is not None and not verdict.valid:
             row["failed"] = failed
@@ -96,6 +98,9 @@ def _status(root: Path, options: argparse.Namespace) -> int:
     for row in rows:
         if row["bytes"] == "wrong":
             print(f"wrong bytes: {row['instance']}")
+        if "not here" in row:
+            where = ", ".join(row["not here"])
+            print(f"taken as recorded: {row['instance']}: {where} is not here")
         if "failed" in row:
             print(f"failed: {row['instance']}: {row['failed']}")
         if "adoption" in row:

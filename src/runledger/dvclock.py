@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from runledger.canonical import to_bytes, write_atomic
 from runledger.judge import Judge, Verdict
-from runledger.locktext import lock_text, read_lock
+from runledger.locktext import lock_text, locked_stages
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
 from runledger.presence import is_made
 from runledger.project import load_pipeline
-from runledger.store import Digest, hash_path
+from runledger.sources import lock_path
+from runledger.store import Digest
 
 
 def _entry(path: str, content: Digest) -> dict[str, Any]:
@@ -29,18 +27,15 @@ class _Writer:
         self.root, self.pipeline = root, pipeline
         self.judge = Judge(root, pipeline)
         self.verdicts = self.judge.judge()
-        self.folders: dict[str, Digest] = {}
         self.refused: list[str] = []
 
-    def _dep(self, path: str) -> Digest:
+    def _dep(self, verdict: Verdict, path: str) -> Digest:
         maker = self.pipeline.producer.get(path)
         if maker:
             return self.verdicts[maker].outputs[path]
-        if (self.root / path).is_dir():
-            if path not in self.folders:
-                self.folders[path] = hash_path(self.root / path)
-            return self.folders[path]
-        return self.judge.store.current(self.root / path)
+        if path in verdict.sources:
+            return verdict.sources[path]
+        return self.judge.store.current(self.root / path)  # of code: src, stages
 
     def _bytes_agree(self, verdict: Verdict) -> bool:
         """Whether what is present of an instance's outputs is what its record says."""
@@ -75,8 +70,11 @@ class _Writer:
             return None
         entry: dict[str, Any] = {"cmd": instance.cmd}
         if instance.deps:
-            deps = sorted(instance.deps)
-            entry["deps"] = [_entry(path, self._dep(path)) for path in deps]
+            found = {
+                lock_path(self.root, dep): self._dep(verdict, dep)
+                for dep in instance.deps
+            }
+            entry["deps"] = [_entry(path, found[path]) for path in sorted(found)]
         if instance.params:
             named = self.pipeline.named_params(instance)
             entry["params"] = {"params.yaml": dict(sorted(named.items()))}
@@ -97,7 +95,7 @@ def settle(root: Path) -> dict[str, Any]:
     pipeline = load_pipeline(root)
     writer = _Writer(root, pipeline)
     _place_text(root, writer)
-    old = _read_lock(root)
+    old = locked_stages(root)
     stages, valid, kept = {}, 0, 0
     for instance in pipeline.instances.values():
         entry = writer.entry(instance)
@@ -123,10 +121,3 @@ def _place_text(root: Path, writer: _Writer) -> None:
             for path, out in verdict.record.outputs.items():
                 if "inline" in out and not (root / path).exists():
                     write_atomic(root / path, out["inline"])
-
-
-def _read_lock(root: Path) -> Mapping[str, Any]:
-    try:
-        return dict(read_lock((root / "dvc.lock").read_bytes())["stages"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
-        return {}

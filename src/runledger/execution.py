@@ -23,8 +23,9 @@ from runledger.judge import Judge, code_text
 from runledger.moving import make_plain, put_in_place, refuse_ignored
 from runledger.pipeline import CODE_STAGE, Instance, split_name
 from runledger.project import load_pipeline
-from runledger.recipes import Recipe, of_verdict, read_recipe
+from runledger.recipes import Recipe, known_of, of_verdict, read_recipe
 from runledger.records import Record, Records
+from runledger.sources import absent
 from runledger.store import Digest, Store, hash_path, md5_text
 
 VERDICTS = "RUNLEDGER_VERDICTS"  # set by the head for its jobs
@@ -61,14 +62,7 @@ class Context:
             return [read_recipe(self.root / path) for path in paths]
         pipeline = load_pipeline(self.root)
         judged = Judge(self.root, pipeline).judge()
-        self.known = {
-            name: {
-                "valid": verdict.valid,
-                "frozen": verdict.frozen_digest,
-                "outputs": {p: out.md5 for p, out in verdict.outputs.items()},
-            }
-            for name, verdict in judged.items()
-        }
+        self.known = known_of(judged)
         self.commit = environment.commit(self.root)
         single = [""] if stage in pipeline.instances else []
         names = [f"{stage}/{id}" if id else stage for id in ids or single]
@@ -149,56 +143,84 @@ def failure(root: Path, name: str, frozen: str) -> str | None:
         return None
 
 
-def hash_inputs(context: Context, recipe: Recipe) -> dict[str, str]:
-    """Return {path: md5} of all inputs but the code fingerprints.
+def inputs_of(context: Context, recipe: Recipe) -> dict[str, Digest]:
+    """Return {path: digest} of all inputs but the code fingerprints, as they are now.
+
+    Folders outside the checkout are not read again where size, times and inode of
+    their files are those of the last look.
 
     Raises:
-        UserError: an input is missing.
+        UserError: an input is missing, or a folder is no data folder.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Digest] = {}
     if recipe.instance.stage == CODE_STAGE:  # its sources are the recipe's code digest
         return found
+    outside = recipe.outside
     for dep in recipe.instance.deps:
         if (recipe.producers.get(dep) or "").startswith(CODE_STAGE):
             continue
         path = context.root / dep
+        if not path.exists() and dep in outside:
+            raise absent(recipe.instance.name, dep, outside[dep])
         if not path.exists():
             raise UserError(
                 "an input is missing", dep, "run snakemake, which makes or fetches it"
             )
-        found[dep] = hash_path(path).md5
+        found[dep] = context.store.current(path) if dep in outside else hash_path(path)
     return found
+
+
+def by_name(recipe: Recipe, found: Mapping[str, Digest]) -> dict[str, str]:
+    """Return {name in the recipe: md5} of inputs."""
+    names = recipe.outside
+    return {names.get(dep, dep): content.md5 for dep, content in found.items()}
+
+
+def uncounted_facts(recipe: Recipe, found: Mapping[str, Digest]) -> dict[str, Any]:
+    """Say for the record what did not count, and where inputs lay that params place."""
+    outside = {
+        name: {"path": dep, "size": found[dep].size, "nfiles": found[dep].nfiles}
+        for dep, name in recipe.outside.items()
+    }
+    facts = {"uncounted": dict(recipe.uncounted), "outside": outside}
+    return {key: value for key, value in facts.items() if value}
 
 
 def verify_inputs(context: Context, recipe: Recipe) -> dict[str, str]:
     """Hash every input and check it against the record of whoever made it.
 
+    Returns:
+        {name in the recipe: md5}.
+
     Raises:
         UserError: an input is missing, or is not what its producer recorded.
     """
-    found = hash_inputs(context, recipe)
-    for dep, md5 in found.items():
+    found = inputs_of(context, recipe)
+    for dep, content in found.items():
         producer = recipe.producers.get(dep)
-        if not _expected(context, recipe, dep, producer, md5):
+        if not _expected(context, recipe, dep, producer, content.md5):
             raise UserError(
                 f"an input of {recipe.instance.name} is not what "
-                f"{producer or 'the plan'} recorded (md5 {md5}); it is not used",
+                f"{producer or 'the plan'} recorded (md5 {content.md5}); "
+                "it is not used",
                 dep,
                 "run snakemake again: it replaces wrong bytes, or plans anew",
             )
-    return found
+    return by_name(recipe, found)
 
 
 def _expected(
     context: Context, recipe: Recipe, dep: str, producer: str | None, md5: str
 ) -> bool:
     if producer is None:
-        return recipe.sources[dep] == md5
+        return recipe.sources.get(dep) == md5
     known = context.known[producer]
     if known["valid"]:
         return known["outputs"][dep] == md5
     return any(
-        digest(record.recipe) == known["frozen"] and record.outputs[dep]["md5"] == md5
+        digest(record.recipe) == known["frozen"]
+        and known["inputs"].items() <= record.inputs.items()
+        and record.outputs[dep]["md5"] == md5
         for record in context.records.history(*split_name(producer))
     )
 

@@ -22,7 +22,14 @@ from typing import Any
 from runledger import environment, legs
 from runledger.canonical import DISK_ERRORS, disk_error, pretty, write_atomic
 from runledger.errors import UserError
-from runledger.execution import Context, hash_inputs, publish, verify_inputs
+from runledger.execution import (
+    Context,
+    by_name,
+    inputs_of,
+    publish,
+    uncounted_facts,
+    verify_inputs,
+)
 from runledger.lease import Lease
 from runledger.pipeline import CODE_STAGE, split_name
 from runledger.recipes import Recipe
@@ -65,8 +72,8 @@ class Job:
     Attributes:
         stage, id: which instance.
         item: its identity, typed values.
-        params: nested dict of the declared params only.
-        sources: inputs that no stage makes (files in git).
+        params: nested dict of the declared params only, uncounted ones with them.
+        sources: inputs that no stage makes.
         state: folder for resuming; survives a kill, dropped on success.
         part: "i/n" in a job that does a share of the work, else "".
         log: logger of this instance.
@@ -77,7 +84,7 @@ class Job:
         self.instance = recipe.instance
         self.stage, self.id = self.instance.stage, self.instance.id
         self.item = dict(recipe.frozen["item"])
-        self.params = nested(recipe.frozen["params"])
+        self.params = nested({**recipe.frozen["params"], **recipe.uncounted})
         self.root = context.root
         self.sources = [
             Path(d) for d in self.instance.deps if d not in recipe.producers
@@ -211,7 +218,8 @@ class Job:
         """
         context, instance = self.context, self.instance
         self._require_lease()
-        if hash_inputs(context, self.recipe) != self.inputs_md5:
+        found = inputs_of(context, self.recipe)
+        if by_name(self.recipe, found) != self.inputs_md5:
             raise UserError(
                 "an input changed while the job ran; its result is not recorded",
                 instance.name,
@@ -226,7 +234,7 @@ class Job:
             inputs=self.inputs_md5,
             code_modules=context.modules(instance),
             outputs=outputs,
-            run=self._run(),
+            run={**self._run(), **uncounted_facts(self.recipe, found)},
         )
         if self.stage != CODE_STAGE:  # its content is derived anew by every head
             context.records.write(instance, record)

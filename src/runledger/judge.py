@@ -6,17 +6,21 @@ give. Bytes need not be present, and no mtime plays a part. Judging writes nothi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runledger.canonical import canonical, digest, pretty
+from runledger.canonical import digest, pretty
+from runledger.differences import differ
 from runledger.errors import UserError
 from runledger.fingerprint import Fingerprinter
+from runledger.locktext import locked_stages
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
-from runledger.records import Record, Records, recipe_key
-from runledger.store import Digest, Store, md5_text, only_line_ends
+from runledger.records import Record, Records, recipe_key, recorded
+from runledger.sources import absent, lock_path
+from runledger.store import Digest, Store, md5_text
 
 
 def code_text(fingerprinter: Fingerprinter, stage: str) -> str:
@@ -30,7 +34,9 @@ class Verdict:
     """What is known of one instance before anything runs.
 
     ``outputs`` maps paths to digests and is set only for a valid instance; ``key`` is
-    known as soon as every input is.
+    known as soon as every input is. ``sources`` maps inputs that no stage makes to what
+    is there, ``outside`` those that params place to their names in the recipe, and
+    ``unread`` those that are absent or unusable to the error of a run that needs them.
     """
 
     instance: Instance
@@ -42,7 +48,9 @@ class Verdict:
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, Digest] = field(default_factory=dict)
     record: Record | None = None
-    sources: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, Digest] = field(default_factory=dict)
+    outside: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, UserError] = field(default_factory=dict)
 
     @property
     def adopted(self) -> bool:
@@ -67,6 +75,7 @@ class Judge:
         self.code = Fingerprinter(root)
         self.lost = dict(lost or {})
         self._code_texts: dict[str, str] = {}
+        self._lock: dict[str, Any] | None = None
 
     def code_text(self, stage: str) -> str:
         """Return results/code/<stage>.json as it should be now (computed once)."""
@@ -107,6 +116,7 @@ class Judge:
     def _judge(self, instance: Instance, known: Mapping[str, Verdict]) -> Verdict:
         frozen = self.frozen(instance)
         verdict = Verdict(instance, frozen, digest(frozen), False)
+        verdict.outside = self.pipeline.outside(instance)
         pending = []
         for dep in instance.deps:
             name = self.pipeline.producer.get(dep)
@@ -116,34 +126,84 @@ class Judge:
                 pending.append(name)
             elif known[name].instance.stage != CODE_STAGE:
                 verdict.inputs[dep] = known[name].outputs[dep].md5
-        if pending:
-            verdict.reasons = self._explain(instance, frozen, None)
-            verdict.reasons += [f"{name} is stale" for name in sorted(set(pending))]
+        unsettled = [f"{name} is stale" for name in sorted(set(pending))]
+        if not (pending or self._as_recorded(verdict)):
+            unsettled = [f"{e.where}: {e.what}" for e in verdict.unread.values()]
+        if unsettled:
+            verdict.reasons = self._explain(verdict, None) + unsettled
             return verdict
         verdict.key = recipe_key(frozen, verdict.inputs)
         self._match(verdict)
         return verdict
 
     def _source(self, verdict: Verdict, dep: str) -> None:
-        content = self.store.current(self.root / dep)
-        if content is None:
+        """Take what lies at a path that no stage makes as an input."""
+        name, here = verdict.instance.name, self.root / dep
+        try:
+            content = self.store.current(here)
+        except UserError as error:
+            if dep not in verdict.outside:
+                raise
+            verdict.unread[dep] = error
+            return
+        if content is not None:
+            verdict.sources[dep] = content
+            verdict.inputs[verdict.outside.get(dep, dep)] = content.md5
+        elif dep in verdict.outside:
+            verdict.unread[dep] = absent(name, dep, verdict.outside[dep])
+        else:
             raise UserError(
-                f"{verdict.instance.name} needs a file that no stage makes and that "
-                "does not exist",
+                f"{name} needs a file that no stage makes and that does not exist",
                 dep,
                 "restore it (git checkout -- FILE), or mend dvc.yaml",
             )
-        verdict.inputs[dep] = verdict.sources[dep] = content.md5
+
+    def _as_recorded(self, verdict: Verdict) -> bool:
+        """Take inputs that are absent to be what they were; False if nobody knows.
+
+        Data outside the checkout need not be on every machine that has the results.
+        Of several records, that of the input which dvc.lock names; else the latest.
+        """
+        if any(os.path.lexists(self.root / dep) for dep in verdict.unread):
+            return False
+        names = {dep: verdict.outside[dep] for dep in verdict.unread}
+        if not names:
+            return True
+        fitting = [
+            record
+            for record in self.records.of_recipe(verdict.instance, verdict.frozen)
+            if record.inputs.keys() >= set(names.values())
+            and verdict.inputs.items() <= record.inputs.items()
+        ]
+        locked = self._locked(verdict.instance)
+        named = [
+            record
+            for record in fitting
+            if all(record.inputs[n] == locked.get(dep) for dep, n in names.items())
+        ]
+        for record in (named or fitting)[-1:]:
+            for dep, name in names.items():
+                verdict.inputs[name] = record.inputs[name]
+                verdict.sources[dep] = recorded(record, name)
+        return bool(fitting)
+
+    def _locked(self, instance: Instance) -> dict[str, str]:
+        """Return {dependency: md5} that dvc.lock has of an instance."""
+        if self._lock is None:
+            self._lock = locked_stages(self.root)
+        entry = self._lock.get(instance.name, {})
+        md5s = {line["path"]: line.get("md5") for line in entry.get("deps", [])}
+        return {dep: md5s.get(lock_path(self.root, dep)) for dep in instance.deps}
 
     def _match(self, verdict: Verdict) -> None:
         instance = verdict.instance
         try:
-            record = self.records.get(instance, verdict.key)
+            record = self.records.match(instance, verdict.frozen, verdict.inputs)
         except UserError as error:
             verdict.reasons = [f"its record cannot be used: {error.what}"]
             return
         if record is None:
-            verdict.reasons = self._explain(instance, verdict.frozen, verdict.inputs)
+            verdict.reasons = self._explain(verdict, verdict.inputs)
             return
         outputs = {
             path: Digest(out["md5"], out["size"], out.get("nfiles"))
@@ -157,78 +217,18 @@ class Judge:
         else:
             verdict.valid, verdict.outputs, verdict.record = True, outputs, record
 
-    def _explain(
-        self, instance: Instance, frozen: dict[str, Any], inputs: dict | None
-    ) -> list[str]:
+    def _explain(self, verdict: Verdict, inputs: Mapping | None) -> list[str]:
         """Say how today's recipe differs from the most similar earlier one."""
+        instance = verdict.instance
         past = self.records.history(instance.stage, instance.id)
         if not past:
             return ["never run"]
         modules = self.code.modules(f"stages/{instance.stage}.py")
         differences = [
-            differ(record, frozen, inputs, modules, self.root)
+            differ(record, verdict, inputs, modules, self.root)
             for record in reversed(past)
         ]
         return min(differences, key=len)
-
-
-def differ(
-    record: Record,
-    frozen: Mapping[str, Any],
-    inputs: Mapping[str, str] | None,
-    modules: Mapping[str, str],
-    root: Path,
-) -> list[str]:
-    """List in words what changed since a record was made."""
-    old = record.recipe
-    words = [
-        f"params: {change}" for change in _changes(old["params"], frozen["params"])
-    ]
-    words += [f"identity: {c}" for c in _changes(old["item"], frozen["item"])]
-    if old["cmd"] != frozen["cmd"]:
-        words.append(f"command: {old['cmd']} -> {frozen['cmd']}")
-    if old["code"] != frozen["code"]:
-        names = sorted(
-            name
-            for name in {*record.code_modules, *modules}
-            if record.code_modules.get(name) != modules.get(name)
-        )
-        words.append(f"code: {', '.join(names)}")
-    for path in sorted({*record.inputs, *(inputs or {})}) if inputs is not None else ():
-        before, now = record.inputs.get(path), inputs.get(path)
-        if before != now:
-            word = "changed" if before and now else "is new" if now else "is gone"
-            if before and now and _only_line_ends(root / path, before):
-                word = "has other line ends than it had (git's core.autocrlf?)"
-            words.append(f"input {path} {word}")
-    return words
-
-
-def _only_line_ends(path: Path, md5: str) -> bool:
-    small = path.is_file() and path.stat().st_size < 1 << 20  # as texts are
-    return small and only_line_ends(path.read_bytes(), md5)
-
-
-def _changes(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """List the leaves in which two parameter trees differ, as 'key: old -> new'."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            change
-            for key in sorted({*old, *new})
-            for change in _changes(
-                old.get(key, "(absent)"),
-                new.get(key, "(absent)"),
-                f"{prefix}.{key}" if prefix else key,
-            )
-        ]
-    if canonical(old) == canonical(new):
-        return []
-    return [f"{prefix}: {_short(old)} -> {_short(new)}"]
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else canonical(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def stale_closure(

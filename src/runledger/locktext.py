@@ -7,6 +7,7 @@ DVC; yes and 1e-06, as DVC writes them, would be read as a truth value and as te
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -61,3 +62,11 @@ def read_lock(text: bytes | str) -> Any:
 def lock_text(content: Any) -> str:
     """Return the text of a dvc.lock, in the order that the content has."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=80)
+
+
+def locked_stages(root: Path) -> dict[str, Any]:
+    """Return the stages of a checkout's dvc.lock; {} if none can be read."""
+    try:
+        return dict(read_lock((root / "dvc.lock").read_bytes())["stages"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        return {}

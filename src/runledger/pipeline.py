@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runledger.errors import UserError
+from runledger.sources import outside, uncounted_keys
 
 _HOLE = re.compile(r"\$\{\s*([^}\s]+)\s*\}")
 CODE_STAGE = "fingerprint_code"
@@ -29,7 +30,10 @@ class Output:
 
 @dataclass(frozen=True)
 class Instance:
-    """One stage applied to one identity."""
+    """One stage applied to one identity.
+
+    ``uncounted`` names params that it reads and that do not count (see sources.py).
+    """
 
     name: str
     stage: str
@@ -39,6 +43,7 @@ class Instance:
     params: tuple[str, ...]
     outs: tuple[Output, ...]
     item: Mapping[str, Any] = field(default_factory=dict)
+    uncounted: tuple[str, ...] = ()
 
     @property
     def key_name(self) -> str:
@@ -110,6 +115,7 @@ def _instance(name: str, stage: str, id: str, spec: Mapping, item: Any) -> Insta
         params=tuple(params),
         outs=tuple(_outputs(spec)),
         item=item if isinstance(item, Mapping) else {},
+        uncounted=uncounted_keys(name, spec),
     )
 
 
@@ -224,8 +230,24 @@ class Pipeline:
         Raises:
             UserError: params.yaml lacks a key.
         """
+        return self._values(instance, instance.params)
+
+    def uncounted(self, instance: Instance) -> dict[str, Any]:
+        """Return {dotted key: value} of what an instance reads and does not count.
+
+        Raises:
+            UserError: params.yaml lacks a key.
+        """
+        return self._values(instance, instance.uncounted)
+
+    def outside(self, instance: Instance) -> dict[str, str]:
+        """Return {dependency: name} of an instance's inputs that params place."""
+        deps = [dep for dep in instance.deps if dep not in self.producer]
+        return outside(deps, self.uncounted(instance))
+
+    def _values(self, instance: Instance, keys: tuple[str, ...]) -> dict[str, Any]:
         try:
-            return {key: lookup(self.params, key) for key in instance.params}
+            return {key: lookup(self.params, key) for key in keys}
         except KeyError as error:
             raise UserError(
                 f"params.yaml lacks {error.args[0]}, which {instance.name} needs",

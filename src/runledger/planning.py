@@ -242,6 +242,26 @@ class Plan:
         rules = {rule: self.named(rule) for rule in self.aliases}
         return named_by(self.pipeline, rules, rules.get("all", ()))
 
+    def _require_sources(self, name: str) -> None:
+        """End a run that is to make what reads data that are not there.
+
+        An input function calls this, before anything runs. Snakemake takes an exception
+        there for "no rule makes this file", and a file that exists for up to date.
+        """
+        verdict = self.verdicts.get(name)  # none in a cluster job: its head asked
+        for error in verdict.unread.values() if verdict and not self.unpruned else ():
+            sys.exit(f"error: {error}")
+
+    def _read_of(self, name: str) -> list[str]:
+        """Return what Snakemake is told that an instance reads.
+
+        Not what lies where params say: the records look after it, and a job in a
+        cluster's queue must not notice that params.yaml was edited.
+        """
+        instance = self.pipeline[name]
+        outside = self.pipeline.outside(instance)
+        return [dep for dep in instance.deps if dep not in outside]
+
     def _asked_for(self) -> list[str]:
         """Return the stale instances that the targets need."""
         words = self.aliases.keys() & set(sys.argv[1:])

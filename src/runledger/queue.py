@@ -128,10 +128,10 @@ def awaited(root: Path, recipes: dict[str, str]) -> list[Waiting]:
 
 
 def _record(records: Records, recipe: Recipe) -> Record | None:
-    """Return the record of a frozen recipe, whatever its inputs were."""
+    """Return the record of a frozen recipe and its sources."""
     instance = recipe.instance
     for record in records.history(instance.stage, instance.id):
-        if digest(record.recipe) == recipe.frozen_digest:
+        if recipe.made(record):
             return record
     return None
 

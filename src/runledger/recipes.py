@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,36 @@ from runledger.canonical import digest, pretty, read_named, write_once
 from runledger.fingerprint import Fingerprinter
 from runledger.judge import Verdict
 from runledger.pipeline import CODE_STAGE, Instance, Output, Pipeline
+from runledger.records import Record
+from runledger.sources import outside
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one job is to make: the frozen part, inputs, outputs, sources' md5."""
+    """What one job is to make: the frozen part, inputs, outputs, sources' md5.
+
+    ``uncounted`` has values that the job reads and that are part of no key.
+    """
 
     instance: Instance
     frozen: Mapping[str, Any]
     frozen_digest: str
     producers: Mapping[str, str]
     sources: Mapping[str, str]
+    uncounted: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outside(self) -> dict[str, str]:
+        """{dependency: name} of inputs that params place."""
+        deps = [dep for dep in self.instance.deps if dep not in self.producers]
+        return outside(deps, self.uncounted)
+
+    def made(self, record: Record) -> bool:
+        """Whether a record is of this recipe and of what its sources are."""
+        names = self.outside
+        sources = {names.get(dep, dep): md5 for dep, md5 in self.sources.items()}
+        same = digest(record.recipe) == self.frozen_digest
+        return same and sources.items() <= record.inputs.items()
 
     def content(self) -> dict[str, Any]:
         """Return the recipe as it is written to its file."""
@@ -37,6 +56,7 @@ class Recipe:
             "outs": {out.path: out.cached for out in self.instance.outs},
             "producers": dict(self.producers),
             "sources": dict(self.sources),
+            "uncounted": dict(self.uncounted),
         }
 
 
@@ -47,7 +67,12 @@ def of_verdict(verdict: Verdict, pipeline: Pipeline) -> Recipe:
         dep: pipeline.producer[dep] for dep in instance.deps if dep in pipeline.producer
     }
     return Recipe(
-        instance, verdict.frozen, verdict.frozen_digest, producers, verdict.sources
+        instance,
+        verdict.frozen,
+        verdict.frozen_digest,
+        producers,
+        {dep: content.md5 for dep, content in verdict.sources.items()},
+        pipeline.uncounted(instance),
     )
 
 
@@ -81,29 +106,38 @@ def read_recipe(path: Path) -> Recipe:
         params=tuple(frozen["params"]),
         outs=tuple(Output(path, cached) for path, cached in content["outs"].items()),
         item=frozen["item"],
+        uncounted=tuple(content["uncounted"]),
     )
     return Recipe(
-        instance, frozen, digest(frozen), content["producers"], content["sources"]
+        instance,
+        frozen,
+        digest(frozen),
+        content["producers"],
+        content["sources"],
+        content["uncounted"],
     )
+
+
+def known_of(verdicts: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
+    """Return what jobs must know of all instances."""
+    return {
+        name: {
+            "valid": verdict.valid,
+            "key": verdict.key,
+            "frozen": verdict.frozen_digest,
+            "inputs": {} if verdict.valid else verdict.inputs,  # as far as known
+            "outputs": {p: out.md5 for p, out in verdict.outputs.items()},
+        }
+        for name, verdict in verdicts.items()
+        if verdict.instance.stage != CODE_STAGE
+    }
 
 
 def write_verdicts(
     root: Path, verdicts: Mapping[str, Verdict], run: Mapping[str, Any]
 ) -> str:
     """Write what jobs must know of all instances; returns the path."""
-    content = {
-        "run": dict(run),
-        "instances": {
-            name: {
-                "valid": verdict.valid,
-                "key": verdict.key,
-                "frozen": verdict.frozen_digest,
-                "outputs": {p: out.md5 for p, out in verdict.outputs.items()},
-            }
-            for name, verdict in verdicts.items()
-            if verdict.instance.stage != CODE_STAGE
-        },
-    }
+    content = {"run": dict(run), "instances": known_of(verdicts)}
     path = f"results/.state/verdicts/{digest(content)}.json"
     write_once(Path(root) / path, json.dumps(content, sort_keys=True))
     return path

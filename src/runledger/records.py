@@ -13,6 +13,8 @@ from typing import Any
 from runledger.canonical import digest, pretty, to_bytes, write_atomic
 from runledger.errors import UserError
 from runledger.pipeline import Instance
+from runledger.sources import counted
+from runledger.store import Digest
 
 SCHEMA = 1
 
@@ -27,8 +29,9 @@ class Record:
     """One finished run of one instance.
 
     ``recipe`` is the frozen part (stage, id, item, params, cmd, code), ``inputs`` maps
-    paths to md5, ``outputs`` maps paths to md5, size and, for text that lives in git,
-    the text itself. ``adopted`` is set where existing bytes were accepted by hand.
+    paths (or names, see sources.py) to md5, ``outputs`` maps paths to md5, size and,
+    for text that lives in git, the text itself. ``adopted`` is set where existing bytes
+    were accepted by hand.
     """
 
     instance: str
@@ -55,6 +58,12 @@ def _sealed(text: str, seal: str) -> bool:
     """Whether a seal is that of a record's text (its own place left empty)."""
     bare = text.replace(f'\n "seal": "{seal}"', '\n "seal": ""', 1)
     return hashlib.sha256(bare.encode()).hexdigest()[:32] == seal
+
+
+def recorded(record: Record, name: str) -> Digest:
+    """Return what a record says of an input outside the checkout."""
+    about = record.run.get("outside", {}).get(name, {})
+    return Digest(record.inputs[name], about.get("size", 0), about.get("nfiles"))
 
 
 class Records:
@@ -90,6 +99,35 @@ class Records:
         """Return the record of a key, or None."""
         path = self.path(instance, key)
         return self.load(path) if path.exists() else None
+
+    def match(
+        self,
+        instance: Instance,
+        frozen: Mapping[str, Any],
+        inputs: Mapping[str, str],
+    ) -> Record | None:
+        """Return the record of a recipe and its inputs, or None.
+
+        One of before a param was declared uncounted, or when the same params were
+        listed otherwise, has another key and is as good.
+
+        Raises:
+            UserError: the record of this very key cannot be used.
+        """
+        record = self.get(instance, recipe_key(frozen, inputs))
+        if record is None:
+            same = self.of_recipe(instance, frozen)
+            record = next((r for r in reversed(same) if r.inputs == inputs), None)
+        return record
+
+    def of_recipe(self, instance: Instance, frozen: Mapping[str, Any]) -> list[Record]:
+        """Return the records of a frozen recipe with whatever inputs, latest last."""
+        wanted = counted(frozen, instance.uncounted)
+        return [
+            record
+            for record in self.history(instance.stage, instance.id)
+            if counted(record.recipe, instance.uncounted) == wanted
+        ]
 
     def history(self, stage: str, id: str) -> list[Record]:
         """Return all intact records of an instance, latest last."""

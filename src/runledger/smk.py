@@ -59,6 +59,7 @@ class Ledger(Plan):
         if name not in self.stale and not self.unpruned:
             return {}
         self._announce()
+        self._require_sources(name)
         found = {
             key: value(wildcards)
             if callable(value)
@@ -77,8 +78,8 @@ class Ledger(Plan):
         """Return a function giving what dvc.yaml lists for an instance, less code."""
 
         def function(wildcards: Any) -> list[str]:
-            instance = self.pipeline.find(f"{stage}/{id.format(**wildcards)}")
-            return [dep for dep in instance.deps if not dep.startswith("results/code/")]
+            name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
+            return [d for d in self._read_of(name) if not d.startswith("results/code/")]
 
         return function
 
@@ -183,12 +184,16 @@ class Ledger(Plan):
 
         return function
 
-    def bundle_inputs(self, bundle: Bundle) -> list[str]:
-        """Return what all members of a bundle read."""
-        if bundle.stage == CODE_STAGE:
-            return []
-        paths = {dep for name in bundle.instances for dep in self.pipeline[name].deps}
-        return sorted(paths)
+    def bundle_inputs(self, bundle: Bundle) -> Callable[[Any], list[str]]:
+        """Return an input function: what all members of a bundle read."""
+        members = () if bundle.stage == CODE_STAGE else bundle.instances
+
+        def function(_wildcards: Any) -> list[str]:
+            for name in members:
+                self._require_sources(name)
+            return sorted({dep for name in members for dep in self._read_of(name)})
+
+        return function
 
     def label_of(self, members: Waiting | Bundle) -> str:
         """Return the file that a bundle's job is labelled by."""

@@ -10,19 +10,24 @@ import re
 import stat
 import time
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from runledger import places
 from runledger.canonical import disk_error, flush, to_bytes, write_atomic
+from runledger.dates import clock
 from runledger.dvcconfig import cache_config
 from runledger.errors import UserError
+from runledger.folders import File, FolderMemory, list_files
 from runledger.links import copy, link
 from runledger.moving import put_in_place, remove
 
 LARGE = 1 << 24  # bytes
-IGNORED = {"__pycache__", ".snakemake_timestamp", ".ipynb_checkpoints"}
+IGNORED = frozenset(  # by DVC itself, or by .dvcignore, in the checkout
+    (".git", ".hg", ".dvc", "__pycache__", ".snakemake_timestamp")
+)
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,23 @@ def _dir_json(files: list[tuple[str, str]]) -> str:
     return json.dumps([{"md5": md5, "relpath": path} for path, md5 in entries])
 
 
-def hash_path(path: Path | str) -> Digest:
-    """Digest a file, or a folder as DVC does (its sorted list of files)."""
+def hash_path(path: Path | str, ignored: Collection[str] = IGNORED) -> Digest:
+    """Digest a file, or a folder as DVC does (its sorted list of files).
+
+    Raises:
+        UserError: the folder holds what DVC would overlook or stumble over.
+    """
     path = Path(path)
     if not path.is_dir():
         return Digest(md5_file(path), path.stat().st_size)
-    files, size = [], 0
-    for file in sorted(path.rglob("*")):
-        relative = file.relative_to(path)
-        if file.is_file() and not IGNORED & set(relative.parts):
-            files.append((relative.as_posix(), md5_file(file)))
-            size += file.stat().st_size
-    return Digest(md5_text(_dir_json(files)) + ".dir", size, len(files), tuple(files))
+    files = list_files(path, ignored)
+    return _folder(files, {file.path: md5_file(path / file.path) for file in files})
+
+
+def _folder(files: list[File], md5s: Mapping[str, str]) -> Digest:
+    listed = [(file.path, md5s[file.path]) for file in files]
+    size = sum(file.size for file in files)
+    return Digest(md5_text(_dir_json(listed)) + ".dir", size, len(files), tuple(listed))
 
 
 class Mark(NamedTuple):
@@ -297,15 +307,38 @@ class Store:
         Unchanged means equal size, inode, mtime and ctime in nanoseconds; ctime cannot
         be set by a program, so an edit is not overlooked.
         """
+        if path.is_dir():
+            return self._current_folder(path)
         mark = _mark(path)
         if mark is None:
-            return hash_path(path) if path.is_dir() else None
+            return None
         md5 = self._remembered(path, mark)
         if md5 is not None:
             return Digest(md5, mark.size)
         content = hash_path(path)
         if _mark(path) == mark:
             self._keep(path, mark, content)
+        return content
+
+    def ignored(self, path: Path) -> Collection[str]:
+        """Return the names that DVC ignores below a path; outside the checkout none."""
+        top = os.path.abspath(self.root)
+        return IGNORED if Path(os.path.abspath(path)).is_relative_to(top) else ()
+
+    def _current_folder(self, path: Path) -> Digest:
+        """Digest a folder, reading only files that are not as they were remembered.
+
+        ``files`` is filled only when something had to be read.
+        """
+        memory = FolderMemory(self._memory_of(path))
+        files = list_files(path, self.ignored(path))
+        known = memory.digest(files)
+        if known:
+            return Digest(*known)
+        looked = int(clock(self.root) * 1e9)  # before any file is read
+        md5s = memory.hashes(files, lambda name: md5_file(path / name))
+        content = _folder(files, md5s)
+        memory.keep(files, md5s, [content.md5, content.size, content.nfiles], looked)
         return content
 
 
@@ -316,6 +349,6 @@ class ReadingStore(Store):
         """Return a path's digest as of now; None if absent."""
         if not path.exists():
             return None
-        content = hash_path(path)
+        content = hash_path(path, self.ignored(path))
         self.remember(path, content)
         return content

@@ -13,6 +13,7 @@ from dash_repro.audit.tables import recomputed
 from runledger.audit.history import git
 from runledger.environment import provenance
 from runledger.errors import UserError
+from runledger.records import Record
 
 WORDS = {
     "mean": "mean",
@@ -160,6 +161,7 @@ def run_account(audit: Audit, name: str) -> dict[str, Any]:
         "record": f"results/records/{folder}/{record.key}.json",
         "adopted": record.adopted,
         "params": record.recipe["params"],
+        "uncounted": run.get("uncounted") or {},
         "code": record.recipe["code"],
         "command": record.recipe["cmd"],
         "commit": run.get("commit"),
@@ -174,15 +176,18 @@ def run_account(audit: Audit, name: str) -> dict[str, Any]:
         "end": run.get("end"),
         "seconds": round(seconds(record), 3),
         "legs": len(run.get("legs") or []),
-        "inputs": [_input(audit, path, md5) for path, md5 in record.inputs.items()],
+        "inputs": [_input(audit, record, path) for path in record.inputs],
         "outputs": [_output(audit, name, path) for path in record.outputs],
     }
 
 
-def _input(audit: Audit, path: str, md5: str) -> dict[str, str]:
-    chain = audit.evidence.chain
+def _input(audit: Audit, record: Record, path: str) -> dict[str, str]:
+    chain, md5 = audit.evidence.chain, record.inputs[path]
     maker = chain.pipeline.producer.get(path)
-    if maker is None:
+    outside = record.run.get("outside", {}).get(path)
+    if outside:
+        state = f"read at {outside['path']}; where it lies does not count"
+    elif maker is None:
         state = "a file of the repository"
     else:
         record = chain.record_of(maker)
@@ -277,6 +282,8 @@ def _render_run(run: Mapping[str, Any]) -> list[str]:
         lines.append(f"    ADOPTED: {run['adopted'].get('reason')}")
     for key, value in run["params"].items():
         lines.append(f"    {key}: {value}")
+    for key, value in run["uncounted"].items():
+        lines.append(f"    {key}: {value} (read, and does not count)")
     for made in run["inputs"]:
         lines.append(f"    in   {made['md5']} {made['path']}: {made['state']}")
     for out in run["outputs"]:

@@ -225,9 +225,9 @@ def _run(crate: Crate, records: Mapping[str, Record | None], agent: Entity) -> E
     known = [record for record in records.values() if record]
     chain = crate.chain
     inputs = {
-        path
+        path: md5
         for record in known
-        for path in record.inputs
+        for path, md5 in record.inputs.items()
         if path not in chain.pipeline.producer
     }
     last = ("make_table", "plot_figure", "build_paper", "build_page")
@@ -236,7 +236,7 @@ def _run(crate: Crate, records: Mapping[str, Record | None], agent: Entity) -> E
     for side, paths in sides.items():
         parameters = []
         for path in paths:
-            entity = crate.file(path)
+            entity = crate.file(path, inputs.get(path, ""))
             id = f"#{side}/{path}"
             about = {"name": path, "additionalType": "File", "workExample": entity}
             about["conformsTo"] = ref(
@@ -252,7 +252,7 @@ def _run(crate: Crate, records: Mapping[str, Record | None], agent: Entity) -> E
         description="All stage instances together, as their records tell them.",
         instrument=ref(WORKFLOW),
         agent=agent,
-        object=[crate.file(path) for path in sides["input"]],
+        object=[crate.file(path, inputs.get(path, "")) for path in sides["input"]],
         result=[crate.file(path) for path in outputs],
         startTime=min(r.run["start"] for r in known),
         endTime=max(r.run["end"] for r in known),

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runledger.dvclock import _read_lock
 from runledger.judge import Judge, Verdict
+from runledger.locktext import locked_stages
 from runledger.pipeline import CODE_STAGE, Pipeline
 from runledger.project import load_pipeline
 from runledger.records import Record
@@ -65,7 +65,7 @@ class FreshStore(Store):
 
     def current(self, path: Path) -> Digest | None:
         """Hash the bytes as they are now; None if absent."""
-        return hash_path(path) if path.exists() else None
+        return hash_path(path, self.ignored(path)) if path.exists() else None
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Chain:
         """The stages of dvc.lock; None if there is no such file."""
         if not (self.root / "dvc.lock").is_file():
             return None
-        return dict(_read_lock(self.root))
+        return locked_stages(self.root)
 
     @cached_property
     def raw(self) -> list[RawRecord]:
@@ -172,6 +172,7 @@ def audit_chain(chain: Chain, ask_remote: bool = True) -> list[Finding]:
         check_dropped,
         check_inputs,
         check_lock,
+        check_present,
         check_records,
         check_verdicts,
     )
@@ -180,6 +181,7 @@ def audit_chain(chain: Chain, ask_remote: bool = True) -> list[Finding]:
         *check_records(chain),
         *check_verdicts(chain),
         *check_inputs(chain),
+        *check_present(chain),
         *check_bytes(chain, ask_remote),
         *check_lock(chain),
         *check_adopted(chain),

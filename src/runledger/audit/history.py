@@ -181,8 +181,8 @@ def _against_commit(
 
 def _sources(chain: Chain, record: Record) -> dict[str, str]:
     """Inputs that no stage makes: files of the repository."""
-    makers = chain.pipeline.producer
-    return {path: md5 for path, md5 in record.inputs.items() if path not in makers}
+    others = {*chain.pipeline.producer, *record.run.get("outside", {})}
+    return {path: md5 for path, md5 in record.inputs.items() if path not in others}
 
 
 def _code_differences(history: History, record: Record, commit: str) -> list[str]:

@@ -21,7 +21,8 @@ from runledger.judge import Verdict
 from runledger.pipeline import CODE_STAGE, Instance, split_name
 from runledger.project import settings
 from runledger.records import Record, recipe_key
-from runledger.store import hash_path, md5_text
+from runledger.sources import lock_path
+from runledger.store import md5_text
 
 UNUSABLE = "its record cannot be used"  # check_records says why
 
@@ -139,6 +140,15 @@ def check_inputs(chain: Chain) -> Iterator[Finding]:
                 yield Finding(OBJECTION, "foreign input", name, detail, (name,))
 
 
+def check_present(chain: Chain) -> Iterator[Finding]:
+    """Data that params place and that are not here: taken to be what was recorded."""
+    for name in chain.instances:
+        verdict = chain.verdicts[name]
+        for dep in verdict.unread if verdict.valid else ():
+            detail = f"{dep}: taken to be what its record and dvc.lock say"
+            yield Finding(UNCHECKED, "input not here", name, detail, (name,))
+
+
 def check_lock(chain: Chain) -> Iterator[Finding]:
     """dvc.lock says of every valid instance what its record says."""
     if chain.lock is None:
@@ -171,7 +181,10 @@ def _lock_differences(
         yield f"cmd: {entry.get('cmd')!r} instead of {instance.cmd!r}"
     expected = {
         "outs": {path: out.md5 for path, out in verdict.outputs.items()},
-        "deps": {dep: _dep_md5(chain, verdict, dep) for dep in instance.deps},
+        "deps": {
+            lock_path(chain.root, dep): _dep_md5(chain, verdict, dep)
+            for dep in instance.deps
+        },
     }
     if instance.stage == CODE_STAGE:  # its sources may differ in comments
         del expected["deps"]
@@ -192,8 +205,7 @@ def _dep_md5(chain: Chain, verdict: Verdict, dep: str) -> str | None:
     maker = chain.pipeline.producer.get(dep)
     if maker:
         return chain.verdicts[maker].outputs[dep].md5
-    path = chain.root / dep
-    return verdict.inputs.get(dep) or (hash_path(path).md5 if path.exists() else None)
+    return verdict.sources[dep].md5 if dep in verdict.sources else None
 
 
 def check_adopted(chain: Chain) -> Iterator[Finding]:
