@@ -144,7 +144,7 @@ class FolderMemory:
         Args:
             files, md5s: all files, and {path: md5}.
             content: what ``digest`` is to return (JSON).
-            looked: ns since the epoch, after they were listed and before they were read.
+            looked: ns since the epoch, after listing the files and before reading.
         """
         settled = [f for f in files if f.changed < looked - SETTLED_NS]
         rows = [json.dumps([f.mark, md5s[f.path], f.path]) for f in settled]

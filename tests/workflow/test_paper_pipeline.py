@@ -83,10 +83,13 @@ def below(tiny: Workspace, names: set[str]) -> set[str]:
     """Add everything downstream of some instances."""
     from dash_repro.project import load_pipeline
 
-    pipeline, found = load_pipeline(tiny.root), set(names)
-    for name, instance in pipeline.instances.items():  # producers come first
-        if found & {pipeline.producer.get(dep) for dep in instance.deps}:
+    readers = load_pipeline(tiny.root).consumers()
+    found, todo = set(), list(names)
+    while todo:
+        name = todo.pop()
+        if name not in found:
             found.add(name)
+            todo += readers[name]
     return found
 
 
