@@ -258,7 +258,7 @@ def test_missing_data_are_one_error_before_anything_runs(clone: Survey, target) 
 
 def test_lost_results_and_no_data_are_the_same_error(clone: Survey, tmp_path) -> None:
     shutil.rmtree(tmp_path / "remote")
-    (tmp_path / "remote").mkdir()
+    (tmp_path / "remote" / "files" / "md5").mkdir(parents=True)
     clone.set("summary", "title", "pictures")
     out = clone.snakemake(check=False)
     assert clone.code != 0
