@@ -46,28 +46,36 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	  python -m snakemake --profile workflow/profiles/demo $(TARGET); code=$$?; \
 	  python -m dash_repro.workspace --summary; exit $$code
 
-# two workers on two cores: more threads than that wait for each other
+# one thread each: more of them than cores wait for each other; the four of `test` mostly wait for Slurm
 test check: export OMP_NUM_THREADS ?= 1
+CLUSTER = [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && unshare --mount true 2> /dev/null; }
 
-test: needed $(READY)  ## all tests; those of the cluster where Slurm is installed and not in use
-	@python -m dash_repro.project --check
-	@$(MAKE) -s lint
-	pytest -n 2 --dist loadfile -m "not cluster" $(PYTEST)
-	@if [ -n "$(PYTEST)" ]; then :; elif [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && [ -w /etc ] && [ ! -e /etc/slurm/slurm.conf ]; }; \
-	  then $(MAKE) test-cluster; \
-	  else echo "left out: make test-cluster (apt-get install slurm-wlm; as root; no cluster's own node)"; fi
+test: needed $(READY)  ## all tests but the longest; those of the cluster where Slurm is installed (as root)
+	@$(MAKE) -s -j lint drift all-tests
 
-check: needed $(READY)  ## the fast part of the tests (under 5 minutes)
+all-tests:
+	@if $(CLUSTER); then workers=4; only="not long"; else workers=2; only="not long and not cluster"; \
+	  echo "left out: make test-cluster (apt-get install slurm-wlm; as root)"; fi; \
+	env -u MAKEFLAGS -u MAKELEVEL pytest -q -n $$workers --dist loadfile -m "$$only" $(PYTEST)
+
+check: needed $(READY)  ## the fast part of the tests, for every edit
+	@$(MAKE) -s -j lint drift fast-tests
+
+fast-tests:
+	@env -u MAKEFLAGS -u MAKELEVEL pytest -q -n 2 --dist loadfile -m "not slow and not long and not cluster" $(PYTEST)
+
+drift:
 	@python -m dash_repro.project --check
-	@$(MAKE) -s lint
-	pytest -n 2 --dist loadfile -m "not slow and not cluster" $(PYTEST)
+
+test-long: $(READY)  ## what takes longest: a hundred random kill -9 of jobs and heads (about 10 minutes)
+	KILL_ROUNDS=100 pytest -m long $(PYTEST)
+
+mutants: $(READY)  ## do the tests find the faults of tests/mutations.toml? (hours; repeat to go on)
+	@OMP_NUM_THREADS=1 python tests/mutate.py $(MUTANTS)
 
 lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }
 	lints=$$(snakemake --lint 2>&1) || { echo "$$lints"; false; }
-
-kill-loop: $(READY)  ## a hundred random kill -9 of jobs and heads (about 20 minutes)
-	KILL_ROUNDS=100 pytest -q tests/workflow/test_interruption.py -k random_kills
 
 plan: $(READY)  ## write workflow/plan.yaml and the generated part of dvc.yaml
 	python -m dash_repro.project
@@ -97,7 +105,7 @@ logs: $(READY)  ## where the logs of TARGET are (all legs, all cluster jobs)
 	@python -m runledger logs $(TARGET)
 
 test-cluster: $(READY)  ## a real Slurm on this machine, and the profile through what clusters do
-	pytest -m cluster tests/cluster $(PYTEST)
+	OMP_NUM_THREADS=1 pytest -n 4 --dist loadfile -m cluster tests/cluster $(PYTEST)
 
 bench: $(READY)  ## gates and timings against a plain implementation; writes docs/benchmark.md
 	@OMP_NUM_THREADS=$${RUNLEDGER_THREADS:-1} python -m bench $(BENCH)

@@ -10,8 +10,9 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "stages")]
 
 # What takes longest starts first; the first of the paper's also makes its workspace.
 FIRST = (
-    "tests/cluster/test_cluster.py",
+    "tests/cluster/test_cluster_training.py",
     "tests/workflow/test_paper_pipeline.py",
+    "tests/cluster/test_cluster_tables.py",
     "tests/numeric/test_learning.py",
     "tests/workflow/test_paper_sizes.py",
     "tests/numeric/test_training.py",
@@ -20,6 +21,7 @@ FIRST = (
     "tests/workflow/test_dvc.py",
     "tests/workflow/test_anywhere.py",
 )
+QUICK = ("tests/workflow/test_records.py", "tests/workflow/test_dvc.py")
 # Long, and each of its tests by itself: shared out one by one, at the end.
 SHARED = "tests/workflow/test_audit.py"
 
@@ -29,11 +31,18 @@ def _file(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files: the long ones, the others, those that wait for a workspace."""
+    """Order the files: the long ones, the others, those that wait for a workspace.
+
+    Of the tests that run snakemake, make check has those of two files.
+    """
+    for item in items:
+        path = _file(item.nodeid)
+        if path.startswith("tests/workflow/") and path not in QUICK:
+            item.add_marker(pytest.mark.slow)
     waiting = {
         _file(item.nodeid)
         for item in items
-        if "tiny" in getattr(item, "fixturenames", ())
+        if {"bare", "tiny"} & set(getattr(item, "fixturenames", ()))
     }
 
     def turn(item: pytest.Item) -> int:

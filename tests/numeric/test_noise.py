@@ -37,6 +37,12 @@ def test_seed_index_step_and_stream_all_matter() -> None:
     assert torch.equal(base, image_noise(3, [5], SHAPE))
 
 
+def test_draws_of_an_image_are_not_one_sequence_shifted() -> None:
+    """A counter that starts one block later would give the same numbers again."""
+    draws = [image_noise(3, [5], SHAPE, step=step).flatten().numpy() for step in (0, 1)]
+    assert np.isin(draws[0], draws[1]).mean() < 0.01
+
+
 def test_noise_is_philox_keyed_by_the_index() -> None:
     """Pinned values: another NumPy or another keying would change every sample."""
     made = image_noise(0, [0, 49999], (4,)).numpy()

@@ -31,6 +31,14 @@ def test_what_does_not_count(same: str) -> None:
     assert source_digest(same) == source_digest(BASE)
 
 
+@pytest.mark.parametrize("head", ["class A:", "async def a():", "def a():"])
+def test_docstrings_do_not_count_wherever_they_are(head: str) -> None:
+    text = f'"""Module."""\n{head}\n    """Doc."""\n    x = 1\n'
+    bare = f"{head}\n    x = 1\n"
+    assert source_digest(text) == source_digest(bare)
+    assert source_digest(text.replace("x = 1", '"""Two."""')) != source_digest(bare)
+
+
 @pytest.mark.parametrize(
     "other",
     [

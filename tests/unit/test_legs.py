@@ -33,6 +33,14 @@ def test_a_killed_leg_has_no_end_and_the_next_has_one(tmp_path: Path, monkeypatc
     assert {(leg["job_id"], leg["gpu"]) for leg in found} == {("7", "1")}
 
 
+def test_a_leg_is_ended_by_its_own_part(tmp_path: Path) -> None:
+    for part in ("0/2", "1/2"):
+        legs.begin(tmp_path, "sample@a", part)
+    legs.end(tmp_path, "0/2", "done")
+    found = {leg["part"]: leg["outcome"] for leg in legs.read(tmp_path)}
+    assert found == {"0/2": "done", "1/2": "killed"}
+
+
 def test_why_a_leg_ends(monkeypatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert legs.prospect([signal.SIGTERM])[0] == "stopped"

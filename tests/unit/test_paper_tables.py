@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import statistics
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
 import make_table
@@ -14,6 +15,7 @@ from paper_fixtures import ROOT, Workspace, small_params, table_job
 from dash_repro.paper.aggregate import recompute
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_html, to_tex
+from dash_repro.paper.rows import read_rows, write_rows
 from dash_repro.paper.verdicts import VERDICTS
 
 TABLES = [item for item, spec in ITEMS.items() if spec.kind == "table"]
@@ -172,6 +174,20 @@ def test_gap_mse_keeps_its_digits_in_a_smaller_unit(workspace):
         1e3 * statistics.mean(numbers), abs=5e-4
     )
     assert cell["unit"] == "10^-3" and "10^{−3}" in sidecar["header"][-1]
+
+
+def test_gap_mse_unit_is_not_that_of_the_row_without_a_number(workspace, tmp_path):
+    rows = [
+        replace(row, value="1e-09")
+        if (row.model, row.metric) == ("scratch", "gap_mse")
+        else row
+        for row in read_rows(workspace.data("table3")).rows
+    ]
+    write_rows(tmp_path / "table3.csv", rows)
+    job = table_job(tmp_path, workspace.params, "table3", tmp_path / "table3.csv")
+    make_table.run(job)
+    sidecar = json.loads((job.out / "table3.json").read_text())
+    assert "10^{−3}" in sidecar["header"][-1]
 
 
 def test_spreads_use_ddof_of_params_and_one_seed_has_none(workspace, tmp_path):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,41 +11,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from bare_machine import BareMachine
-from machine import require
 from paper_workspace import Workspace
+from shared import bare_machine, copied, once, tiny_run
 from toy import Toy, make_toy
-
-
-def once(
-    factory: pytest.TempPathFactory, name: str, prepare: Callable[[Path], None]
-) -> Path:
-    """Return a folder that the first of the test processes to ask for it prepares.
-
-    It belongs to all of them: look at it, or copy it.
-    """
-    shared = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder, done = shared / name, shared / f"{name}.done"
-    with open(shared / f"{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
-            folder.mkdir()
-            prepare(folder)
-            done.touch()
-    return folder
-
-
-def copied(source: Path, target: Path) -> Path:
-    """Copy a checkout that `once` made."""
-    return Path(shutil.copytree(source, target, symlinks=True))
 
 
 @pytest.fixture(scope="session")
 def untouched_toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy checkout in which nothing has run; to copy."""
-    return once(tmp_path_factory, "toy-empty", lambda folder: make_toy(folder))
+    return once(tmp_path_factory, "toy-empty", make_toy)
 
 
 @pytest.fixture(scope="session")
@@ -78,18 +49,14 @@ def empty(untouched_toy: Path, tmp_path: Path) -> Toy:
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> BareMachine:
     """The demo at the smallest size, made on a machine with the least; to look at."""
-
-    def prepare(folder: Path) -> None:
-        BareMachine(folder).prepare(folder)
-
-    return BareMachine(once(tmp_path_factory, "bare", prepare))
+    return bare_machine(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def tiny(bare: BareMachine, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A finished and committed run of the whole paper at the smallest size.
 
     Made once; each test process works on a copy of its own.
     """
-    require("latexmk", "pdflatex", install="latexmk texlive-latex-extra")
-    return Workspace(copied(bare.demo, tmp_path_factory.mktemp("tiny") / "workspace"))
+    own = tmp_path_factory.mktemp("tiny") / "workspace"
+    return Workspace(copied(tiny_run(tmp_path_factory), own))

@@ -227,6 +227,40 @@ def test_failure_of_one_keeps_the_others(empty: Toy) -> None:
     assert sorted(empty.trained()) == ["a", "b", "c"], "a and c must not run twice"
 
 
+def test_what_failed_does_not_hold_up_the_others_again(empty: Toy) -> None:
+    empty.edit("params.yaml", "b: {value: 4,", "b: {value: x,")
+    empty.edit("src/toy/arithmetic.py", "return a * b", "return int(a) * b")
+    empty.snakemake("--config", "bundle=3", "--keep-going", check=False)
+    empty.edit("params.yaml", "a: {value: 1,", "a: {value: 2,")
+    empty.edit("params.yaml", "c: {value: 3,", "c: {value: 5,")
+    empty.snakemake("--config", "bundle=3", "--keep-going", check=False)
+    assert empty.code != 0
+    assert empty.stale() == {"measure@b", "double@b", "report"}
+
+
+def test_an_output_added_to_dvc_yaml_is_missed(toy: Toy) -> None:
+    place = "    outs:\n      - results/report/_/report.txt"
+    more = place.replace("report.txt", "more.txt: {cache: false}")
+    toy.edit("dvc.yaml", place, f"{more}\n{place.splitlines()[1]}")
+    assert toy.stale() == {"report"}
+    assert "the outputs declared in dvc.yaml changed" in toy.ledger("why", "report")
+
+
+def test_a_job_refuses_an_input_of_an_earlier_recipe(toy: Toy) -> None:
+    """The bytes are recorded, but not as what is planned now."""
+    toy.edit("params.yaml", "a: {value: 1,", "a: {value: 7,")
+    before = set((toy.root / "results").rglob("*.json"))
+    toy.snakemake("-n")
+    planned = set((toy.root / "results").rglob("*.json")) - before
+    (recipe,) = [p for p in planned if "recipes/double/a/" in str(p)]
+    (verdicts,) = [p for p in planned if p.parent.name == "verdicts"]
+    environment = f"RUNLEDGER_VERDICTS={verdicts.relative_to(toy.root)}"
+    program = ("python", "stages/double.py", "--recipe", str(recipe))
+    out = toy.run("env", environment, *program, check=False)
+    assert toy.code == 1
+    assert "an input of double@a is not what measure@a recorded" in out
+
+
 def test_adopted_bytes_stay_visible(toy: Toy) -> None:
     toy.edit("src/toy/arithmetic.py", "a * b", "b * a")
     assert "needs a reason" in toy.ledger(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -47,20 +48,28 @@ def run(
 
 
 def start(
-    command: Sequence[str], cwd: Path, env: Mapping[str, str]
+    command: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str],
+    output: int | None = None,
 ) -> subprocess.Popen[str] | Program:
-    """Start a command with its output in a pipe, in a session of its own."""
+    """Start a command in a session of its own.
+
+    Args:
+        command, cwd, env: as for subprocess.Popen.
+        output: descriptor of a file for what it prints; None: a pipe to `communicate`.
+    """
     name, *arguments = command
     if Path(name).name in ("snakemake", "dvc"):
-        return Program([str(BIN / Path(name).name), *arguments], cwd, env)
+        return Program([str(BIN / Path(name).name), *arguments], cwd, env, output)
     if Path(name).name == "python" and arguments[:1] == ["-m"]:
-        return Program(arguments, cwd, env)
+        return Program(arguments, cwd, env, output)
     return subprocess.Popen(
         [str(BIN / name) if (BIN / name).exists() else name, *arguments],
         cwd=cwd,
         env=env,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE if output is None else output,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
@@ -71,20 +80,29 @@ class Program:
     """A forked program; as much of subprocess.Popen as the tests use."""
 
     def __init__(
-        self, command: Sequence[str], cwd: Path, env: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        output: int | None,
     ) -> None:
-        reading, writing = os.pipe()
+        self._printed: list[str] = []
+        self._reader: threading.Thread | None = None
+        if output is None:
+            reading, writing = os.pipe()
+            self._reader = threading.Thread(target=self._read, args=[reading])
+            self._reader.daemon = True
         self._server = socket.socket(socket.AF_UNIX)
         self._server.connect(_address())
         request = {"command": list(command), "cwd": str(cwd), "env": dict(env)}
-        socket.send_fds(self._server, [b"."], [writing])
-        os.close(writing)
+        target = writing if output is None else output
+        socket.send_fds(self._server, [b"."], [target])
         self._server.sendall(json.dumps(request).encode() + b"\n")
         self.pid = int(_line(self._server))
         self.returncode: int | None = None
-        self._printed: list[str] = []
-        self._reader = threading.Thread(target=self._read, args=[reading], daemon=True)
-        self._reader.start()
+        if self._reader:
+            os.close(writing)
+            self._reader.start()
 
     def _read(self, pipe: int) -> None:
         with open(pipe, encoding="utf-8", errors="replace") as file:
@@ -118,6 +136,7 @@ class Program:
 
     def communicate(self, timeout: float | None = None) -> tuple[str, None]:
         """Return what it and all that it started printed, after their end."""
+        assert self._reader is not None, "its output went to a file"
         self._reader.join(timeout)
         if self._reader.is_alive():
             raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
@@ -135,14 +154,18 @@ def _line(connection: socket.socket) -> str:
     return text.decode()
 
 
-_started: list[str] = []
+_started: dict[str, str] = {}
 _starting = threading.Lock()
 
 
 def _address() -> str:
-    """Return the socket of the process that forks; the first call starts it."""
+    """Return the socket of the process that forks; the first call starts it.
+
+    One for each mount namespace: its programs see the files that this process sees.
+    """
     with _starting:
-        if not _started:
+        world = os.readlink("/proc/thread-self/ns/mnt")
+        if world not in _started:
             path = f"{tempfile.mkdtemp()}/socket"
             own = subprocess.Popen(
                 [sys.executable, __file__, path],
@@ -154,8 +177,8 @@ def _address() -> str:
             while not os.path.exists(path):
                 assert own.poll() is None, "the process that starts programs ended"
                 time.sleep(0.02)
-            _started.append(path)
-    return _started[0]
+            _started[world] = path
+        return _started[world]
 
 
 def _end(server: subprocess.Popen) -> None:
@@ -170,7 +193,6 @@ def _end(server: subprocess.Popen) -> None:
 def serve(path: str) -> None:
     """Import, listen, and fork for every connection, until stdin is closed."""
     import gc
-    import importlib
     import select
 
     for name in PRELOADED.split():
@@ -228,7 +250,7 @@ def _become(command: list[str], cwd: str, env: dict[str, str], output: int) -> N
     os.close(output)
     # those of the server may remember a file, which can do what a pipe cannot
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding="utf-8", closefd=False)  # noqa: SIM115
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
@@ -238,6 +260,9 @@ def _become(command: list[str], cwd: str, env: dict[str, str], output: int) -> N
     sys.path[:1] = [first, *filter(None, env.get("PYTHONPATH", "").split(":"))]
     code = 1
     try:
+        sys.modules.pop("sitecustomize", None)
+        with contextlib.suppress(ModuleNotFoundError):  # as Python does at its start
+            importlib.import_module("sitecustomize")
         code = _execute(command)
         threading._shutdown()
         atexit._run_exitfuncs()
