@@ -83,7 +83,7 @@ def sampling_rows(work: Work) -> tuple[list[Row], list[Gate]]:
     preset, half, rows = work.preset, work.device.type == "cuda", []
     student = work.network(preset.widths[0])
     for role, model in (("student", student), ("teacher", work.teacher)):
-        flops = count_flops(model, preset.image_size) * 2.0 * preset.sample_steps
+        flops = count_flops(model) * 2.0 * preset.sample_steps
         # the plain one is slow: a tenth of the images on a GPU, scaled up
         share = 10 if half else 1
         count = preset.samples

@@ -91,11 +91,11 @@ class Work:
 
     def step_flops(self, width: int | None, pack: int = 1) -> float:
         """FLOPs of an iteration; a backward counts as two forwards."""
-        size, batch = self.preset.image_size, self.preset.batch
-        teacher = count_flops(self.teacher, size)
+        batch = self.preset.batch
+        teacher = count_flops(self.teacher)
         if width is None:
             return 3.0 * batch * teacher
-        student = count_flops(self.network(width), size)
+        student = count_flops(self.network(width))
         return 2.0 * batch * (teacher + 3.0 * pack * student)
 
 

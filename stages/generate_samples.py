@@ -40,7 +40,7 @@ def _images(job: Job, part: int = 0, parts: int = 1) -> tuple[Sampling, np.ndarr
     config = checkpoint.config
     source = hashlib.md5(weights.read_bytes()).hexdigest()
     sampling = Sampling.from_params(
-        job.params, job.item, config.num_classes, config.image_size, source
+        job.params, job.item, config.num_classes, config.image_shape, source
     )
     network = inference_network(checkpoint.model, sampling.numerics, device)
     network = launched(network, launch_mode(device.type))

@@ -4,6 +4,7 @@ import _path  # noqa: F401
 from dash_repro.arrays import write_json
 from dash_repro.evaluation.profile import profile_model
 from dash_repro.models.checkpoint import load_checkpoint
+from dash_repro.models.precision import inference_network
 from dash_repro.runtime import configure
 from runledger.job import Job, main
 
@@ -15,7 +16,7 @@ def run(job: Job) -> None:
     checkpoint = load_checkpoint(weights)
     settings = job.params["profile_model"]
     profile = profile_model(
-        checkpoint.model.to(device),
+        inference_network(checkpoint.model, "fp32", device),
         settings["batch_size"],
         settings["steps"],
         settings["repeats"],

@@ -87,7 +87,8 @@ def describe_text(found: Mapping[str, Any]) -> str:
     names = ", ".join(classes) or "not stored in this file"
     lines = [
         f"{found['file']}: a {found['role']}, {found['parameters']:,} parameters",
-        f"images      {side} x {side}, {network['num_classes']} classes: {names}",
+        f"images      {side} x {side}{' grey' if network['channels'] == 1 else ''}, "
+        f"{network['num_classes']} classes: {names}",
         f"network     UNet, width {network['width']}, {network['blocks']} residual "
         f"blocks a level, multipliers {list(network['channel_mult'])}, attention at "
         f"{network['attention_resolution']} x {network['attention_resolution']}",

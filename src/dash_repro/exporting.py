@@ -52,7 +52,7 @@ def export_model(checkpoint: Path, folder: Path) -> list[Path]:
     schedule = Schedule.from_params(loaded.schedule)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    shape = (3, loaded.config.image_size, loaded.config.image_size)
+    shape = loaded.config.image_shape
     torch.export.save(_program(loaded.model, shape), folder / NETWORK)
     settings = {
         "shape": shape,

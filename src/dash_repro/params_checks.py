@@ -204,6 +204,7 @@ def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
             yield "scale", f"{says}; write 'scale: demo'"
     for name, data in params["prepare_data"].items():
         wrong = [key for key in ("max_train", "max_test") if data[key] is not None]
-        if data["source"] != "torchvision" or wrong or data["image_size"] != 32:
+        shape = (data["image_size"], data["channels"])
+        if data["source"] != "torchvision" or wrong or shape != (32, 3):
             says = "'paper' needs the whole of CIFAR through torchvision, found"
             yield "scale", f"{says} prepare_data.{name}; write 'scale: demo'"

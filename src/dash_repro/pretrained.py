@@ -148,8 +148,7 @@ class Model:
         guidance: Guidance,
     ) -> Tensor:
         config = self.checkpoint.config
-        shape = (3, config.image_size, config.image_size)
-        noise = image_noise(seed, indices, shape).to(self.device)
+        noise = image_noise(seed, indices, config.image_shape).to(self.device)
         return ddim_sample(
             self.network,
             self.schedule,
@@ -203,4 +202,5 @@ def _as(output: str, images: np.ndarray) -> Any:
         return images
     from PIL import Image
 
-    return [Image.fromarray(image) for image in images]
+    grey = images.shape[3] == 1
+    return [Image.fromarray(image[..., 0] if grey else image) for image in images]

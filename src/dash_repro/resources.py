@@ -65,7 +65,11 @@ class Work:
 
 
 def network_cost(
-    network: Mapping[str, Any], width: int, blocks: int, image_size: int
+    network: Mapping[str, Any],
+    width: int,
+    blocks: int,
+    image_size: int,
+    image_channels: int,
 ) -> tuple[float, float]:
     """Forward FLOP of one image, and parameters without the class embedding.
 
@@ -75,12 +79,13 @@ def network_cost(
         network: section `network` of params.yaml.
         width, blocks: base channels, residual blocks a level.
         image_size: side in pixels.
+        image_channels: 1 or 3.
     """
     count, emb = _Count(4 * width), 4 * width
     mult = network["channel_mult"]
     count.linear(width, emb)
     count.linear(emb, emb)
-    count.conv(3, width, 3, image_size)
+    count.conv(image_channels, width, 3, image_size)
     channels, skips = width, [width]
     for level, factor in enumerate(mult):
         side = image_size >> level
@@ -105,7 +110,7 @@ def network_cost(
         if level > 0:
             count.conv(channels, channels, 3, side << 1)
     count.parameters += 2 * width
-    count.conv(width, 3, 3, image_size)
+    count.conv(width, image_channels, 3, image_size)
     return count.flop, count.parameters
 
 
@@ -159,8 +164,9 @@ class Counter:
 
     def network(self, dataset: str, width: int, role: str) -> tuple[float, float]:
         """FLOP of a forward pass and parameters; role: train_teacher, train_student."""
-        size = self.params["prepare_data"][dataset]["image_size"]
-        key = (width, self.params[role]["blocks"], size)
+        data = self.params["prepare_data"][dataset]
+        shape = (data["image_size"], data["channels"])
+        key = (width, self.params[role]["blocks"], *shape)
         if key not in self._networks:
             self._networks[key] = network_cost(self.params["network"], *key)
         return self._networks[key]
@@ -197,9 +203,12 @@ class Counter:
     def _passes(self, item: Mapping[str, Any]) -> tuple[int, int]:
         return PASSES[self.params["students"][item["student"]]["objective"]]
 
+    def _images_mb(self, dataset: str, count: int) -> float:
+        data = self.params["prepare_data"][dataset]
+        return count * data["channels"] * data["image_size"] ** 2 / 1e6
+
     def _data_mb(self, dataset: str) -> float:
-        side = self.params["prepare_data"][dataset]["image_size"]
-        return sum(self.images(dataset)) * 3 * side**2 / 1e6
+        return self._images_mb(dataset, sum(self.images(dataset)))
 
     def _prepare_data(self, item: Mapping[str, Any]) -> Work:
         size = self._data_mb(item["dataset"])
@@ -228,8 +237,7 @@ class Counter:
 
     def _generate_samples(self, item: Mapping[str, Any]) -> Work:
         made = self.params["generate_samples"]
-        side = self.params["prepare_data"][item["dataset"]]["image_size"]
-        size = made["num_samples"] * 3 * side**2 / 1e6
+        size = self._images_mb(item["dataset"], made["num_samples"])
         flop = made["num_samples"] * item["steps"] * 2 * self.model(item)[0]
         return Work(flop, 4 * size, size, made["numerics"], size)
 

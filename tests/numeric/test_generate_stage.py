@@ -15,6 +15,7 @@ from dash_repro.diffusion.generate import generate
 from dash_repro.diffusion.sampling import Sampling
 from dash_repro.diffusion.schedule import Schedule, ScheduleError
 from dash_repro.models.checkpoint import load_checkpoint, save_checkpoint
+from dash_repro.models.precision import inference_network
 from dash_repro.models.unet import UNetConfig, build_unet
 from runledger.errors import UserError
 from runledger.job import Interrupted
@@ -114,9 +115,10 @@ def test_samples_are_those_of_the_library(folder: Path) -> None:
     generate_samples.run(job)
     arrays = made(folder)
     checkpoint = load_checkpoint(folder / "train_student" / "model.safetensors")
-    sampling = Sampling.from_params(PARAMS, ITEM, num_classes=3, image_size=8)
+    sampling = Sampling.from_params(PARAMS, ITEM, num_classes=3, shape=(3, 8, 8))
     schedule = Schedule.from_params(PARAMS["diffusion"])
-    expected = generate(checkpoint.model, schedule, sampling)
+    network = inference_network(checkpoint.model, "fp32", "cpu")
+    expected = generate(network, schedule, sampling)
     np.testing.assert_array_equal(arrays["images"], expected)
     assert arrays["labels"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
     assert arrays["sampling_seed"] == 3

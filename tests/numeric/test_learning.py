@@ -29,6 +29,7 @@ DIGITS = {
     "name": "",
     "path": "",
     "image_size": 8,
+    "channels": 3,
     "max_train": None,
     "max_test": None,
 }

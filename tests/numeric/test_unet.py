@@ -41,7 +41,7 @@ def test_sizes_of_the_paper(width, blocks, ten, hundred, gflop):
         config = UNetConfig.from_params(NETWORK, width, blocks, classes, 32)
         model = UNet(config)
         assert sum(p.numel() for p in model.parameters()) == wanted
-    assert round(count_flops(model, 32) / 1e9, 3) == gflop
+    assert round(count_flops(model) / 1e9, 3) == gflop
 
 
 def test_attention_at_16_and_in_the_middle_only():
@@ -173,7 +173,7 @@ def test_operations_that_the_released_codes_readme_states(width, blocks, row):
     )
     printed = float(line.split(",")[1 + row])
     model = UNet(UNetConfig.from_params(NETWORK, width, blocks, 10, 32)).eval()
-    counted = count_flops(model, 32)
+    counted = count_flops(model)
     others = 0
 
     def count(module, _, out):

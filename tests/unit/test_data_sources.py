@@ -16,7 +16,7 @@ NOWHERE = "http://127.0.0.1:9/archive.tar.gz"  # the discard port: refused at on
 
 
 def _block(source, **changes):
-    block = {"source": source, "name": "", "path": "", "image_size": 16}
+    block = {"source": source, "name": "", "path": "", "image_size": 16, "channels": 3}
     return {**block, "max_train": None, "max_test": None, **changes}
 
 
@@ -228,6 +228,21 @@ def test_digits_are_enlarged_and_labelled_like_their_pictures():
     back = large.train_images[0].reshape(8, 2, 8, 2, 3).mean(axis=(1, 3))
     distances = ((small.train_images - back) ** 2).sum(axis=(1, 2, 3))
     assert distances.argmin() == 0
+
+
+def test_grey_images_keep_one_channel():
+    rgb, grey = (prepare(_block("digits", image_size=8, channels=c)) for c in (3, 1))
+    assert grey.channels == 1 and grey.image_size == 8
+    np.testing.assert_array_equal(grey.train_images, rgb.train_images[..., :1])
+    np.testing.assert_array_equal(grey.test_images, rgb.test_images[..., :1])
+    # of colours, the luminance
+    rgb, grey = (
+        prepare(_block("glyphs", max_train=100, max_test=100, channels=c))
+        for c in (3, 1)
+    )
+    wanted = rgb.train_images @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(grey.train_images[..., 0] - wanted).max() <= 1
+    np.testing.assert_array_equal(grey.train_labels, rgb.train_labels)
 
 
 def test_glyphs_are_100_characters_that_every_font_has():

@@ -237,7 +237,7 @@ def test_profile_counts_and_measures():
     model = UNet(config).eval()
     found = profile_model(model, batch_size=2, steps=7, repeats=3, device=CPU)
     assert found["parameters"] == sum(p.numel() for p in model.parameters())
-    assert found["forward_flops"] == count_flops(model, 8)
+    assert found["forward_flops"] == count_flops(model)
     assert found["sampling_flops"] == 14 * found["forward_flops"]
     assert found["guided_forward_s"] > 0
     assert found["sampling_latency_s"] == pytest.approx(7 * found["guided_forward_s"])

@@ -27,6 +27,7 @@ PARAMS = {
             "name": "",
             "path": "",
             "image_size": 8,
+            "channels": 3,
             "max_train": 60,
             "max_test": 40,
         }
@@ -104,7 +105,7 @@ def _samples(folder, images, name):
     return "generate_samples", path
 
 
-def _checkpoint(folder, role, classes=10, cosine_s=0.008):
+def _checkpoint(folder, role, classes=10, cosine_s=0.008, channels=3):
     config = UNetConfig(
         width=8,
         blocks=1,
@@ -115,6 +116,7 @@ def _checkpoint(folder, role, classes=10, cosine_s=0.008):
         norm_groups=4,
         norm_eps=1e-6,
         image_size=8,
+        channels=channels,
     )
     torch.manual_seed(role == "teacher")
     model = UNet(config)
@@ -180,7 +182,8 @@ def test_calibration_from_checkpoints_to_json(images, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"classes": 9}, EvaluationError, "9 classes at 8 px.*10 at 8 px"),
+        ({"classes": 9}, EvaluationError, r"\(9, 8, 3\).*\(10, 8, 3\)"),
+        ({"channels": 1}, EvaluationError, r"\(10, 8, 1\).*\(10, 8, 3\)"),
         ({"cosine_s": 0.01}, ScheduleError, "another diffusion schedule"),
     ],
 )

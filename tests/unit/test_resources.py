@@ -22,18 +22,22 @@ STUDENT = {"dataset": "cifar10", "student": "dash", "width": 64, "seed": 42}
 
 
 @pytest.mark.parametrize(
-    ("width", "blocks", "size"), [(128, 2, 32), (64, 1, 32), (48, 1, 32), (96, 1, 16)]
+    ("width", "blocks", "size", "channels"),
+    [(128, 2, 32, 3), (64, 1, 32, 3), (48, 1, 32, 1), (96, 1, 16, 3)],
 )
-def test_counted_work_is_that_of_the_real_network(width, blocks, size) -> None:
+def test_counted_work_is_that_of_the_real_network(
+    width, blocks, size, channels
+) -> None:
     from dash_repro.models.flops import count_flops
     from dash_repro.models.unet import UNet, UNetConfig
 
     network = PAPER["network"]
-    model = UNet(UNetConfig.from_params(network, width, blocks, 10, size))
+    shape = (width, blocks, 10, size, channels)
+    model = UNet(UNetConfig.from_params(network, *shape))
     parameters = sum(p.numel() for p in model.parameters())
     parameters -= model.label.weight.numel()
-    found = network_cost(network, width, blocks, size)
-    assert found == (count_flops(model, size), parameters)
+    found = network_cost(network, width, blocks, size, channels)
+    assert found == (count_flops(model), parameters)
 
 
 def test_known_training_costs() -> None:

@@ -11,6 +11,7 @@ from dash_repro.arrays import load_npz, save_npz
 from runledger.errors import UserError
 
 SPLITS = ("train", "test")
+CHANNELS = (1, 3)  # grey, RGB
 ARRAYS = (
     "train_images",
     "train_labels",
@@ -26,12 +27,12 @@ class DatasetError(UserError):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Two labelled splits of square RGB images.
+    """Two labelled splits of square images, grey (C = 1) or RGB (C = 3).
 
     Attributes:
-        train_images, test_images: uint8 (N, H, H, 3).
+        train_images, test_images: uint8 (N, H, H, C).
         train_labels, test_labels: int64 (N,) in [0, C).
-        class_names: str (C,).
+        class_names: str, one a class.
     """
 
     train_images: np.ndarray
@@ -42,13 +43,18 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """C, the number of classes."""
+        """The number of classes."""
         return len(self.class_names)
 
     @property
     def image_size(self) -> int:
         """H, in pixels."""
         return int(self.train_images.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """C, 1 or 3."""
+        return int(self.train_images.shape[3])
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Images and labels of "train" or "test"."""
@@ -63,19 +69,23 @@ def check_dataset(dataset: Dataset, where: object) -> Dataset:
     Raises:
         DatasetError: a wrong shape, type or label, or a class without an image.
     """
-    size = dataset.image_size if dataset.train_images.ndim == 4 else -1
+    shape = dataset.train_images.shape[1:]
     for name in SPLITS:
         images, labels = dataset.split(name)
-        problem = _problem(images, labels, size, dataset.num_classes)
+        problem = _problem(images, labels, shape, dataset.num_classes)
         if problem:
             remedy = "delete the file and run prepare_data again"
             raise DatasetError(f"{name} split: {problem}", str(where), remedy)
     return dataset
 
 
-def _problem(images: np.ndarray, labels: np.ndarray, size: int, classes: int) -> str:
-    if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3):
-        return f"images are {images.dtype} {images.shape}, not uint8 (N, H, H, 3)"
+def _problem(
+    images: np.ndarray, labels: np.ndarray, shape: tuple[int, ...], classes: int
+) -> str:
+    square = len(shape) == 3 and shape[0] == shape[1] and shape[2] in CHANNELS
+    if images.dtype != np.uint8 or images.shape[1:] != shape or not square:
+        found = f"images are {images.dtype} {images.shape}"
+        return f"{found}, not uint8 (N, H, H, C) with C = 1 or 3, as in train"
     if labels.dtype != np.int64 or labels.shape != (len(images),):
         return f"labels are {labels.dtype} {labels.shape} for {len(images)} images"
     found = np.unique(labels)

@@ -1,4 +1,4 @@
-"""Images to RGB and to one size, deterministically."""
+"""Images to RGB or grey and to one size, deterministically."""
 
 from __future__ import annotations
 
@@ -91,3 +91,24 @@ def fit_images(images: np.ndarray, size: int) -> np.ndarray:
     if images.shape[1:3] == (size, size):
         return np.ascontiguousarray(images, dtype=np.uint8)
     return np.stack([fit_image(Image.fromarray(image), size) for image in images])
+
+
+def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
+    """RGB images as they are, or as grey ones.
+
+    Args:
+        images: uint8 (N, H, W, 3).
+        channels: 3, or 1: luminance by ITU-R 601-2; what was grey keeps its values.
+
+    Returns:
+        uint8 (N, H, W, channels).
+    """
+    if channels == images.shape[3]:
+        return images
+    grey = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
+    return np.stack(grey)[..., None]
+
+
+def to_rgb(images: np.ndarray) -> np.ndarray:
+    """Grey images (..., 1) as RGB ones (..., 3) of equal channels; RGB unchanged."""
+    return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images

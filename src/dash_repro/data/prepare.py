@@ -17,10 +17,11 @@ from dash_repro.data.dataset import (
 from dash_repro.data.digits import read_digits
 from dash_repro.data.folder import read_folder
 from dash_repro.data.glyphs import read_glyphs
+from dash_repro.data.images import to_channels
 
-# A source gets the block and returns a Dataset at image_size; it may stop at
-# max_train and max_test images, and prepare() makes sure of them. It may note what it
-# read and left out.
+# A source gets the block and returns an RGB Dataset at image_size; it may stop at
+# max_train and max_test images, and prepare() makes sure of them, and of channels. It
+# may note what it read and left out.
 SOURCES: dict[str, Callable[[Mapping[str, Any], dict[str, Any]], Dataset]] = {
     "torchvision": read_torchvision,
     "folder": read_folder,
@@ -33,7 +34,8 @@ def prepare(block: Mapping[str, Any], notes: dict[str, Any] | None = None) -> Da
     """The dataset of one block of `prepare_data`.
 
     Args:
-        block: `source`, `name`, `path`, `image_size`, `max_train`, `max_test`.
+        block: `source`, `name`, `path`, `image_size`, `channels`, `max_train`,
+            `max_test`.
         notes: gets what a source says of its files, for the log and the record.
 
     Raises:
@@ -49,14 +51,14 @@ def prepare(block: Mapping[str, Any], notes: dict[str, Any] | None = None) -> Da
     dataset = check_dataset(
         SOURCES[source](block, {} if notes is None else notes), f"source {source}"
     )
-    train = _limited(dataset, "train", block["max_train"])
-    test = _limited(dataset, "test", block["max_test"])
+    train = _limited(dataset, "train", block)
+    test = _limited(dataset, "test", block)
     return Dataset(*train, *test, class_names=dataset.class_names)
 
 
 def _limited(
-    dataset: Dataset, split: str, limit: int | None
+    dataset: Dataset, split: str, block: Mapping[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     images, labels = dataset.split(split)
-    kept = balanced_subset(labels, limit, dataset.num_classes)
-    return images[kept], labels[kept]
+    kept = balanced_subset(labels, block[f"max_{split}"], dataset.num_classes)
+    return to_channels(images[kept], block["channels"]), labels[kept]

@@ -60,7 +60,7 @@ class Sampling:
         params: Mapping[str, Any],
         item: Mapping[str, Any],
         num_classes: int,
-        image_size: int,
+        shape: tuple[int, int, int],
         source: str = "",
     ) -> Sampling:
         """From the sections `generate_samples` and `tag` and an instance's identity.
@@ -68,14 +68,15 @@ class Sampling:
         Args:
             params: with the keys generate_samples and tag.
             item: with guidance, scale, steps, sampling_seed.
-            num_classes, image_size: of the network.
+            num_classes: of the network.
+            shape: of one image, channels first.
             source: digest of its checkpoint.
         """
         made, tag = params["generate_samples"], params["tag"]
         return cls(
             num_samples=int(made["num_samples"]),
             num_classes=num_classes,
-            shape=(3, image_size, image_size),
+            shape=shape,
             sampling_seed=int(item["sampling_seed"]),
             steps=int(item["steps"]),
             guidance=str(item["guidance"]),

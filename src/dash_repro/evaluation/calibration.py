@@ -77,7 +77,7 @@ def measure_gaps(
 
     Args:
         student, teacher: eps models on the device.
-        images: uint8 (N, H, W, 3).
+        images: uint8 (N, H, W, C).
         null_token: label of the unconditional branch.
         seed: of the noise, one draw a pair: other batch sizes give the same x_t.
         batch_size: pairs computed together; moves only last bits.
@@ -87,7 +87,8 @@ def measure_gaps(
         (P,) float64 each, on the CPU.
     """
     parts: list[dict[str, Tensor]] = []
-    shape = (3, *images.shape[1:3])
+    _, height, width, channels = images.shape
+    shape = (channels, height, width)
     alpha_bar = schedule.alpha_bar.to(device)
     for rows in torch.arange(len(pairs.indices)).split(batch_size):
         x0 = to_model_range(images[pairs.indices[rows].numpy()]).to(device)
@@ -168,5 +169,5 @@ def _defined(summary: dict[str, float]) -> dict[str, float | None]:
 
 
 def to_model_range(images: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, 3) to float32 (N, 3, H, W) in [-1, 1] (SPEC section 1)."""
+    """uint8 (N, H, W, C) to float32 (N, C, H, W) in [-1, 1] (SPEC section 1)."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1.0

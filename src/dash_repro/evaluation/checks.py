@@ -11,14 +11,14 @@ def require_same_images(config: UNetConfig, dataset: Dataset, where: object) -> 
     """Refuse a network for other images than the dataset's.
 
     Raises:
-        EvaluationError: number of classes or image size differ.
+        EvaluationError: number of classes, image size or channels differ.
     """
-    network = (config.num_classes, config.image_size)
-    images = (dataset.num_classes, dataset.image_size)
+    network = (config.num_classes, config.image_size, config.channels)
+    images = (dataset.num_classes, dataset.image_size, dataset.channels)
     if network != images:
         raise EvaluationError(
-            f"the network is for {network[0]} classes at {network[1]} px, the dataset "
-            f"has {images[0]} at {images[1]} px",
+            f"the network is for (classes, pixels, channels) {network}, the dataset "
+            f"has {images}",
             str(where),
             "use the checkpoint and the images of the same dataset",
         )

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from dash_repro.data.dataset import CHANNELS
+from dash_repro.data.images import to_rgb
 from dash_repro.evaluation.errors import EvaluationError, require_finite
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.progress import Progress
@@ -17,7 +19,7 @@ BATCH_SIZES = {"cuda": 128, "cpu": 32}
 
 
 class ResizedImages(Dataset):
-    """uint8 (N, H, W, 3) as the extractor's inputs, made like clean-fid's.
+    """uint8 (N, H, W, C) as the extractor's inputs, made like clean-fid's.
 
     Args:
         images: the array; not copied.
@@ -32,7 +34,7 @@ class ResizedImages(Dataset):
 
     def __getitem__(self, index: int) -> Tensor:
         """Image `index` as float32 (3, h, w) in 0..255."""
-        image = np.array(self.resize(self.images[index]))
+        image = np.array(self.resize(to_rgb(self.images[index])))
         tensor = torch.from_numpy(image).permute(2, 0, 1)
         if image.dtype == np.uint8:
             # clean-fid divides by 255 and multiplies again; so do its last bits.
@@ -50,7 +52,7 @@ def extract_features(
     """Features and class probabilities of images, in their order.
 
     Args:
-        images: uint8 (N, H, W, 3).
+        images: uint8 (N, H, W, C), grey or RGB.
         extractor: on the same device.
         device: that computes.
         batch_size: images a pass, None: BATCH_SIZES; results agree between sizes up to
@@ -83,9 +85,10 @@ def extract_features(
 
 
 def _require_images(images: np.ndarray) -> None:
-    if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] != 3:
+    shaped = images.ndim == 4 and images.shape[3] in CHANNELS
+    if images.dtype != np.uint8 or not shaped:
         raise EvaluationError(
-            f"images are {images.dtype} {images.shape}, not uint8 (N, H, W, 3)",
+            f"images are {images.dtype} {images.shape}, not uint8 (N, H, W, 1 or 3)",
             "the file that was to be measured",
             "make it again with prepare_data or generate_samples",
         )

@@ -28,7 +28,7 @@ def compute_metrics(
     """Frechet distance, inception score and KID, with names that say whose they are.
 
     Args:
-        images: uint8 (N, H, W, 3).
+        images: uint8 (N, H, W, C).
         reference: made with the same extractor.
         settings: section `compute_metrics` of params.yaml.
         progress: called with (images done, images in all).

@@ -47,7 +47,7 @@ def rank_pairs(
     """The pairs that differ most, by the l2 distance of their features (Figs. D6, D7).
 
     Args:
-        first, second: uint8 (N, H, W, 3); image i of one belongs to i of the other.
+        first, second: uint8 (N, H, W, C); image i of one belongs to i of the other.
         pool: the first so many pairs are ranked.
         shown: so many of them are returned.
 

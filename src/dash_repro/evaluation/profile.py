@@ -43,7 +43,7 @@ def profile_model(
         EvaluationError: settings below 1.
     """
     _require_positive(batch_size, steps, repeats)
-    flops = count_flops(model, model.config.image_size)
+    flops = count_flops(model)
     run = _GuidedForward(model, batch_size, device)
     kind, peak = _peak_memory(run, device)
     median = statistics.median(_seconds(run, device) for _ in range(repeats))
@@ -77,8 +77,7 @@ class _GuidedForward:
 
     def __init__(self, model: UNet, batch_size: int, device: torch.device) -> None:
         self.model = model
-        size = model.config.image_size
-        shape = (batch_size, 3, size, size)
+        shape = (batch_size, *model.config.image_shape)
         self.x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(
             device
         )

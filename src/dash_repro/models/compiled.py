@@ -28,9 +28,7 @@ def compile_network(model: UNet, own_kernels: bool = True) -> Any:
     # all students of a pack share one compiled code, with a variant for each of their
     # shapes; at the default limit of 8 a large pack would fail
     torch._dynamo.config.recompile_limit = 64
-    model.use_channels_last()
-    if own_kernels:
-        model.to(memory_format=torch.channels_last)
+    model.use_channels_last(own_kernels)
     return torch.compile(model, backend=BACKEND, fullgraph=True, dynamic=False)
 
 

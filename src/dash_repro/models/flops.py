@@ -6,16 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from dash_repro.models.layers import Attention
+from dash_repro.models.unet import UNet
 
 
-def count_flops(model: nn.Module, image_size: int) -> int:
+def count_flops(model: UNet) -> int:
     """FLOPs of one image's forward pass: 2 per multiply-add of conv and matmul.
 
     Biases, norms, activations and additions are not counted (SPEC section 2).
 
     Args:
-        model: a UNet; its mode is kept.
-        image_size: side of the image in pixels.
+        model: its mode is kept.
     """
     total = 0
 
@@ -40,7 +40,7 @@ def count_flops(model: nn.Module, image_size: int) -> int:
         if type(module) in counters
     ]
     try:
-        _forward_once(model, image_size)
+        _forward_once(model)
     finally:
         for handle in handles:
             handle.remove()
@@ -48,9 +48,9 @@ def count_flops(model: nn.Module, image_size: int) -> int:
 
 
 @torch.no_grad()
-def _forward_once(model: nn.Module, image_size: int) -> None:
+def _forward_once(model: UNet) -> None:
     device, training = next(model.parameters()).device, model.training
     label = torch.zeros(1, dtype=torch.int64, device=device)
-    image = torch.zeros(1, 3, image_size, image_size, device=device)
+    image = torch.zeros(1, *model.config.image_shape, device=device)
     model.eval()(image, label, label)
     model.train(training)

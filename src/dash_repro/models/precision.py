@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from dash_repro.launch import channels_last
+from dash_repro.models.unet import UNet
 from dash_repro.runtime import require_numerics
 
 
@@ -21,8 +23,11 @@ def inference_network(
     Raises:
         UserError: fp16 without a GPU.
     """
-    require_numerics(numerics, torch.device(device))
+    device = torch.device(device)
+    require_numerics(numerics, device)
     model = model.requires_grad_(False).eval().to(device)
+    if isinstance(model, UNet) and channels_last(device.type, "eager"):
+        model.use_channels_last()
     return halve(model) if numerics == "fp16" else model
 
 

@@ -40,6 +40,7 @@ class UNetConfig:
         norm_groups: GroupNorm groups, a divisor of the width.
         norm_eps: GroupNorm epsilon.
         image_size: side of the images in pixels.
+        channels: of the images; 3 in checkpoints that do not say.
     """
 
     width: int
@@ -51,6 +52,7 @@ class UNetConfig:
     norm_groups: int
     norm_eps: float
     image_size: int
+    channels: int = 3
 
     def __post_init__(self) -> None:
         halvings = 2 ** (len(self.channel_mult) - 1)
@@ -77,6 +79,7 @@ class UNetConfig:
         blocks: int,
         num_classes: int,
         image_size: int,
+        channels: int = 3,
     ) -> UNetConfig:
         """The network of params.yaml's section `network` at one width.
 
@@ -93,7 +96,13 @@ class UNetConfig:
             norm_groups=select_norm_groups(width, network["norm_groups"]),
             norm_eps=float(network["norm_eps"]),
             image_size=int(image_size),
+            channels=int(channels),
         )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of one image, channels first."""
+        return self.channels, self.image_size, self.image_size
 
     @property
     def resolutions(self) -> tuple[int, ...]:
@@ -129,7 +138,7 @@ class UNet(nn.Module):
         self.time1 = nn.Linear(width, emb)
         self.time2 = nn.Linear(emb, emb)
         self.label = nn.Embedding(config.num_classes + 1, emb)
-        self.conv_in = nn.Conv2d(3, width, 3, padding=1)
+        self.conv_in = nn.Conv2d(config.channels, width, 3, padding=1)
         skips = self._build_encoder()
         channels = width * config.channel_mult[-1]
         self.middle1 = self._block(channels, channels)
@@ -137,7 +146,7 @@ class UNet(nn.Module):
         self.middle2 = self._block(channels, channels)
         self._build_decoder(channels, skips)
         self.norm_out = Norm(config.norm_groups, width, config.norm_eps)
-        self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
+        self.conv_out = nn.Conv2d(width, config.channels, 3, padding=1)
 
     def forward(
         self, x: Tensor, t: Tensor, y: Tensor, features: bool = False
@@ -145,18 +154,20 @@ class UNet(nn.Module):
         """Predicted noise.
 
         Args:
-            x: (B, 3, H, W) noisy images, H = W = config.image_size.
+            x: (B, C, H, W) noisy images, C = config.channels, H = W = image_size.
             t: (B,) int64 timesteps.
             y: (B,) int64 labels; `null_token` gives the unconditional branch.
             features: also return the last feature map of every resolution on the way
                 down ("enc_32", ...) and up ("dec_32", ...).
 
         Returns:
-            (B, 3, H, W) of conv_out's type (float32), or that and the maps.
+            (B, C, H, W) of conv_out's type (float32), or that and the maps.
         """
         emb = self._embed(t, y)
         kernel, layout = self.conv_in.weight, self.memory_format
         h = self.conv_in(x.to(kernel.dtype, memory_format=layout))
+        # an image of one channel does not tell its layout: nothing to do for others
+        h = h.to(memory_format=layout)
         skips, maps = [h], {}
         for level, side in enumerate(self.config.resolutions):
             for block, attention in zip(
@@ -180,12 +191,15 @@ class UNet(nn.Module):
         eps = self._output(h)
         return (eps, maps) if features else eps
 
-    def use_channels_last(self) -> None:
-        """Lay images and maps out channels last, as compiled networks are fastest.
+    def use_channels_last(self, own_kernels: bool = True) -> None:
+        """Lay images, maps and kernels out channels last (dash_repro.launch says when).
 
-        The kernels are left to the caller, who may own their memory.
+        Args:
+            own_kernels: False leaves the kernels to the caller, who owns their memory.
         """
         self.memory_format = torch.channels_last
+        if own_kernels:
+            self.to(memory_format=torch.channels_last)
 
     def set_dropout_generator(self, generator: torch.Generator | None) -> None:
         """Make every dropout layer draw from this generator (None: torch's own)."""

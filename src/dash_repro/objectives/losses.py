@@ -1,6 +1,6 @@
 """The losses, one function per equation (Sections 3.3, 3.5, 4.1).
 
-All take predictions and targets (B, 3, H, W) and weights omega_hat_t (B,); all are the
+All take predictions and targets (B, C, H, W) and weights omega_hat_t (B,); all are the
 weighted mean over the batch of a mean over pixels and channels, a scalar.
 """
 

@@ -24,12 +24,12 @@ class Batch:
     """Noisy training images, the same for all that train side by side.
 
     Attributes:
-        x_t: (B, 3, H, W) float32.
+        x_t: (B, C, H, W) float32.
         t: (B,) int64.
         labels: (B,) int64.
-        noise: (B, 3, H, W), the noise in x_t.
+        noise: (B, C, H, W), the noise in x_t.
         coins: (B + 1,) uniform in [0, 1): one per sample, and the batch's own.
-        x0: (B, 3, H, W) clean images in [-1, 1].
+        x0: (B, C, H, W) clean images in [-1, 1].
     """
 
     x_t: Tensor

@@ -36,7 +36,7 @@ class Samples:
     Attributes:
         instance: its id.
         member: its identity (model, steps, ...).
-        images: uint8 (N, H, W, 3).
+        images: uint8 (N, H, W, channels).
         labels: int64 (N,).
     """
 
@@ -64,9 +64,9 @@ def select_images(
         pairs: pairs.json, for figureD6 and figureD7.
 
     Returns:
-        images (G, R, C, H, W, 3) uint8 and labels (G, R, C) int64 of G groups of R rows
-        and C columns; groups (G,), their titles; columns (C,) titles or none; instances
-        (G,); distances (C,) or none; class_names.
+        images (G, R, C, H, W, channels) uint8 and labels (G, R, C) int64 of G groups of
+        R rows and C columns; groups (G,), their titles; columns (C,) titles or none;
+        instances (G,); distances (C,) or none; class_names.
     """
     if item in ("figureD6", "figureD7"):
         if pairs is None:

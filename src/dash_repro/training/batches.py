@@ -25,7 +25,7 @@ class BatchSource:
     seeded for it: no two kinds of device see the same noise.
 
     Args:
-        images: (N, H, W, 3) uint8.
+        images: (N, H, W, C) uint8.
         labels: (N,) integers.
         schedule: the forward process.
         seed: the training seed.

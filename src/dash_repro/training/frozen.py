@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dash_repro.launch import channels_last
 from dash_repro.models.compiled import compile_network
 from dash_repro.models.precision import halve
 from dash_repro.models.unet import UNet
@@ -22,7 +23,7 @@ def both_branches(
         features: also return feature maps.
 
     Returns:
-        (B, 3, H, W) each, and the feature maps of the conditional half if asked for.
+        (B, C, H, W) each, and the feature maps of the conditional half if asked for.
     """
     count = len(batch.t)
     labels = torch.cat([batch.labels, torch.full_like(batch.labels, model.null_token)])
@@ -51,6 +52,8 @@ class FrozenTeacher:
         self.model = model.to(device).eval().requires_grad_(False)
         if numerics == "fp16":
             halve(self.model)
+        if channels_last(device.type, launch):
+            self.model.use_channels_last()
         compiled = launch == "compile"
         self.network = compile_network(self.model) if compiled else self.model
 

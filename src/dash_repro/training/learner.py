@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dash_repro.diffusion.noise import step_seed
+from dash_repro.launch import channels_last
 from dash_repro.models.compiled import compile_network
 from dash_repro.models.layers import DropoutMasks
 from dash_repro.models.unet import UNet
@@ -57,8 +58,11 @@ class Learner:
         self.name, self.settings, self.seed, self.device = name, settings, seed, device
         self.model, self.objective = model.to(device).train(), objective.to(device)
         self.weights = weights.to(device)
+        last = channels_last(device.type, launch)
+        self.flat = FlatParameters([self.model, self.objective], last)
+        if last:
+            self.model.use_channels_last(own_kernels=False)
         compiled = launch == "compile"
-        self.flat = FlatParameters([self.model, self.objective], compiled)
         self.ema = self.flat.values.detach()[: self.flat.ends[0]].clone()
         self.dropout_rng = torch.Generator(device)
         self.model.set_dropout_generator(self.dropout_rng)
@@ -230,7 +234,7 @@ class Learner:
     def _compiled(self) -> tuple[Any, DropoutMasks]:
         """The network compiled, and its dropout masks, which it cannot draw itself."""
         config = self.model.config
-        image = torch.zeros(1, 3, config.image_size, config.image_size)
+        image = torch.zeros(1, *config.image_shape)
         zero = torch.zeros(1, dtype=torch.int64, device=self.device)
         rows = self.settings.batch_size * self.objective.branches
         example = (image.to(self.device), zero, zero)

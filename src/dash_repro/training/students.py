@@ -110,12 +110,13 @@ def _load_teacher(
     path = job.input("train_teacher", "model.safetensors")
     checkpoint = load_checkpoint(path)
     require_same_schedule(checkpoint.schedule, schedule, path)
-    classes, side = len(data["class_names"]), data["train_images"].shape[1]
+    found = (len(data["class_names"]), *data["train_images"].shape[2:])
     config = checkpoint.config
-    if (classes, side) != (config.num_classes, config.image_size):
+    known = (config.num_classes, config.image_size, config.channels)
+    if found != known:
         raise CheckpointError(
-            f"the teacher knows {config.num_classes} classes of {config.image_size} "
-            f"pixels, the data have {classes} of {side}",
+            f"the teacher knows (classes, pixels, channels) {known}, the data have "
+            f"{found}",
             str(path),
             "train the teacher on these data",
         )
@@ -143,6 +144,7 @@ def build_student(
         job.params["train_student"]["blocks"],
         teacher.config.num_classes,
         teacher.config.image_size,
+        teacher.config.channels,
     )
     weights = student_weights(
         block["weighting"],

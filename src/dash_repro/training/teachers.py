@@ -85,7 +85,7 @@ def build_teacher(
         section["width"],
         section["blocks"],
         len(data["class_names"]),
-        data["train_images"].shape[1],
+        *data["train_images"].shape[2:],
     )
     return Learner(
         job.id,

@@ -16,7 +16,7 @@ FOOT = 0.05
 
 
 def tile(images: np.ndarray) -> np.ndarray:
-    """Join images (R, C, H, W, 3) uint8 into one picture with white gaps."""
+    """Join images (R, C, H, W, 1 or 3) uint8 into one RGB picture with white gaps."""
     rows, columns, height, width, _ = images.shape
     shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
     picture = np.full(shape, 255, dtype=np.uint8)
