@@ -54,9 +54,31 @@ def _metrics(path: Path, member: dict[str, Any], rng: np.random.Generator) -> No
                 "inception_score": {"name": names[1], "value": 8.5, "std": 0.1},
                 "kid": {"name": names[2], "value": value / 1000, "std": 0.001},
             },
-            "floor": {"split": "test", "n": 500, "frechet": 2.345, "kid": 0.0001},
         },
     )
+
+
+def _bounds(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
+    """Real images in three subsets; the constant image is worse than any model but
+    cifar100's students."""
+    names = ("fd_effnetlite0", "is_effnetlite0", "kid_effnetlite0")
+    limit = 5.5 if member["dataset"] in ("cifar100", "glyphs") else 100.0
+
+    def metrics(value: float) -> dict[str, Any]:
+        return {
+            "frechet": {"name": names[0], "value": value},
+            "inception_score": {"name": names[1], "value": 1.0, "std": 0.0},
+            "kid": {"name": names[2], "value": value / 1000, "std": 0.001},
+        }
+
+    bounds = {
+        "real": {"n": 200, "sets": [metrics(2 + rng.random()) for _ in range(3)]},
+        "constant": {"n": 200, "sets": [metrics(limit)]},
+        "noise": {"n": 200, "sets": [metrics(200.0)]},
+    }
+    reference = {"split": "train", "n": 1000}
+    content = {"extractor": "effnetlite0", "reference": reference, "bounds": bounds}
+    write_json(path, content)
 
 
 def _calibration(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
@@ -182,6 +204,7 @@ def write_data(root: Path, dataset: str) -> Path:
 
 WRITERS = {
     "compute_metrics": _metrics,
+    "extract_reference": _bounds,
     "measure_calibration": _calibration,
     "profile_model": _profile,
     "train_student": _history,

@@ -206,9 +206,11 @@ class Planner:
 
     def _metrics(self, samples: str) -> str:
         item = self.plan.instances["generate_samples"][samples]
-        dataset = item["dataset"]
-        self._add("extract_reference", dataset, {"dataset": dataset})
+        self._reference(item["dataset"])
         return self._add("compute_metrics", samples, dict(item))
+
+    def _reference(self, dataset: str) -> str:
+        return self._add("extract_reference", dataset, {"dataset": dataset})
 
     def _profile(self, dataset: str, model: str, width: int | None, seed: int) -> str:
         item = self._model(dataset, model, width, seed)
@@ -235,6 +237,9 @@ class Planner:
         for dataset in datasets_of(experiment, need.datasets):
             if need.stage == "rank_pairs":
                 yield self._pairs(dataset, need, experiment), {"dataset": dataset}
+                continue
+            if need.stage == "extract_reference":
+                yield self._reference(dataset), {"dataset": dataset}
                 continue
             for model in self._models(need, experiment):
                 teacher = model.startswith("teacher_")

@@ -8,6 +8,7 @@ import torch
 
 from dash_repro.arrays import ArrayFileError
 from dash_repro.data.dataset import Dataset
+from dash_repro.evaluation.bounds import measure_bounds, uniform_noise
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.features import extract_features
@@ -27,7 +28,6 @@ from dash_repro.models.flops import count_flops
 from dash_repro.models.unet import UNet, UNetConfig
 
 CPU = torch.device("cpu")
-SPLITS = {"split": "train", "floor_split": "test"}
 SETTINGS = {"is_splits": 2, "kid_subsets": 3, "kid_subset_size": 20, "shuffle_seed": 0}
 
 
@@ -61,18 +61,12 @@ def _features(images):
     return halves.mean(axis=(1, 3)).transpose(0, 2, 1).reshape(-1, 6)
 
 
-def test_reference_holds_statistics_of_one_split_and_the_floor_of_another(
-    dataset, extractor
-):
-    reference = build_reference(dataset, extractor, SPLITS, SETTINGS, CPU)
+def test_reference_holds_the_statistics_of_one_split(dataset, extractor):
+    reference = build_reference(dataset, extractor, "train", 0, CPU)
     mean, cov = gaussian_statistics(_features(dataset.train_images))
     np.testing.assert_allclose(reference.mu, mean, rtol=1e-5)
     np.testing.assert_allclose(reference.sigma, cov, rtol=1e-3, atol=1e-7)
-    assert (reference.n, reference.floor_n) == (50, 30)
-    floor = frechet_distance(
-        *gaussian_statistics(_features(dataset.test_images)), mean, cov
-    )
-    assert reference.floor_frechet == pytest.approx(floor, rel=1e-3)
+    assert reference.n == 50
     assert reference.features.dtype == np.float32 and reference.features.shape == (
         50,
         6,
@@ -83,7 +77,7 @@ def test_reference_keeps_a_bounded_number_of_features(dataset, extractor, monkey
     import dash_repro.evaluation.reference as module
 
     monkeypatch.setattr(module, "KEPT_FEATURES", 20)
-    reference = build_reference(dataset, extractor, SPLITS, SETTINGS, CPU)
+    reference = build_reference(dataset, extractor, "train", 0, CPU)
     rows = {row.tobytes() for row in _features(dataset.train_images).astype(np.float32)}
     assert reference.features.shape == (20, 6) and reference.n == 50
     found, _ = extract_features(dataset.train_images, extractor, CPU)
@@ -93,7 +87,7 @@ def test_reference_keeps_a_bounded_number_of_features(dataset, extractor, monkey
 
 
 def test_reference_is_saved_whole(dataset, extractor, tmp_path):
-    reference = build_reference(dataset, extractor, SPLITS, SETTINGS, CPU)
+    reference = build_reference(dataset, extractor, "train", 0, CPU)
     path = tmp_path / "reference.npz"
     save_reference(path, reference)
     loaded = load_reference(path)
@@ -109,7 +103,7 @@ def test_reference_is_saved_whole(dataset, extractor, tmp_path):
 
 
 def test_metrics_are_those_of_the_features(dataset, extractor):
-    reference = build_reference(dataset, extractor, SPLITS, SETTINGS, CPU)
+    reference = build_reference(dataset, extractor, "train", 0, CPU)
     images = np.random.default_rng(1).integers(60, 256, (40, 4, 4, 3), dtype=np.uint8)
     found = compute_metrics(images, reference, extractor, SETTINGS, CPU)
     features, probabilities = extract_features(images, extractor, CPU)
@@ -130,24 +124,94 @@ def test_metrics_are_those_of_the_features(dataset, extractor):
     assert set(found["metrics"]["kid"]) == {"name", "value", "std"}
     assert (found["extractor"], found["num_samples"]) == ("toy", 40)
     assert found["reference"] == {"split": "train", "n": 50}
-    assert found["floor"]["n"] == 30
-    assert found["floor"]["frechet"] == reference.floor_frechet
 
 
 def test_the_reference_itself_is_at_zero_and_noise_is_far(dataset, extractor):
-    reference = build_reference(dataset, extractor, SPLITS, SETTINGS, CPU)
+    reference = build_reference(dataset, extractor, "train", 0, CPU)
 
     def frechet(images):
         found = compute_metrics(images, reference, extractor, SETTINGS, CPU)
         return found["metrics"]["frechet"]["value"]
 
     assert frechet(dataset.train_images) == pytest.approx(0, abs=1e-7)
-    assert frechet(dataset.test_images) == pytest.approx(reference.floor_frechet)
-    assert frechet(dataset.train_images // 2) > 10 * reference.floor_frechet
+    assert frechet(dataset.train_images // 2) > 10 * frechet(dataset.test_images) > 0
+
+
+def _bounds(dataset, extractor, num_samples, sets=4):
+    params = {
+        "generate_samples": {"num_samples": num_samples},
+        "extract_reference": {"floor_split": "test", "floor_sets": sets},
+        "compute_metrics": SETTINGS,
+    }
+    reference = build_reference(dataset, extractor, "train", 0, CPU)
+    return reference, measure_bounds(dataset, reference, extractor, params, CPU)
+
+
+def test_real_images_bound_in_subsets_as_large_as_the_samples(dataset, extractor):
+    reference, found = _bounds(dataset, extractor, num_samples=24)
+    real = found["bounds"]["real"]
+    values = [one["frechet"]["value"] for one in real["sets"]]
+    assert real["n"] == 24 and len(set(values)) == len(values) == 4
+    # what some 24 of the 30 can give, and no more than they can
+    features, rng = _features(dataset.test_images), np.random.default_rng(9)
+    drawn = [
+        frechet_distance(
+            *gaussian_statistics(features[rng.permutation(30)[:24]]),
+            *(reference.mu, reference.sigma),
+        )
+        for _ in range(300)
+    ]
+    assert all(min(drawn) * 0.8 < value < max(drawn) * 1.2 for value in values)
+    assert found == _bounds(dataset, extractor, 24)[1], "another run, other subsets"
+
+
+@pytest.mark.parametrize("num_samples", [30, 45])
+def test_real_images_bound_once_where_there_are_no_more(
+    dataset, extractor, num_samples
+):
+    reference, found = _bounds(dataset, extractor, num_samples)
+    real = found["bounds"]["real"]
+    assert real["n"] == 30 and len(real["sets"]) == 1
+    wanted = compute_metrics(dataset.test_images, reference, extractor, SETTINGS, CPU)
+    assert real["sets"][0] == wanted["metrics"]
+    assert found["bounds"]["noise"]["n"] == num_samples
+
+
+def test_a_constant_image_is_at_the_distance_that_its_formula_says(dataset, extractor):
+    """Its covariance is zero: |m1 - m2|^2 + tr S2; its classes tell nothing: IS 1."""
+    reference, found = _bounds(dataset, extractor, 24)
+    constant = found["bounds"]["constant"]
+    average = np.rint(dataset.train_images.mean(axis=0)).astype(np.uint8)
+    shift = ((_features(average[None])[0] - reference.mu) ** 2).sum()
+    (metrics,) = constant["sets"]
+    wanted = shift + np.trace(reference.sigma)
+    assert metrics["frechet"]["value"] == pytest.approx(wanted, rel=1e-5)
+    assert metrics["inception_score"]["value"] == pytest.approx(1)
+    assert constant["n"] == 24
+    names = [metrics[metric]["name"] for metric in metrics]
+    assert names == ["fd_toy", "is_toy", "kid_toy"] and found["extractor"] == "toy"
+
+
+def test_noise_is_uniform_and_repeatable(dataset, extractor):
+    images = uniform_noise((500, 4, 4, 1), 3)
+    assert images.dtype == np.uint8 and (images == uniform_noise(images.shape, 3)).all()
+    counts = np.bincount(images.reshape(-1), minlength=256)
+    assert (counts > 0).all() and abs(images.mean() - 127.5) < 3
+    reference, found = _bounds(dataset, extractor, 24)
+    images = uniform_noise((24, 4, 4, 3), SETTINGS["shuffle_seed"])
+    wanted = compute_metrics(images, reference, extractor, SETTINGS, CPU)
+    assert found["bounds"]["noise"]["sets"] == [wanted["metrics"]]
+
+
+def test_grey_images_are_measured_as_rgb(dataset, extractor):
+    grey = dataset.train_images[..., :1]
+    found, _ = extract_features(grey, extractor, CPU)
+    wanted, _ = extract_features(np.repeat(grey, 3, axis=3), extractor, CPU)
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_two_extractors_or_modes_are_never_compared(dataset, extractor):
-    reference = build_reference(dataset, extractor, SPLITS, SETTINGS, CPU)
+    reference = build_reference(dataset, extractor, "train", 0, CPU)
     other = replace(extractor, identity="toy 2")
     with pytest.raises(EvaluationError, match=r"'toy 1'.*'toy 2'"):
         compute_metrics(dataset.test_images, reference, other, SETTINGS, CPU)
@@ -155,10 +219,8 @@ def test_two_extractors_or_modes_are_never_compared(dataset, extractor):
 
 def test_fewer_samples_than_the_settings_need_are_refused(dataset, extractor):
     with pytest.raises(EvaluationError, match="kid_subset_size"):
-        build_reference(
-            dataset, extractor, SPLITS, {**SETTINGS, "kid_subset_size": 31}, CPU
-        )
-    reference = build_reference(dataset, extractor, SPLITS, SETTINGS, CPU)
+        _bounds(dataset, extractor, 19)
+    reference = build_reference(dataset, extractor, "train", 0, CPU)
     with pytest.raises(EvaluationError, match="30 images cannot be shared among 31"):
         compute_metrics(
             dataset.test_images,

@@ -33,7 +33,8 @@ PARAMS = {
         }
     },
     "extractor": {"name": "effnetlite0"},
-    "extract_reference": {"split": "train", "floor_split": "test"},
+    "extract_reference": {"split": "train", "floor_split": "test", "floor_sets": 2},
+    "generate_samples": {"num_samples": 40},
     "compute_metrics": {
         "is_splits": 2,
         "kid_subsets": 2,
@@ -143,14 +144,16 @@ def test_metrics_from_images_to_json(images, tmp_path):
     real = load_dataset(images).test_images
     found = measure("real", real)
     assert found["metrics"]["frechet"]["name"] == "fd_effnetlite0"
-    assert found["metrics"]["frechet"]["value"] == found["floor"]["frechet"]
-    assert found["num_samples"] == found["floor"]["n"] == 40
+    bounds = json.loads((tmp_path / "bounds.json").read_text())["bounds"]
+    assert [found["metrics"]] == bounds["real"]["sets"]
+    assert found["num_samples"] == 40
+    assert {bounds[name]["n"] for name in bounds} == {40}
     first = (tmp_path / "metrics.json").read_bytes()
     measure("again", real)
     assert (tmp_path / "metrics.json").read_bytes() == first
     noise = np.random.default_rng(0).integers(0, 256, real.shape, dtype=np.uint8)
     worse = measure("noise", noise)["metrics"]
-    assert worse["frechet"]["value"] > 2 * found["floor"]["frechet"]
+    assert worse["frechet"]["value"] > 2 * found["metrics"]["frechet"]["value"]
     assert worse["kid"]["value"] > found["metrics"]["kid"]["value"] + 0.01
 
 

@@ -50,7 +50,8 @@ def test_no_cell_is_empty_and_the_audit_agrees(workspace, item):
         assert len(line["entries"]) in (0, len(sidecar["header"]) - 1)
         for entry in line["entries"]:
             cells = [sidecar["cells"][address] for address in entry["cells"]]
-            joined = entry["joiner"].join(cell["displayed"] for cell in cells)
+            shown = [cell["displayed"] + cell["mark"] for cell in cells]
+            joined = entry["joiner"].join(shown)
             assert entry["text"] == joined and joined.strip()
     for address, cell in sidecar["cells"].items():
         assert address == cell["address"] and address.startswith(f"{item}/")
@@ -145,6 +146,7 @@ def test_dashes_are_where_the_paper_has_them(workspace):
         for column in ("rho", "cos", "gap_mse")
     }
     collapsed = {f"table3/cond_only/{d}_cos" for d in ("cifar10", "cifar100")}
+    dashes = {address for address in dashes if "/bound_" not in address}
     assert dashes == scratch | collapsed  # cond_only's rho is 0.05 in the fixtures
     assert cells["table3/cond_only/cifar10_rho"]["displayed"] == "0.05"
     c6 = workspace.table("tableC6")["cells"]
@@ -152,15 +154,63 @@ def test_dashes_are_where_the_paper_has_them(workspace):
     assert c6["tableC6/dash_48/cifar10_rho"]["displayed"] != "–"
 
 
-def test_columns_are_named_for_the_metric_and_the_floor_is_told(workspace):
+def test_columns_are_named_for_the_metric(workspace):
     for item in ("table2", "table3", "table4", "tableB3", "tableC6"):
         sidecar = workspace.table(item)
         heads = " ".join(sidecar["header"])
         assert "FD-EffNetLite0" in heads and "FID" not in heads
         notes = " ".join(sidecar["notes"])
-        assert "FD-EffNetLite0 2.35 on CIFAR-10 (n = 500)" in notes  # 2.345
         assert "stand-in" in notes
     assert "KID-EffNetLite0" in " ".join(workspace.table("tableB3")["header"])
+
+
+QUALITY = {  # item: a column of each, and its dataset
+    "table2": ("cifar100_fid", "cifar100"),
+    "table3": ("cifar100_fid", "cifar100"),
+    "table4": ("cifar100_is", "cifar100"),
+    "tableB3": ("cifar100_kid", "cifar100"),
+    "tableB4": ("cifar100_fid", "cifar100"),
+    "tableC5": ("fid_10", "cifar100"),
+    "tableC6": ("cifar100_fid", "cifar100"),
+    "tableC7": ("w4.0", "cifar10"),
+    "anchor": ("cifar10_fid", "cifar10"),
+}
+
+
+@pytest.mark.parametrize("item", QUALITY)
+def test_every_quality_table_is_bounded_by_real_constant_and_noise(workspace, item):
+    sidecar, (column, dataset) = workspace.table(item), QUALITY[item]
+    metric = {"kid": "kid", "is": "inception_score"}.get(column[9:], "frechet")
+    prefix = f"{dataset}_" if item == "tableC5" else ""
+    for bound, count in (("real", 3), ("constant", 1), ("noise", 1)):
+        cell = sidecar["cells"][f"{item}/{prefix}bound_{bound}/{column}"]
+        sets = raw(workspace, "extract_reference", dataset, "bounds", bound, "sets")
+        numbers = [one[metric]["value"] for one in sets]
+        assert len(numbers) == len(cell["values"]) == count
+        unit = 1000 if metric == "kid" else 1
+        assert cell["displayed"] == rounded(unit * statistics.mean(numbers), 2)
+        assert {v["instance"] for v in cell["values"]} == {dataset}
+        assert cell["n"] == "200" and cell["mark"] == ""
+    note = next(note for note in sidecar["notes"] if note.startswith("Bounds:"))
+    assert "3 random subsets of 200" in note and "(200 each)" in note
+
+
+def test_what_is_farther_than_the_constant_image_is_marked(workspace):
+    sidecar = workspace.table("table3")
+    students = [m for m in workspace.params["experiments"]["table3"]["students"]]
+    texts = {e["cells"][0]: e["text"] for x in sidecar["lines"] for e in x["entries"]}
+    for model in students:  # 9 and more, against 100 and 5.5
+        cells = [f"table3/{model}/{d}_fid" for d in ("cifar10", "cifar100")]
+        assert [sidecar["cells"][cell]["mark"] for cell in cells] == ["", "‡"]
+        assert texts[cells[1]] == sidecar["cells"][cells[1]]["displayed"] + "‡"
+        assert sidecar["cells"][f"table3/{model}/cifar100_is"]["mark"] == ""
+    cells = workspace.table("tableB3")["cells"]
+    assert cells["tableB3/dash/cifar100_kid"]["mark"] == "‡"
+    assert cells["tableB3/dash/cifar100_kid_std"]["mark"] == ""
+    assert cells["tableB3/bound_noise/cifar100_fid"]["mark"] == ""
+    gaps = workspace.table("tableC5")["cells"]
+    assert gaps["tableC5/cifar100_gap/fid_50"]["mark"] == ""
+    assert gaps["tableC5/cifar100_dash/fid_50"]["mark"] == "‡"
 
 
 def test_gap_mse_keeps_its_digits_in_a_smaller_unit(workspace):

@@ -423,7 +423,49 @@ def a_verdict_edited(f: Forger) -> str:
     return "not reproduced"
 
 
+def bound_edited(f: Forger) -> str:
+    bound_edited.cell = "table3/bound_real/digits_fid"
+    f.print_otherwise(bound_edited.cell, "1.23")
+    return "wrong number"
+
+
+def subset_of_a_bound_left_out(f: Forger) -> str:
+    def change(content: dict) -> None:
+        cell = content["cells"]["table3/bound_real/digits_fid"]
+        cell["values"] = cell["values"][1:]
+
+    f.json("results/tables/table3.json", change)
+    subset_of_a_bound_left_out.cell = "table3/bound_real/digits_fid"
+    return "missing seed"
+
+
+def mark_of_a_bad_student_removed_or_given(f: Forger) -> str:
+    """A dagger too few or too many, in .tex and sidecar alike."""
+    old = sidecars(f.root)[CELL]
+    text = old["displayed"] + old["mark"]
+    new = {"displayed": old["displayed"], "mark": "" if old["mark"] else "‡"}
+
+    def change(content: dict) -> None:
+        content["cells"][CELL] |= new
+        for line in content["lines"]:
+            for entry in line["entries"]:
+                if entry["cells"] == [CELL]:
+                    entry["text"] = new["displayed"] + new["mark"]
+
+    f.json("results/tables/table3.json", change)
+    tex = text.replace("‡", r"$\ddagger$")
+    f.replace(
+        "results/tables/table3.tex",
+        f" {tex} ",
+        f" {new['displayed']}{new['mark']} ".replace("‡", r"$\ddagger$"),
+    )
+    return "wrong mark"
+
+
 PRINTED = [
+    bound_edited,
+    subset_of_a_bound_left_out,
+    mark_of_a_bad_student_removed_or_given,
     tex_cell,
     tex_and_sidecar_cell,
     cut_instead_of_rounded,

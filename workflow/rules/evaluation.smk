@@ -8,7 +8,8 @@ rule extract_reference:
             )
         ),
     output:
-        "results/extract_reference/{dataset}/reference.npz",
+        reference="results/extract_reference/{dataset}/reference.npz",
+        bounds="results/extract_reference/{dataset}/bounds.json",
     log:
         "results/logs/extract_reference/{dataset}.out",
     benchmark:

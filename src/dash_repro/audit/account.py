@@ -86,7 +86,10 @@ def rule(cell: Mapping[str, Any]) -> str:
     if cell["kind"] != "measured":
         return cell["kind"]
     seeds = {value["seed"] for value in cell["values"]}
-    runs = "1 run" if len(cell["values"]) == 1 else f"{len(cell['values'])} runs"
+    count = len({(value["stage"], value["instance"]) for value in cell["values"]})
+    runs = "1 run" if count == 1 else f"{count} runs"
+    if len(cell["values"]) > count:
+        runs = f"{len(cell['values'])} sets of {runs}"
     seeded = f" over {len(seeds)} training seeds" if len(seeds) > 1 else ""
     ddof = f", ddof {cell['ddof']}" if cell["statistic"] == "std" else ""
     unit = f", times 10^{cell['exponent']}" if cell["exponent"] else ""

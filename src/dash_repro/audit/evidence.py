@@ -10,15 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dash_repro.audit import exact
 from dash_repro.audit.expected import Expectations, Expected, Source
 from runledger.audit import Chain
 from runledger.store import md5_file
 
 RAW_FILES = {
     "compute_metrics": "metrics.json",
+    "extract_reference": "bounds.json",
     "measure_calibration": "calibration.json",
     "profile_model": "profile.json",
 }
+MARKED = {("compute_metrics", "frechet"), ("compute_metrics", "kid")}
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,9 @@ class Evidence:
         found = []
         for id, item in self.planned(source):
             content = self.raw_json(source.stage, id)
+            if source.stage == "extract_reference":
+                found += _bounds(content, source, id)
+                continue
             entry = _entry(content, source)
             if entry is None:
                 continue
@@ -155,6 +161,21 @@ class Evidence:
                 )
             )
         return found
+
+    def mark(self, expected: Expected | None) -> str:
+        """The mark of a mean distance above that of the dataset's constant image."""
+        if expected is None or expected.statistic != "mean":
+            return ""
+        source = expected.first
+        if (source.stage, source.metric) not in MARKED:
+            return ""
+        dataset = source.identity["dataset"]
+        bound = self.expectations.bound("constant", source.metric, dataset)
+        pair = [self.numbers(source), self.numbers(bound)]
+        if not all(pair):
+            return ""
+        ours, constant = (exact.average([v.seeded for v in raw]) for raw in pair)
+        return "‡" if ours > constant else ""
 
     def instances_of(self, expected: Expected) -> set[str]:
         """Names of the planned instances behind an expected cell."""
@@ -182,6 +203,21 @@ def number_text(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return repr(value)
+
+
+def _bounds(content: Any, source: Source, id: str) -> list[RawNumber]:
+    """The numbers of a bound, one a set: the sets count like samplings."""
+    name, _, metric = source.metric.partition("_")
+    bound = content.get("bounds", {}).get(name, {}) if isinstance(content, dict) else {}
+    found = []
+    for index, metrics in enumerate(bound.get("sets", [])):
+        entry = metrics.get(metric, {})
+        number = number_text(entry.get("value"))
+        if number is not None:
+            about = (number, str(bound.get("n")), str(entry.get("name")))
+            extractor = str(content.get("extractor"))
+            found.append(RawNumber(source.stage, id, "", str(index), *about, extractor))
+    return found
 
 
 def _entry(content: Any, source: Source) -> tuple[str, dict[str, str]] | None:

@@ -22,6 +22,7 @@ MEASURES = {  # column ending -> stage, name in its file, key of its decimals
     "gap_mse": ("measure_calibration", "gap_mse", "gap_decimals"),
 }
 _COLUMN = re.compile(r"(.+)_(fid|is|kid|rho|cos|gap_mse)(_std)?")
+_BOUND = re.compile(r"(?:(.+)_)?bound_(real|constant|noise)")
 PROFILED = {  # rows of table S1 -> key of profile.json, exponent, decimals
     "parameters_m": ("parameters", -6, 2),
     "flops_50step_cfg_g": ("sampling_flops", -9, 1),
@@ -79,6 +80,9 @@ class Expectations:
     def of(self, address: str) -> Expected | None:
         """What the cell must show; None where no measurement belongs."""
         item, row, column = address.split("/")
+        bound = _BOUND.fullmatch(row)
+        if bound is not None:
+            return self._bound(item, bound[1], bound[2], column)
         builder = {
             "table2": self._table2,
             "table3": self._rows,
@@ -140,6 +144,24 @@ class Expectations:
         return Expected("std" if spread else "mean", decimals, first, exponent=exponent)
 
     # tables
+
+    def _bound(
+        self, item: str, dataset: str | None, name: str, column: str
+    ) -> Expected | None:
+        """A set that bounds the metrics: one instance a dataset, no seeds."""
+        if item in ("tableC5", "tableC7"):  # the distance in every column
+            parts = (dataset or self.experiments[item]["datasets"][0], "fid", False)
+        else:
+            parts = self._split(item, column)
+        if parts is None or MEASURES[parts[1]][0] != "compute_metrics":
+            return None
+        source = self.bound(name, MEASURES[parts[1]][1], parts[0])
+        return self._cell(parts[1], source, parts[2])
+
+    @staticmethod
+    def bound(name: str, metric: str, dataset: str) -> Source:
+        """A metric of a bounding set."""
+        return Source("extract_reference", f"{name}_{metric}", {"dataset": dataset})
 
     def _split(self, item: str, column: str) -> tuple[str, str, bool] | None:
         match = _COLUMN.fullmatch(column)

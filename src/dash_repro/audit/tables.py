@@ -65,7 +65,8 @@ def check_tex(item: str, sidecar: Mapping[str, Any], tex: str) -> Iterator[Findi
                 yield wrong(detail, tuple(cells or itertools.chain(*addresses)))
     for line in sidecar["lines"]:
         for entry in line["entries"]:
-            shown = [sidecar["cells"][a]["displayed"] for a in entry["cells"]]
+            cells = [sidecar["cells"][a] for a in entry["cells"]]
+            shown = [cell["displayed"] + cell.get("mark", "") for cell in cells]
             if entry["joiner"].join(shown) != entry["text"]:
                 detail = f"box {entry['text']!r} is not its cells {shown}"
                 yield wrong(detail, tuple(entry["cells"]))
@@ -76,6 +77,9 @@ def check_cell(
 ) -> Iterator[tuple[str, str]]:
     """(kind, detail) of whatever is wrong with one cell's number."""
     expected = evidence.expectations.of(address)
+    wanted = evidence.mark(expected) if cell["kind"] == "measured" else ""
+    if cell.get("mark", "") != wanted:
+        yield "wrong mark", f"marked {cell.get('mark', '')!r}, not {wanted!r}"
     if expected is None:
         if cell["kind"] == "measured":
             yield "unexplained number", "no measurement belongs in this place"
@@ -177,7 +181,8 @@ def _seeds(
         wanted = {id for id, _ in evidence.planned(source)}
         found = [v for v in cell["values"] if v["role"] == role]
         ids = [v["instance"] for v in found]
-        if len(set(ids)) < len(ids):
+        parts = [(v["instance"], v["sampling_seed"]) for v in found]
+        if len(set(parts)) < len(parts):
             yield "seed counted twice", ", ".join(ids)
         if missing := sorted(wanted - set(ids)):
             yield "missing seed", f"planned and not in the cell: {', '.join(missing)}"
@@ -192,17 +197,23 @@ def _values(
     cell: Mapping[str, Any], first: list[RawNumber], second: list[RawNumber]
 ) -> Iterator[tuple[str, str]]:
     """The values in the sidecar are those of the raw files, text by text."""
-    raw = {("", v.instance): v for v in first}
-    raw |= {("second", v.instance): v for v in second}
+    raw = {("", v.instance, v.sampling_seed): v for v in first}
+    raw |= {("second", v.instance, v.sampling_seed): v for v in second}
+    here = {(v["role"], v["instance"], v["sampling_seed"]) for v in cell["values"]}
+    runs = {key[:2] for key in here}
+    if lost := [key[1:] for key in raw if key not in here and key[:2] in runs]:
+        yield "missing seed", f"in the raw files and not in the cell: {lost}"
     for value in cell["values"]:
-        known = raw.get((value["role"], value["instance"]))
-        if known is None:
-            continue
+        known = raw.get((value["role"], value["instance"], value["sampling_seed"]))
         where = f"{value['stage']}/{value['instance']}"
+        if known is None:
+            if (value["role"], value["instance"]) in {key[:2] for key in raw}:
+                yield "wrong raw value", f"{where}: another sampling seed is named"
+            continue
         if value["number"] != known.text:
             detail = f"{where}: {value['number']}, its raw file says {known.text}"
             yield "wrong raw value", detail
-        if (value["seed"], value["sampling_seed"]) != known.seeded[:2] and known.seed:
+        if value["seed"] != known.seed and known.seed:
             yield "wrong raw value", f"{where}: another seed is named"
     for key in ("n", "extractor"):
         said = {getattr(v, key) for v in first}
@@ -253,18 +264,18 @@ def check_collected(
             detail = "not here; the raw files were compared with the table directly"
             yield Finding(UNCHECKED, "collected rows", path, detail)
         return
-    held: dict[tuple[str, str, str], list[str]] = {}
+    held: dict[tuple[str, str, str, str], list[str]] = {}
     for row in rows:
         metric = row["name"] if row["metric"] == "profile" else row["metric"]
-        held.setdefault((row["stage"], row["instance"], metric), []).append(
-            row["value"]
-        )
+        key = (row["stage"], row["instance"], metric, row["sampling_seed"])
+        held.setdefault(key, []).append(row["value"])
     for address, cell in sidecar["cells"].items():
         expected = evidence.expectations.of(address)
         if cell["kind"] != "measured" or expected is None:
             continue
         for value in cell["values"]:
-            key = (value["stage"], value["instance"], expected.first.metric)
+            place = (value["stage"], value["instance"])
+            key = (*place, expected.first.metric, value["sampling_seed"])
             if held.get(key) != [value["number"]]:
                 detail = f"{key}: {held.get(key)} in the CSV, {value['number']} here"
                 yield Finding(

@@ -41,30 +41,37 @@ def compute_metrics(
     """
     _require_same(reference, extractor)
     features, classes = extract_features(images, extractor, device, progress=progress)
+    return {
+        "extractor": extractor.name,
+        "num_samples": len(images),
+        "reference": {"split": reference.split, "n": reference.n},
+        "metrics": quality(features, classes, reference, extractor, settings),
+    }
+
+
+def quality(
+    features: np.ndarray,
+    classes: np.ndarray,
+    reference: Reference,
+    extractor: Extractor,
+    settings: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """The metrics of a set of images, each with the name it may be called by.
+
+    Args:
+        features: (N, D).
+        classes: (N, C), class probabilities.
+        reference, extractor, settings: see `compute_metrics`.
+    """
     seed = settings["shuffle_seed"]
     score, score_std = inception_score(classes, settings["is_splits"], seed)
     kid, kid_std = kid_of(features, reference.features, settings)
     distance = frechet_to_reference(features, reference.mu, reference.sigma)
     name = extractor.inception_score_name
     return {
-        "extractor": extractor.name,
-        "num_samples": len(images),
-        "reference": {"split": reference.split, "n": reference.n},
-        "metrics": {
-            "frechet": {"name": extractor.frechet_name, "value": distance},
-            "inception_score": {"name": name, "value": score, "std": score_std},
-            "kid": {"name": extractor.kid_name, "value": kid, "std": kid_std},
-        },
-        "floor": _floor(reference),
-    }
-
-
-def _floor(reference: Reference) -> dict[str, Any]:
-    return {
-        "split": reference.floor_split,
-        "n": reference.floor_n,
-        "frechet": reference.floor_frechet,
-        "kid": reference.floor_kid,
+        "frechet": {"name": extractor.frechet_name, "value": distance},
+        "inception_score": {"name": name, "value": score, "std": score_std},
+        "kid": {"name": extractor.kid_name, "value": kid, "std": kid_std},
     }
 
 

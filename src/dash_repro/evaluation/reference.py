@@ -1,4 +1,4 @@
-"""Statistics of real images that samples are measured against, and their floor."""
+"""Statistics of real images that samples are measured against."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dash_repro.arrays import ArrayFileError, load_npz, save_npz
 from dash_repro.data.dataset import Dataset
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.features import extract_features
-from dash_repro.evaluation.frechet import frechet_to_reference, gaussian_statistics
+from dash_repro.evaluation.frechet import gaussian_statistics
 from dash_repro.evaluation.kid import kid
 from dash_repro.evaluation.progress import Progress
 
@@ -31,9 +31,6 @@ class Reference:
         n: images of the split, all of which are in mean and covariance.
         mu, sigma: float64 (D,) and (D, D).
         features: float32 (min(n, KEPT_FEATURES), D), a random choice for KID.
-        floor_split: the other real images that were measured against it.
-        floor_n: how many they are.
-        floor_frechet, floor_kid, floor_kid_std: real against real.
     """
 
     extractor: str
@@ -42,53 +39,35 @@ class Reference:
     mu: np.ndarray
     sigma: np.ndarray
     features: np.ndarray
-    floor_split: str
-    floor_n: int
-    floor_frechet: float
-    floor_kid: float
-    floor_kid_std: float
 
 
 def build_reference(
     dataset: Dataset,
     extractor: Extractor,
-    splits: Mapping[str, str],
-    metrics: Mapping[str, Any],
+    split: str,
+    seed: int,
     device: torch.device,
     progress: Progress | None = None,
 ) -> Reference:
-    """Statistics of one split, and the distance of another one to it.
-
-    The floor is what real images score; it shrinks as 1/n.
+    """Statistics of one split.
 
     Args:
         dataset: of prepare_data.
         extractor: on `device`.
-        splits: section `extract_reference` (split, floor_split).
-        metrics: section `compute_metrics` (KID settings, shuffle_seed).
-        progress: called with (images done, images in all) of each split.
-
-    Raises:
-        EvaluationError: too few images for the KID subsets.
+        split: "train" or "test".
+        seed: of the choice of features that are kept.
+        progress: called with (images done, images in all).
     """
-    images, others = (dataset.split(splits[k])[0] for k in ("split", "floor_split"))
+    images, _ = dataset.split(split)
     features, _ = extract_features(images, extractor, device, progress=progress)
     mu, sigma = gaussian_statistics(features)
-    kept = _some(features, metrics["shuffle_seed"])
-    floor, _ = extract_features(others, extractor, device, progress=progress)
-    floor_kid, floor_kid_std = kid_of(floor, kept, metrics)
     return Reference(
         extractor=extractor.identity,
-        split=splits["split"],
+        split=split,
         n=len(features),
         mu=mu,
         sigma=sigma,
-        features=kept,
-        floor_split=splits["floor_split"],
-        floor_n=len(floor),
-        floor_frechet=frechet_to_reference(floor, mu, sigma),
-        floor_kid=floor_kid,
-        floor_kid_std=floor_kid_std,
+        features=_some(features, seed),
     )
 
 

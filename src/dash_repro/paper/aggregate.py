@@ -59,6 +59,7 @@ class Cell:
         unit: what one unit of the displayed number is, "" if it is plain.
         paper: the paper's value, as in its CSV; "" where it has none.
         note: why it is a dash, or another remark.
+        mark: printed behind the number, explained by a note of the table.
     """
 
     address: str
@@ -76,6 +77,7 @@ class Cell:
     unit: str = ""
     paper: str = ""
     note: str = ""
+    mark: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for the sidecar JSON."""

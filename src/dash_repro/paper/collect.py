@@ -88,19 +88,24 @@ def _number(base: Row, metric: str, name: str, value: Any, **columns: str) -> Ro
 
 
 def read_metrics(path: Path, base: Row) -> Iterator[Row]:
-    """metrics.json: each metric, its spread over splits or subsets, and the floors."""
+    """metrics.json: each metric, and its spread over splits or subsets."""
     content = read_json(path)
     row = replace(base, n=str(content["num_samples"]), extractor=content["extractor"])
     for metric, entry in content["metrics"].items():
         yield _number(row, metric, entry["name"], entry["value"])
         if entry.get("std") is not None:
             yield _number(row, f"{metric}_std", entry["name"], entry["std"])
-    floor = content["floor"]
-    for metric, value in floor.items():
-        if metric in content["metrics"] and value is not None:
-            value = value["value"] if isinstance(value, Mapping) else value
-            name = content["metrics"][metric]["name"]
-            yield _number(row, f"floor_{metric}", name, value, n=str(floor["n"]))
+
+
+def read_bounds(path: Path, base: Row) -> Iterator[Row]:
+    """bounds.json: each metric of each set; a set's number is its sampling seed."""
+    content = read_json(path)
+    for bound, found in content["bounds"].items():
+        for index, metrics in enumerate(found["sets"]):
+            about = {"n": str(found["n"]), "sampling_seed": str(index)}
+            row = replace(base, extractor=content["extractor"], **about)
+            for metric, entry in metrics.items():
+                yield _number(row, f"{bound}_{metric}", entry["name"], entry["value"])
 
 
 def read_calibration(path: Path, base: Row) -> Iterator[Row]:
@@ -202,6 +207,7 @@ def _curve(base: Row, metric: str, values: np.ndarray) -> Iterator[Row]:
 Reader = Callable[[Path, Row], Iterator[Row]]
 READERS: dict[str, Reader] = {
     "compute_metrics": read_metrics,
+    "extract_reference": read_bounds,
     "measure_calibration": read_calibration,
     "profile_model": read_profile,
     "train_student": read_history,

@@ -9,12 +9,20 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from dash_repro.paper.aggregate import DASH, Cell, Value, cell, mean, round_half_up
-from dash_repro.paper.names import dataset_name, metric_name
+from dash_repro.paper.aggregate import (
+    DASH,
+    Cell,
+    Value,
+    cell,
+    round_half_up,
+    statistic_of,
+)
 from dash_repro.paper.rows import Collected, CollectedError, Row
 from runledger.errors import UserError
 
 COLUMN_METRICS = {"fid": "frechet", "is": "inception_score", "kid": "kid"}
+DISTANCES = ("frechet", "kid")
+WORSE = "‡"  # mark of a distance above the constant image's
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,12 @@ class Context:
         where = {"dataset": dataset, "model": model, "width": width}
         return self._one("profile", name=key, **where)
 
+    def bound(self, name: str, metric: str, dataset: str) -> list[Row]:
+        """Rows of a metric of a bounding set: real, constant, noise (bounds.json)."""
+        where = {"stage": "extract_reference", "dataset": dataset}
+        found = self.collected.find(f"{name}_{metric}", **where)
+        return Rows(found) if found else self._one(f"{name}_{metric}", **where)
+
     def _one(self, metric: str, **where: Any) -> list[Row]:
         if self.allow_missing and not self.collected.find(metric, **where):
             return Rows(reasons=self._reasons(where))
@@ -178,6 +192,8 @@ class Context:
             note = more.get("note", "")
             more["note"] = f"{note}; missing values: {reasons}"
         values = more.pop("values", None) or [value_of(row) for row in rows]
+        if more.get("statistic", "mean") == "mean":
+            more["mark"] = self._mark(rows[0], values)
         return cell(
             address,
             values,
@@ -189,6 +205,16 @@ class Context:
             extractor=_same(rows, "extractor"),
             **more,
         )
+
+    def _mark(self, row: Row, values: Sequence[Value]) -> str:
+        """WORSE for a distance above that of the dataset's constant image."""
+        if row.metric not in DISTANCES:
+            return ""
+        bound = self.collected.find(f"constant_{row.metric}", dataset=row.dataset)
+        if not bound:
+            return ""
+        limit = statistic_of([value_of(found) for found in bound], "mean", 0)
+        return WORSE if statistic_of(values, "mean", 0) > limit else ""
 
 
 def value_of(row: Row, role: str = "") -> Value:
@@ -223,31 +249,6 @@ def printed(address: str, value: str, decimals: int) -> Cell:
     """A literature value as printed in the paper."""
     text = round_half_up(Decimal(value), decimals)
     return Cell(address, text, "literature", decimals=decimals, paper=value)
-
-
-def small_unit(rows: Sequence[Row], decimals: int) -> int:
-    """Exponent e of a column's unit 10^-e: its smallest number keeps two digits.
-
-    The paper's gap MSE fits e = 0; another scale of the same quantity may not.
-
-    Args:
-        rows: of the column.
-        decimals: digits after the point.
-
-    Returns:
-        0, 3, 6, ...
-    """
-    found = [abs(row.number) for row in rows if row.number]
-    smallest, least = min(found, default=Decimal(1)), Decimal(1).scaleb(1 - decimals)
-    exponent = 0
-    while smallest.scaleb(exponent) < least:
-        exponent += 3
-    return exponent
-
-
-def unit_text(exponent: int) -> str:
-    """ " (×10^{−3})" for exponent 3."""
-    return f" (×10^{{−{exponent}}})" if exponent else ""
 
 
 def protocol(
@@ -286,18 +287,3 @@ def guidance(sampling: Mapping[str, Any]) -> str:
 def demo_mark(scale: str) -> str:
     """Says that numbers are not at the paper's scale."""
     return "" if scale == "paper" else "Demo scale: not the paper’s protocol."
-
-
-def floors(context: Context, datasets: Sequence[str]) -> str:
-    """Sentence with the real-vs-real floor of each distance."""
-    parts = []
-    for metric in ("frechet", "kid"):
-        for dataset in datasets:
-            rows = context.collected.find(f"floor_{metric}", dataset=dataset)
-            found = sorted({(row.name, row.value, row.n) for row in rows})
-            for name, value, count in found:
-                digits = 2 if metric == "frechet" else 4
-                text = round_half_up(mean([Decimal(value)]), digits)
-                place = f"on {dataset_name(dataset)} (n = {count})"
-                parts.append(f"{metric_name(name)} {text} {place}")
-    return "Real against real images: " + "; ".join(parts) + "." if parts else ""

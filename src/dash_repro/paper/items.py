@@ -28,6 +28,7 @@ from dash_repro.paper.needs import (
     TEACHER_COST,
     ItemSpec,
     Need,
+    bounds,
     experiments,
     metrics,
     profile,
@@ -39,9 +40,9 @@ __all__ = ["ALL", "FIRST", "ITEMS", "SECOND", "STUDENTS", "ItemSpec", "Need"]
 CSV = "paper/tables/"
 _TEACHER = (TEACHER,)
 _BOTH = (TEACHER, "dash")
-_TABLE3 = (metrics("table3"), metrics("table3", _TEACHER))
-_TABLE4 = (metrics("table4"),)
-_TABLE6 = (metrics("tableC6"), metrics("tableC6", _TEACHER))
+_TABLE3 = (metrics("table3"), metrics("table3", _TEACHER), bounds("table3"))
+_TABLE4 = (metrics("table4"), bounds("table4"))
+_TABLE6 = (metrics("tableC6"), metrics("tableC6", _TEACHER), bounds("tableC6"))
 _CALIBRATION3 = Need(CALIBRATION, "table3")
 _CALIBRATION4 = Need(CALIBRATION, "table4")
 ITEMS: dict[str, ItemSpec] = {
@@ -55,6 +56,7 @@ ITEMS: dict[str, ItemSpec] = {
         "Teacher components",
         (
             metrics("table2", (TEACHER, MIN_SNR_TEACHER), "table2"),
+            bounds("table2"),
             profile("table2", (TEACHER, MIN_SNR_TEACHER)),
         ),
         (*experiments("table2"), "tag"),
@@ -130,6 +132,7 @@ ITEMS: dict[str, ItemSpec] = {
         (
             metrics("tableC5", samplers="steps"),
             metrics("tableC5", _TEACHER, "steps"),
+            bounds("tableC5"),
         ),
         (*experiments("tableC5"), "tag"),
         (CSV + "tableC5_steps.csv",),
@@ -156,6 +159,7 @@ ITEMS: dict[str, ItemSpec] = {
         (
             metrics("tableC7", samplers="scales"),
             metrics("tableC7", _TEACHER, "scales"),
+            bounds("tableC7"),
         ),
         (*experiments("tableC7"), "tag"),
         (CSV + "tableC7_guidance.csv",),
@@ -163,7 +167,7 @@ ITEMS: dict[str, ItemSpec] = {
     "anchor": ItemSpec(
         "table",
         "Anchor weight (Appendix A)",
-        (metrics("anchor"), Need(CALIBRATION, "anchor")),
+        (metrics("anchor"), bounds("anchor"), Need(CALIBRATION, "anchor")),
         (
             *experiments("anchor"),
             "tag",

@@ -34,6 +34,7 @@ HISTORY = ("train_student", "history.csv")
 CURRICULUM = ("train_teacher", "curriculum.npz")
 SAMPLES = ("generate_samples", "samples.npz")
 PAIRS = ("rank_pairs", "pairs.json")
+BOUNDS = ("extract_reference", "bounds.json")
 TEACHER_COST = ("train_teacher", "cost.json")
 STUDENT_COST = ("train_student", "cost.json")
 
@@ -46,7 +47,7 @@ class Need:
         source: (stage, name of the one output file that is read).
         experiment: block of `experiments` that gives datasets, seeds, widths, students.
         models: (STUDENTS,) or names: student blocks and `teacher_<block>`; () where the
-            stage has no model (rank_pairs).
+            stage has no model (rank_pairs, extract_reference).
         datasets: ALL, FIRST or SECOND of the experiment's datasets.
         seeds: ALL or FIRST of the experiment's training seeds; "" without a seed.
         samplers: "default", "table2", "steps", "scales"; "" without a sampler.
@@ -101,6 +102,11 @@ def metrics(
 ) -> Need:
     """Need of metrics.json, over all seeds."""
     return Need(METRICS, experiment, tuple(models), datasets, samplers=samplers)
+
+
+def bounds(experiment: str) -> Need:
+    """Need of bounds.json, one a dataset."""
+    return Need(BOUNDS, experiment, (), seeds="")
 
 
 def profile(experiment: str, models: tuple[str, ...], datasets: str = FIRST) -> Need:

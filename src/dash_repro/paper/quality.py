@@ -11,9 +11,6 @@ from dash_repro.paper.context import (
     Context,
     PaperTable,
     dash,
-    floors,
-    small_unit,
-    unit_text,
     value_of,
     word,
 )
@@ -21,10 +18,6 @@ from dash_repro.paper.names import metric_name
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry
 
-STANDIN_NOTE = (
-    "The distance and score come from a stand-in extractor and must not be compared "
-    "with FID or IS; the real-vs-real floor shows what perfect samples would get."
-)
 CALIBRATION_COLUMNS = ("rho", "cos", "gap_mse")
 
 
@@ -86,13 +79,6 @@ def quality_header(context: Context, datasets: Sequence[str]) -> list[str]:
     return heads
 
 
-def quality_notes(context: Context, datasets: Sequence[str]) -> list[str]:
-    """The floor, and that a stand-in is a stand-in."""
-    names = {row.name for row in context.collected.find("frechet")}
-    notes = [floors(context, datasets)]
-    return [*filter(None, notes), *([] if names <= {"FID"} else [STANDIN_NOTE])]
-
-
 def params_cell(context: Context, row: str, rows: list[Row], paper: str) -> Cell:
     """Millions of parameters, one digit."""
     return context.measured(
@@ -133,6 +119,31 @@ def gap_exponent(
         for row in context.calibration("gap_mse", experiment, dataset, model, width)
     ]
     return small_unit(rows, decimals_of(context, "gap_mse"))
+
+
+def small_unit(rows: Sequence[Row], decimals: int) -> int:
+    """Exponent e of a column's unit 10^-e: its smallest number keeps two digits.
+
+    The paper's gap MSE fits e = 0; another scale of the same quantity may not.
+
+    Args:
+        rows: of the column.
+        decimals: digits after the point.
+
+    Returns:
+        0, 3, 6, ...
+    """
+    found = [abs(row.number) for row in rows if row.number]
+    smallest, least = min(found, default=Decimal(1)), Decimal(1).scaleb(1 - decimals)
+    exponent = 0
+    while smallest.scaleb(exponent) < least:
+        exponent += 3
+    return exponent
+
+
+def unit_text(exponent: int) -> str:
+    """ " (×10^{−3})" for exponent 3."""
+    return f" (×10^{{−{exponent}}})" if exponent else ""
 
 
 def measured_calibration(

@@ -22,7 +22,7 @@ class Entry:
     @property
     def text(self) -> str:
         """What is printed."""
-        return self.joiner.join(cell.displayed for cell in self.cells)
+        return self.joiner.join(cell.displayed + cell.mark for cell in self.cells)
 
 
 @dataclass(frozen=True)

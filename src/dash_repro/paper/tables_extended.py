@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dash_repro.paper.aggregate import Cell
+from dash_repro.paper.bounds import bound_lines, bound_row, quality_notes
 from dash_repro.paper.context import (
     Context,
     PaperTable,
@@ -21,7 +22,6 @@ from dash_repro.paper.quality import (
     params_cell,
     quality_entries,
     quality_header,
-    quality_notes,
     teacher_definition,
 )
 from dash_repro.paper.rows import Row
@@ -42,7 +42,7 @@ def _gap_lines(
     paper: PaperTable,
     samplers: Sequence[tuple[str, Sampler, Sampler]],
 ) -> list[Line]:
-    """Teacher, student and their gap, one column per (column, teacher's, student's)."""
+    """Teacher, student, gap and bounds; a column per (column, teacher's, student's)."""
     block = context.param(f"experiments.{experiment}")
     student, decimals = block["student"], context.settings["decimals"]
     boxes: dict[str, list[Entry]] = {"teacher": [], student: [], "gap": []}
@@ -61,10 +61,12 @@ def _gap_lines(
         gap = _gap_cell(context, f"{prefix}gap/{column}", rows, teacher)
         boxes["gap"].append(Entry((gap,)))
     names = {"gap": "Gap", student: f"{model_name(student)}, {block['width']} channels"}
-    return [
+    lines = [
         Line(prefix + row, names.get(row, model_name(row)), tuple(entries))
         for row, entries in boxes.items()
     ]
+    columns = [column for column, _, _ in samplers]
+    return lines + bound_row(context, prefix, dataset, columns)
 
 
 def _gap_cell(
@@ -166,6 +168,8 @@ def table_c6(context: Context) -> Table:
         label = f"{model_name(row)}, {width} channels"
         rule = model != TEACHER and model == block["students"][0]
         lines.append(Line(key, label, entries, rule))
+    size = ("params_m", "compression")
+    lines += bound_lines(context, datasets, size, ("rho", "cos"))
     header = ("Model", "Params (M)", "Compression")
     return Table(
         context.item,
@@ -218,6 +222,8 @@ def anchor(context: Context) -> Table:
             ]
         boxes = (Entry((weight,)), *entries, *(Entry((cell,)) for cell in calibration))
         lines.append(Line(model, model_name(model), boxes))
+    columns = [f"{dataset}_{name}" for dataset in datasets for name in ("rho", "cos")]
+    lines += bound_lines(context, datasets, ("lambda_an",), columns)
     heads = [head for _ in datasets for head in ("ρ", "cos(Δ)")]
     names = ", ".join(dataset_name(dataset) for dataset in datasets)
     return Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dash_repro.paper.bounds import bound_lines, quality_notes
 from dash_repro.paper.context import (
     COLUMN_METRICS,
     Context,
@@ -25,7 +26,6 @@ from dash_repro.paper.quality import (
     params_cell,
     quality_entries,
     quality_header,
-    quality_notes,
     teacher_definition,
 )
 from dash_repro.paper.table import Entry, Line, Table
@@ -65,6 +65,7 @@ def table2(context: Context) -> Table:
         build = _literature_entries if literature else _teacher_entries
         entries = build(context, row, paper, datasets)
         lines.append(Line(row, label, tuple(entries), rule=row == "min_snr"))
+    lines += bound_lines(context, datasets, ("params_m", "steps"))
     return Table(
         context.item,
         "Teacher components. " + protocol(context, "table2", scales=(low, high)),
@@ -157,7 +158,7 @@ def group_heads(
 def all_notes(
     context: Context, datasets: Sequence[str], students: Sequence[str]
 ) -> list[str]:
-    """Floor, stand-in and FitNets notes, those that apply."""
+    """Bounds, stand-in and FitNets notes, those that apply."""
     notes = quality_notes(context, datasets)
     return [*notes, *([FITNETS_NOTE] if "fitnets" in students else [])]
 
@@ -215,6 +216,8 @@ def table3(context: Context) -> Table:
         ]
         rule = model == students[0]
         lines.append(Line(model, model_name(model), tuple(entries), rule))
+    size = ("params_m", "steps")
+    lines += bound_lines(context, datasets, size, CALIBRATION_COLUMNS)
     header = ("Model", "Params (M)", "Steps", *quality_header(context, datasets))
     return Table(
         context.item,
@@ -258,6 +261,8 @@ def table4(context: Context) -> Table:
             *calibration_entries(context, "table4", model, width, paper, exponent),
         ]
         lines.append(Line(model, model_name(model), tuple(entries)))
+    losses = ("l_im", "l_un", "l_an")
+    lines += bound_lines(context, datasets, losses, CALIBRATION_COLUMNS)
     ticks = ("L_{im}", "L_{un}", "L_{an}")
     header = ("Configuration", *ticks, *quality_header(context, datasets))
     return Table(

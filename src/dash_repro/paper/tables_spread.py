@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dash_repro.paper.aggregate import units
+from dash_repro.paper.bounds import BOUNDS
 from dash_repro.paper.context import (
     COLUMN_METRICS,
     Context,
@@ -38,7 +39,7 @@ def _spread_entry(
     address, printed_std = f"{row}/{name}_std", paper.value(row, f"{name}_std")
     if len(units([value_of(row) for row in rows])) <= context.settings["ddof"]:
         spread = dash(
-            f"{context.item}/{address}", "one seed has no spread", printed_std
+            f"{context.item}/{address}", "a single value has no spread", printed_std
         )
     else:
         spread = context.measured(
@@ -71,8 +72,10 @@ def _spread_table(
                 kilo = column == "kid"
                 entries.append(_spread_entry(context, row, name, rows, paper, kilo))
         lines.append(Line(row, model_name(row), tuple(entries)))
+    lines += _bound_lines(context, datasets, columns)
     heads = _spread_header(context, datasets, bool(standin))
-    spread = f" Spread: standard deviation over seeds, ddof {context.settings['ddof']}."
+    ddof = context.settings["ddof"]
+    spread = f" Spread: standard deviation over seeds or subsets, ddof {ddof}."
     return Table(
         context.item,
         f"{title} {protocol(context, experiment)}{spread}",
@@ -81,6 +84,22 @@ def _spread_table(
         tuple(group_heads(1, datasets, len(columns))),
         tuple(all_notes(context, datasets, block["students"])),
     )
+
+
+def _bound_lines(
+    context: Context, datasets: Sequence[str], columns: Sequence[str]
+) -> list[Line]:
+    """Mean and spread of every bound over its sets."""
+    lines = []
+    for bound, label in BOUNDS.items():
+        entries = []
+        for dataset in datasets:
+            for column in columns:
+                rows = context.bound(bound, COLUMN_METRICS[column], dataset)
+                about = (f"{dataset}_{column}", rows, PaperTable({}), column == "kid")
+                entries.append(_spread_entry(context, f"bound_{bound}", *about))
+        lines.append(Line(f"bound_{bound}", label, tuple(entries), rule=not lines))
+    return lines
 
 
 def _spread_header(
