@@ -280,7 +280,7 @@ def test_teacher_of_other_data_is_refused(root, tmp_path):
     one = student_job(tmp_path, PARAMS, "dash")
     run_students([one])
     assert isinstance(one.error, CheckpointError)
-    assert "3 classes" in str(one.error) and "4 of 8" in str(one.error)
+    assert "(3, 8, 3)" in str(one.error) and "(4, 8, 3)" in str(one.error)
 
 
 def test_progress_is_reported(job, monkeypatch):

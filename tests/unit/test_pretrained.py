@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,16 +35,16 @@ DIFFUSION = {
 NAMES = ("cat", "dog", "zebra fish")
 
 
-def write(path, names=NAMES, seed=3):
+def write(path, names=NAMES, seed=3, config=CONFIG):
     """A checkpoint whose output layer is not zero, as after training."""
-    model = build_unet(CONFIG, seed)
+    model = build_unet(config, seed)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     state = model.state_dict()
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(path, state, CONFIG, DIFFUSION, "student", 7, None, names)
+    save_checkpoint(path, state, config, DIFFUSION, "student", 7, None, names)
     return model.eval()
 
 
@@ -63,6 +64,17 @@ def test_three_lines_give_images(path):
     assert [image.size for image in images] == [(8, 8)] * 5
     array = student.sample(5, classes=[1, 0], w=2.0, steps=5, seed=1, output="array")
     assert all(np.array_equal(a, b) for a, b in zip(images, array, strict=True))
+
+
+def test_grey_networks_give_grey_images(tmp_path):
+    path = tmp_path / "model.safetensors"
+    write(path, config=replace(CONFIG, channels=1))
+    images = dash_repro.load(path).sample(3, w=2.0, steps=5)
+    assert [(image.mode, image.size) for image in images] == [("L", (8, 8))] * 3
+    assert "8 x 8 grey, 3 classes" in run("info", path).output
+    assert export_model(path, tmp_path / "exported")
+    settings = json.loads((tmp_path / "exported" / "settings.json").read_text())
+    assert settings["shape"] == [1, 8, 8]
 
 
 def test_images_are_those_of_the_sampler(tmp_path):
