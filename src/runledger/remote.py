@@ -7,6 +7,8 @@ remote lost, and what a broken transfer left there cut short, is sent again.
 
 from __future__ import annotations
 
+import contextlib
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +18,14 @@ from tqdm import tqdm
 
 from runledger import places
 from runledger.errors import UserError
+from runledger.links import copy
 from runledger.store import Store, md5_file
 
 Size = int | None
 Result = TypeVar("Result")
 # of the kinds of remotes, those in which a folder can exist and be empty
 FOLDERS = ("local", "ssh", "gdrive", "hdfs", "webhdfs", "webdav", "webdavs")
+DRAFTS = ("local", "ssh")  # those in which a file is there before it is whole
 WEB = ("http", "https")
 
 
@@ -245,16 +249,32 @@ class Remote:
         return failed | self._each(self._bring, store, sizes.keys() - failed.keys())
 
     def _send(self, store: Store, md5: str) -> str:
-        """Send one object; returns what is wrong with what arrived, "" if nothing."""
+        """Send one object; returns what is wrong with what arrived, "" if nothing.
+
+        Where files are written bit by bit, by a draft: a kill must not leave half an
+        object under its name, for DVC keeps one that it finds.
+        """
         from dvc.fs import localfs
 
-        target = self.odb.oid_to_path(md5)
-        if self.fs.protocol == "local":
-            Path(target).unlink(missing_ok=True)  # DVC would keep one cut short
-        source = str(store.object_path(md5))
-        self.odb.add(source, localfs, md5, check_exists=False, verify=False)
-        if self.fs.protocol == "local" and md5_file(target) != md5.removesuffix(".dir"):
-            return "what was written there reads otherwise"
+        source, target = store.object_path(md5), self.odb.oid_to_path(md5)
+        if self.fs.protocol not in DRAFTS:
+            self.odb.add(str(source), localfs, md5, check_exists=False, verify=False)
+            return ""
+        draft = self.fs.join(self.fs.parent(target), f".{uuid.uuid4().hex}.tmp")
+        self.odb.makedirs(self.fs.parent(target))
+        try:
+            if self.fs.protocol == "local":
+                copy(source, Path(draft))
+                if md5_file(draft) != md5.removesuffix(".dir"):
+                    return "what was written there reads otherwise"
+                self.odb.protect(draft)
+            else:
+                self.fs.put_file(str(source), draft)
+            self.fs.mv(draft, target)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.fs.remove(draft)
+            raise
         return ""
 
     def _bring(self, store: Store, md5: str) -> str:

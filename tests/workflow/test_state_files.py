@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from machine import unavailable
 from toy import Toy
 
 from runledger import execution, legs, progress, queue
@@ -373,7 +374,7 @@ def test_a_small_disk_that_fills_up(toy: Toy, folder: str) -> None:
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
     if subprocess.run(mount, capture_output=True).returncode:
-        pytest.fail("the test needs the right to mount a small tmpfs")
+        unavailable("needs the right to mount a small tmpfs")
     try:
         filler = place / "filler"
         with open(filler, "wb", buffering=0) as file, pytest.raises(OSError):

@@ -143,17 +143,16 @@ def test_push_into_a_remote_that_cannot_keep_it(shared: Shared) -> None:
 def test_a_remote_that_loses_what_it_is_sent_is_found_out(
     fresh: Shared, monkeypatch
 ) -> None:
-    from dvc_data.hashfile.db.local import LocalHashFileDB
+    from dvc_objects.fs.local import LocalFileSystem
 
-    add = LocalHashFileDB.add
+    move = LocalFileSystem.mv
 
-    def forgetful(self, path, fs, oid, **kwargs):
-        done = add(self, path, fs, oid, **kwargs)
-        if str(oid) == fresh.md5():
-            Path(self.oid_to_path(oid)).unlink()
-        return done
+    def forgetful(self, draft: str, target: str, **options: object) -> None:
+        move(self, draft, target, **options)
+        if Path(target) == fresh.there():
+            Path(target).unlink()
 
-    monkeypatch.setattr(LocalHashFileDB, "add", forgetful)
+    monkeypatch.setattr(LocalFileSystem, "mv", forgetful)
     code, out = fresh("push")
     assert code == 1
     assert f"sent {OBJECTS - 1} objects" in out
