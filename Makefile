@@ -70,7 +70,6 @@ drift:
 ROUNDS ?= 1000
 test-long: $(READY)  ## what takes longest: ROUNDS random kill -9 of jobs, heads and transfers (1000: an hour; repeat to go on)
 	python tests/workflow/kills.py --rounds $(ROUNDS) --folder "$${TMPDIR:-/tmp}/dash-repro-kills"
-	KILL_ROUNDS=100 pytest -m long $(PYTEST)
 
 mutants: $(READY)  ## do the tests find the faults of tests/mutations.toml? (hours; repeat to go on)
 	@OMP_NUM_THREADS=1 python tests/mutate.py $(MUTANTS)
