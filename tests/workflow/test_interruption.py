@@ -127,7 +127,7 @@ def test_orphan_of_a_killed_head_is_waited_for(empty: Toy) -> None:
 
 @pytest.mark.slow
 def test_random_kills_then_the_same_command_completes(tmp_path: Path) -> None:
-    """Kill -9 of jobs, heads and transfers; `make kill-loop` does it 1,000 times."""
+    """Kill -9 of jobs, heads and transfers; `make test-long` does it 1,000 times."""
     folder = tmp_path / "kills"
     met = [row["met"] for row in kills.rounds(folder, ROUNDS)]
     assert sum(met) > ROUNDS / 3, "most kills must meet something"

@@ -90,7 +90,7 @@ class Program:
         command: Sequence[str],
         cwd: Path,
         env: Mapping[str, str],
-        output: int | None,
+        output: int | None = None,
     ) -> None:
         self._printed: list[str] = []
         self._reader: threading.Thread | None = None
