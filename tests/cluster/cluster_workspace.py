@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
 from pathlib import Path
 
+import pytest
+import warm
 import yaml
 from paper_workspace import BIN, TINY, Workspace, make
+from shared import copied, tiny_run
+
+from runledger.project import load_pipeline
 
 HERE = Path(__file__).parent
 FAST = (
@@ -43,37 +48,23 @@ class ClusterWorkspace(Workspace):
             "DASH_SAVE_SECONDS": "1",
             "DASH_LOG_SECONDS": "1",
             "DASH_TEST_SLOW": str(self.root / "slow"),
+            "DASH_TEST_POLL": "2",
         }
 
     def command(self, *targets: str, **site: object) -> list[str]:
         settings = [f"{k}={v}" for k, v in {**SITE, **site}.items()]
-        return [str(BIN / "snakemake"), *targets, *FAST, "--config", *settings]
+        return ["snakemake", *targets, *FAST, "--config", *settings]
 
-    def start(self, *targets: str, **site: object) -> subprocess.Popen:
+    def start(self, *targets: str, **site: object) -> warm.Program:
         """Start a head; its output is in head.log, appended."""
         with open(self.root / "head.log", "ab") as log:
-            return subprocess.Popen(
-                self.command(*targets, **site),
-                cwd=self.root,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            command = self.command(*targets, **site)
+            return warm.start(command, self.root, self.environment(), log.fileno())
 
     def head(self, *targets: str, ok: bool = True, **site: object) -> str:
         """Run a head to its end; returns what it printed."""
-        done = subprocess.run(
-            self.command(*targets, **site),
-            cwd=self.root,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-        )
+        command = self.command(*targets, **site)
+        done = warm.run(command, self.root, self.environment(), timeout=900)
         if ok != (done.returncode == 0):
             raise AssertionError(f"exit {done.returncode}:\n{done.stdout[-6000:]}")
         return done.stdout
@@ -83,12 +74,13 @@ class ClusterWorkspace(Workspace):
         return path.read_text(errors="replace") if path.exists() else ""
 
     def bytes_of(self, *stages: str) -> dict[str, bytes]:
-        """Return the results of stages, less what is allowed to differ (costs)."""
+        """Return what the planned instances of stages made; costs may differ."""
         return {
-            path.relative_to(self.root).as_posix(): path.read_bytes()
-            for stage in stages
-            for path in sorted((self.root / "results" / stage).rglob("*"))
-            if path.is_file() and path.name != "cost.json"
+            out.path: (self.root / out.path).read_bytes()
+            for instance in load_pipeline(self.root).instances.values()
+            if instance.stage in stages
+            for out in instance.outs
+            if not out.path.endswith("/cost.json")
         }
 
 
@@ -112,7 +104,27 @@ def small_params(**changes: object) -> dict:
 
 
 def workspace(folder: Path, params: dict) -> ClusterWorkspace:
-    """Make a workspace with these params."""
+    """Make a workspace with these params; one that is there keeps its results."""
     file = folder.with_suffix(".yaml")
     file.write_text(yaml.safe_dump(params, sort_keys=False))
     return ClusterWorkspace(make(folder, file).root)
+
+
+def finished_workspace(
+    factory: pytest.TempPathFactory, folder: Path
+) -> ClusterWorkspace:
+    """A workspace with the small params in which all but the tables has been made.
+
+    Its networks, samples and metrics are those of the whole run at the smallest size,
+    of which the small params name a part.
+    """
+    return workspace(copied(tiny_run(factory), folder), small_params())
+
+
+def records(root: Path, stage: str) -> dict[str, dict]:
+    """{instance: newest record} of a stage."""
+    folder = root / "results/records" / stage
+    found = {}
+    for path in sorted(folder.rglob("*.json"), key=lambda p: p.stat().st_mtime):
+        found[path.parent.name] = json.loads(path.read_text())
+    return found

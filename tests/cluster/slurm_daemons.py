@@ -1,12 +1,14 @@
 """A real Slurm on this machine: munged, slurmctld, one slurmd, two stand-in GPUs.
 
-Its configuration has to lie in /etc/slurm; one that is already there and is not ours
-is left alone and makes the start fail.
+Its configuration has to lie in /etc/slurm. The process that starts it, and all that it
+starts from then on, see a folder of their own there (a mount namespace): several can
+run at a time, and a Slurm that the machine belongs to is left alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import getpass
 import os
 import re
@@ -19,17 +21,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 ETC = Path("/etc/slurm")
-MARK = "# Written by tests/cluster of dash-repro; removed when the tests end"
 SBIN = "/usr/sbin"
-NODES = 1
+NAMESPACE = 0x00020000  # CLONE_NEWNS of unshare(2)
 CONFIG = """\
-{mark}
 ClusterName=dashtest
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser={user}
 SlurmdUser={user}
-SlurmctldPort=16817
-SlurmdPort=16818
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
@@ -68,7 +68,6 @@ PartitionName=main Nodes={host} Default=YES MaxTime=60 PriorityTier=1 State=UP
 PartitionName=urgent Nodes={host} MaxTime=60 PriorityTier=10 GraceTime=15 State=UP
 """
 GRES = """\
-{mark}
 NodeName={host} Name=gpu File=/dev/null
 NodeName={host} Name=gpu File=/dev/zero
 """
@@ -95,7 +94,7 @@ class Slurm:
     """The daemons, by process id, and what tests ask of them."""
 
     def __init__(self, folder: Path, cpus: int = 4) -> None:
-        self.folder, self.cpus = Path(folder), cpus
+        self.folder, self.cpus, self.ports = Path(folder), cpus, free_ports(2)
         self.host = socket.gethostname().split(".")[0]
         self.daemons: dict[str, subprocess.Popen] = {}
 
@@ -103,43 +102,45 @@ class Slurm:
         """Start everything.
 
         Raises:
-            SlurmNotStarted: not installed, a foreign configuration, a dead daemon.
+            SlurmNotStarted: not installed, no right to mount, a daemon that ended.
         """
         for name in ("munged", "slurmctld", "slurmd"):
             if not Path(SBIN, name).exists():
                 raise SlurmNotStarted(f"{name} is missing: apt-get install slurm-wlm")
-        self._refuse_foreign()
         self.folder.mkdir(parents=True)
         self.folder.chmod(0o755)
         for name in ("ctld", "slurmd"):
             (self.folder / name).mkdir()
+        self._own_etc()
         self._write_config()
         self._munged()
         self._daemon("slurmctld", "-D", "-i")
         self.start_slurmd()
-        wait_for(lambda: "idle" in self.sinfo(), 40, "the node is idle")
+        wait_for(lambda: "idle" in self.sinfo(), 120, "the node is idle")
 
-    @staticmethod
-    def _refuse_foreign() -> None:
-        for name in ("slurm.conf", "gres.conf", "cgroup.conf"):
-            path = ETC / name
-            if path.exists() and not path.read_text().startswith(MARK):
-                raise SlurmNotStarted(
-                    f"{path} is not of these tests, and is left as it is: run them on "
-                    "a machine that is not part of a cluster"
-                )
+    def _own_etc(self) -> None:
+        """Let this process and its children see a folder of ours as /etc/slurm."""
+        libc, own = ctypes.CDLL(None, use_errno=True), self.folder / "etc"
+        own.mkdir()
+        if libc.unshare(NAMESPACE):
+            raise SlurmNotStarted(f"unshare: {os.strerror(ctypes.get_errno())}")
+        ETC.mkdir(exist_ok=True)
+        private = ("mount", "--make-rprivate", "/")
+        for command in (private, ("mount", "--bind", str(own), str(ETC))):
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise SlurmNotStarted(done.stderr)
 
     def _write_config(self, **changes: object) -> None:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
         values = {
-            "mark": MARK,
             "host": self.host,
+            "ports": self.ports,
             "user": getpass.getuser(),
             "folder": self.folder,
             "cpus": self.cpus,
             "memory": int(memory * 0.9),
         }
-        ETC.mkdir(exist_ok=True)
         text = CONFIG.format(**values)
         for key, value in changes.items():
             text = re.sub(rf"^{key}=.*$", f"{key}={value}", text, flags=re.MULTILINE)
@@ -162,7 +163,7 @@ class Slurm:
         ]
         self._daemon("munged", "--foreground", "--force", *paths)
         socket_path = self.folder / "munge.socket"
-        wait_for(socket_path.exists, 10, "munged listens")
+        wait_for(socket_path.exists, 60, "munged listens")
 
     def _daemon(self, name: str, *arguments: str) -> None:
         output = open(self.folder / f"{name}.out", "ab")  # noqa: SIM115
@@ -188,7 +189,7 @@ class Slurm:
         self.kill("slurmctld")
         self._write_config(**changes)
         self.start_slurmctld()
-        wait_for(self.sinfo, 60, "the controller is back")
+        wait_for(self.sinfo, 180, "the controller is back")
 
     def start_slurmd(self) -> None:
         """Start the node's daemon."""
@@ -208,14 +209,15 @@ class Slurm:
             _send(pid, signal.SIGKILL)
 
     def step_daemons(self) -> list[int]:
-        """Process ids of our slurmstepd."""
-        found = []  # there is no other Slurm here: the start refuses that
+        """Process ids of our slurmstepd; those of others have another /etc/slurm."""
+        found, own = [], os.readlink("/proc/self/ns/mnt")
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
+                ours = os.readlink(folder / "ns" / "mnt") == own
             except OSError:
                 continue
-            if words[0].startswith(b"slurmstepd: ["):
+            if ours and words[0].startswith(b"slurmstepd: ["):
                 found.append(int(folder.name))
         return found
 
@@ -233,11 +235,12 @@ class Slurm:
         jobs = {}
         for line in self.ask("scontrol", "show", "job", "-o").splitlines():
             fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
-            jobs[fields["JobId"]] = fields
+            if "JobId" in fields:  # or it says that there are none
+                jobs[fields["JobId"]] = fields
         return jobs
 
     def stop(self) -> None:
-        """Cancel every job, stop the daemons, remove the configuration."""
+        """Cancel every job, stop the daemons, give /etc/slurm back."""
         if "slurmctld" in self.daemons:
             self.ask("scancel", "-u", getpass.getuser())
             time.sleep(1)
@@ -254,11 +257,19 @@ class Slurm:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-        for name in ("slurm.conf", "gres.conf"):
-            path = ETC / name
-            if path.exists() and path.read_text().startswith(MARK):
-                path.unlink()
+        subprocess.run(["umount", str(ETC)], capture_output=True)
         shutil.rmtree(self.folder / "slurmd", ignore_errors=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
 
 
 def _tree(root: int) -> list[int]:
