@@ -99,6 +99,7 @@ NOT_HERE = {
     "git log": "is git's own",
     "uv pip install": "changes the environment that runs the tests",
     "dvc gc": "is named as a danger",
+    "dvc add photos": "brings a folder of pictures; no test does it yet",
     "dvc status": "test_paper_pipeline runs it",
     "dvc repro": "likewise",
     "snakemake --profile slurm": "tests/cluster runs the profile",
