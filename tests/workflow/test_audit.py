@@ -514,7 +514,7 @@ def test_a_number_changed_in_the_tex_alone_is_found(forger: Forger) -> None:
     }
     (found,) = [f for f in audit.objections if f.kind == "edited .tex"]
     assert found.cells == (CELL,)
-    assert "prints '1.23'" in found.detail
+    assert "prints '1.23" in found.detail
 
 
 def test_a_heading_that_says_fid_is_found(forger: Forger) -> None:
