@@ -116,7 +116,7 @@ def test_the_stage_says_it_in_log_and_record(root, tmp_path, caplog) -> None:
 
     (root / "train" / "ant" / "a.gif").write_bytes(b"x")
     block = {"source": "folder", "path": str(root), "image_size": 8}
-    block |= {"max_train": None, "max_test": None}
+    block |= {"channels": 3, "max_train": None, "max_test": None}
     job = FakeJob({"dataset": "own"}, {"prepare_data": {"own": block}}, out=tmp_path)
     with caplog.at_level(logging.INFO):
         prepare_data.run(job)
