@@ -126,7 +126,7 @@ def test_literature_is_as_printed_and_marked(workspace, tmp_path):
     labels = {line["id"]: line["label"] for line in sidecar["lines"]}
     assert labels["ddpm"].endswith("†") and not labels["full"].endswith("†")
     assert any("not verified" in note for note in sidecar["notes"])
-    assert labels["edm"].endswith("‡")
+    assert labels["edm"].endswith("§")
     assert any("1.97 for unconditional" in note for note in sidecar["notes"])
 
 

@@ -14,9 +14,11 @@ from dash_repro.paper.items import ITEMS
 
 PAGES = [ROOT / "README.md", ROOT / "results" / "README.md", *ROOT.glob("docs/*.md")]
 PROGRAMS = "make snakemake python dvc git uv apt-get squeue sinfo scontrol sacctmgr"
+PROGRAMS += " dash-repro"
 PROGRAM = "|".join([*PROGRAMS.split(), "source (?=\\S*/)", "cd", "tmux", "[$]EDITOR"])
 INLINE = re.compile(rf"(?:[A-Z_]+=\S+ )?(?:{PROGRAM})(?: |$)")
 STUDENT = "train_student/digits-dash-w4-s42"
+MODEL = f"results/{STUDENT}/model.safetensors"
 
 # as documented: as it is run in a finished workspace, in this order; "" is as it stands
 RUN = {
@@ -74,6 +76,16 @@ RUN = {
     "dvc config --local cache.shared group": "",
     "dvc config --local cache.type symlink": "",
     "dvc cache dir --local /lab/dvc-cache": "dvc cache dir --local ../dvc-cache",
+    "python -m dash_repro --help": "",
+    "dash-repro sample MODEL --classes 3,8 -w 2 --steps 20 -o grid.png": (
+        f"python -m dash_repro sample {MODEL} --classes 3,8 -w 2 --steps 2 -o grid.png"
+    ),
+    "dash-repro info MODEL": f"python -m dash_repro info {MODEL}",
+    "dash-repro export MODEL FOLDER": f"python -m dash_repro export {MODEL} ../export",
+    "python: from dash_repro import load": (
+        f'python -c \'from dash_repro import load; student = load("{MODEL}"); '
+        'student.sample(16, classes=["3", "8"], w=2.0, steps=2, seed=0)[15].verify()\''
+    ),
     "source .venv/bin/activate": "source .venv/bin/activate && snakemake --version",
 }
 # run as `make -n`: the target is there, and its recipe can be read
@@ -113,7 +125,13 @@ NOT_HERE = {
 
 
 def commands(text: str) -> list[str]:
-    """Return the commands of a page: lines of code blocks, and inline code."""
+    """Return the commands of a page: lines of code blocks, and inline code.
+
+    A block of Python is one command, named by its first line.
+    """
+    python = re.compile(r"^```python\n(.*?)\n.*?^```", re.M | re.S)
+    programs = [f"python: {first}" for first in python.findall(text)]
+    text = python.sub("", text)
     fenced = re.compile(r"^```[^\n]*\n(.*?)^```", re.M | re.S)
     indented = re.compile(r"(?:^ {4}\S.*\n)+", re.M)
     rest = fenced.sub("", text)
@@ -121,7 +139,11 @@ def commands(text: str) -> list[str]:
     lines = [line.strip() for block in blocks for line in block.splitlines()]
     found = [re.split(r"\s+#", line)[0] for line in lines]
     spans = re.findall(r"`([^`]+)`", re.sub(r"\s+", " ", indented.sub("", rest)))
-    return found + [span for span in spans if INLINE.match(span) and " " in span]
+    return (
+        programs
+        + found
+        + [span for span in spans if INLINE.match(span) and " " in span]
+    )
 
 
 def documented() -> dict[str, str]:

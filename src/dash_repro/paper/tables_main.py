@@ -33,7 +33,7 @@ from dash_repro.paper.table import Entry, Line, Table
 TEACHER_LABELS = {
     "ddpm": "DDPM †",
     "iddpm": "iDDPM †",
-    "edm": "EDM † ‡",
+    "edm": "EDM † §",
     "min_snr": "Min-SNR, w = {low:g}",
     "fixed_cfg": "Min-SNR, w = {high:g}",
     "tag_only": "Min-SNR, TAG",
@@ -43,7 +43,7 @@ TEACHER_LABELS = {
 LITERATURE_NOTES = (
     "† FID and IS as the paper prints them from the literature: not verified here, and "
     "left out where the columns name another metric.",
-    "‡ Contradicts its source: Karras et al. (2022) give FID 1.97 for unconditional "
+    "§ Contradicts its source: Karras et al. (2022) give FID 1.97 for unconditional "
     "CIFAR-10, with 35 evaluations of the network, and 1.79 for conditional.",
 )
 FITNETS_NOTE = (
