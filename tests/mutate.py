@@ -42,12 +42,15 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def mutations() -> list[dict[str, Any]]:
-    """Read the list; an old text that does not occur once is an error."""
-    found = tomllib.loads(MUTATIONS.read_text(encoding="utf-8"))["mutation"]
-    for one in found:
+    """Read the list; one whose old text the code has no more, or twice, is said."""
+    found = []
+    for one in tomllib.loads(MUTATIONS.read_text(encoding="utf-8"))["mutation"]:
         count = (ROOT / one["file"]).read_text(encoding="utf-8").count(one["old"])
-        if count != 1:
-            sys.exit(f"{one['id']}: its old text occurs {count} times in {one['file']}")
+        if count == 1:
+            found.append(one)
+        else:
+            where = f"{count} times in {one['file']}"
+            print(f"outdated  {one['id']}: its old text occurs {where}")
     return found
 
 
