@@ -146,7 +146,11 @@ EDITS = {
     "number of samples": (
         "generate_samples.num_samples",
         50,
-        lambda t: below(t, stage(t, "generate_samples") | {"collect_results-tableA2"}),
+        lambda t: below(
+            t,
+            stage(t, "generate_samples", "extract_reference")
+            | {"collect_results-tableA2"},
+        ),
     ),
     "number of calibration pairs": (
         "measure_calibration.pairs",
@@ -173,7 +177,7 @@ EDITS = {
     "IS splits": (
         "compute_metrics.is_splits",
         4,
-        lambda t: below(t, stage(t, "compute_metrics")),
+        lambda t: below(t, stage(t, "compute_metrics", "extract_reference")),
     ),
     "images of one dataset": (
         "prepare_data.glyphs.max_test",

@@ -61,7 +61,7 @@ def test_every_text_file_is_read_in_a_named_encoding() -> None:
 
 
 def test_a_latin1_change_does_not_stop_head_or_job(toy: Toy) -> None:
-    name = os.fsdecode(b"src/toy/notes-" + LATIN + b".txt")
+    name = os.fsdecode(b"notes-" + LATIN + b".txt")
     (toy.root / "src/toy/arithmetic.py").write_bytes(
         b"# -*- coding: latin-1 -*-\n# " + LATIN + b"\n"
         b"def times(a, b):\n    return b * a  # " + LATIN + b"\n"
