@@ -24,7 +24,7 @@ from dash_repro.paper.pdf import unusable
 from dash_repro.resources import GPU_STAGES, Counter, Site, Work
 from runledger import environment
 from runledger.errors import UserError
-from runledger.judge import Judge
+from runledger.judge import Judge, Verdict
 from runledger.pipeline import CODE_STAGE, Pipeline
 from runledger.project import load_pipeline
 from runledger.store import Store
@@ -264,12 +264,17 @@ def check_cache(root: Path) -> Iterator[Finding]:
     yield Finding(OK, "cache", text)
 
 
-def check_files(root: Path, params: Mapping[str, Any]) -> Iterator[Finding]:
-    """Data and weights that nodes without internet could not download."""
+def check_files(
+    root: Path, params: Mapping[str, Any], verdicts: Mapping[str, Verdict]
+) -> Iterator[Finding]:
+    """Data that are to be read and cannot be, or that nodes could not download."""
+    for verdict in verdicts.values():
+        for error in verdict.unread.values() if not verdict.valid else ():
+            yield Finding(FAIL, "data", f"{error.what} ({error.where}): {error.remedy}")
     for name, block in params["prepare_data"].items():
-        if not block["path"]:
-            continue
         here = (root / block["path"]).exists()
+        if not block["path"] or (block["source"] == "folder" and not here):
+            continue
         text = f"{name}: {block['path']} {'is here' if here else 'is absent'}"
         if not here:
             text += "; nodes without internet cannot fetch it: see docs/cluster.md"
@@ -321,7 +326,7 @@ def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
         *check_disk(root, *disk_of(plans, at_once)),
         *check_cache(root),
         *check_remote(root),
-        *check_files(root, pipeline.params),
+        *check_files(root, pipeline.params, verdicts),
         *check_pdf(root),
     ]
     hours = packed_hours(pipeline, stale, site, pack)

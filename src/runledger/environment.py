@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -87,15 +88,25 @@ def device() -> str:
 
 def libraries(root: Path) -> dict[str, str]:
     """Return the versions of the project's named libraries that were imported."""
-    found = {}
-    for name in settings(Path(root)).get("libraries", []):
-        module = name.replace("-", "_").replace("clean_fid", "cleanfid")
-        if (
-            module in sys.modules
-            or module.replace("scikit_learn", "sklearn") in sys.modules
-        ):
-            found[name] = metadata.version(name)
-    return found
+    named = settings(Path(root)).get("libraries", {})
+    return {n: _version(n) for n, module in named.items() if module in sys.modules}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # another package has its module
+        return UNKNOWN
+
+
+def variables(root: Path) -> dict[str, str]:
+    """Return the project's named environment variables (patterns) that are set."""
+    patterns = settings(Path(root)).get("variables", [])
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
 
 
 def describe(root: Path) -> dict[str, Any]:
@@ -106,5 +117,6 @@ def describe(root: Path) -> dict[str, Any]:
         "device": device(),
         "python": platform.python_version(),
         "libraries": libraries(root),
+        "variables": variables(root),
         "job_id": job,
     }

@@ -18,7 +18,10 @@ from runledger.yamlfile import load_yaml
 
 @lru_cache(maxsize=4)
 def settings(root: Path) -> dict[str, Any]:
-    """Return the [tool.runledger] table: ``pipeline``, ``libraries``, ``optional``."""
+    """Return the [tool.runledger] table of pyproject.toml.
+
+    Keys: ``pipeline``, ``optional``, ``variables``, and the table ``libraries``.
+    """
     path = Path(root) / "pyproject.toml"
     if not path.is_file():
         return {}

@@ -114,6 +114,22 @@ def test_cifar_archive_cut_short_is_not_used(cifar):
         prepare(_block("torchvision", name="CIFAR10", path=str(root)))
 
 
+def test_cifar_files_are_checked_at_each_reading_wherever_they_lie(cifar):
+    """So where they lie need not count: the md5 says that the bytes are the same."""
+    root, content = cifar("CIFAR10", "labels", 10)
+    first = prepare(_block("torchvision", name="CIFAR10", path=str(root)))
+    moved = root.rename(root.with_name("elsewhere"))
+    block = _block("torchvision", name="CIFAR10", path=str(moved))
+    np.testing.assert_array_equal(prepare(block).train_images, first.train_images)
+    batch = moved / "cifar-10-batches-py" / "data_batch_3"
+    batch.write_bytes(pickle.dumps(content["data_batch_2"], protocol=2))
+    np.testing.assert_array_equal(prepare(block).train_images, first.train_images)
+    batch.write_bytes(pickle.dumps(content["data_batch_2"], protocol=2))
+    (moved / "cifar-10-python.tar.gz").unlink()
+    with pytest.raises(DatasetError, match="could not be downloaded"):
+        prepare(block)
+
+
 def test_unknown_names_and_sources_are_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"'cifar01'.*\n.*\n.*CIFAR10, CIFAR100"):
         prepare(_block("torchvision", name="cifar01", path=str(tmp_path)))

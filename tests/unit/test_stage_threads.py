@@ -58,6 +58,12 @@ def test_one_thread_is_asked_for_before_any_library_is_loaded(name: str) -> None
     assert set(json.loads(program(FIRST, name))) == {"1"}
 
 
+def test_float32_is_not_made_tf32_by_the_shell() -> None:
+    show = "import importlib, os, sys; importlib.import_module(sys.argv[1]); "
+    show += "print(os.environ.get('NVIDIA_TF32_OVERRIDE'))"
+    assert program(show, "prepare_data", NVIDIA_TF32_OVERRIDE="1") == "None\n"
+
+
 def test_one_thread_whatever_the_shell_says() -> None:
     """Of the program that loads every library."""
     assert threads("compute_metrics") == {1}

@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,14 +17,22 @@ from conftest import once
 from paper_workspace import ROOT, TINY, Workspace, make
 from test_paper_sizes import folder_of_images
 
+from dash_repro.audit.account import run_account
+from dash_repro.audit.crate import _run
+from dash_repro.audit.crate_files import WORKFLOW, Crate, ref
 from dash_repro.params import load_params
 from dash_repro.plan import build_plan
+from dash_repro.preflight import FAIL, check_files
 from dash_repro.project import head_text, load_pipeline, variables, written_stages
+from runledger.audit import Chain
+from runledger.audit.bytes import check_bytes
 from runledger.canonical import digest, leaves
 from runledger.judge import Judge
 from runledger.pipeline import Pipeline
 
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 REFERENCE = "results/extract_reference/digits/reference.npz"
 IMAGES = "results/prepare_data/digits/images.npz"
@@ -92,6 +101,7 @@ def changed(workspace: Workspace) -> set[str]:
     return {name for name in MAKERS if f"{name}:" in out}
 
 
+@pytest.mark.slow
 def test_an_image_more_and_a_class_less(workspace: Workspace) -> None:
     """The case that was reported: both tools said that nothing had changed."""
     assert valid(workspace) == MAKERS
@@ -114,6 +124,7 @@ def test_an_image_more_and_a_class_less(workspace: Workspace) -> None:
     assert changed(workspace) == set()
 
 
+@pytest.mark.slow
 def test_moved_data_and_weights_and_another_mirror(workspace: Workspace) -> None:
     """The sha256 says that the weights are the same, wherever they are from."""
     for old, new in ((photos_of(workspace), "Fotos"), (weights_of(workspace), "i.pt")):
@@ -132,6 +143,7 @@ def test_moved_data_and_weights_and_another_mirror(workspace: Workspace) -> None
     assert "the weights file has sha256" in out, "other bytes are never used"
 
 
+@pytest.mark.slow
 def test_weights_are_read_where_the_recipe_says(workspace: Workspace) -> None:
     (record,) = (workspace.root / "results/records/extract_reference/digits").iterdir()
     content = json.loads(record.read_text())
@@ -142,6 +154,26 @@ def test_weights_are_read_where_the_recipe_says(workspace: Workspace) -> None:
     assert "extractor.weights_path" not in content["recipe"]["params"]
 
 
+@pytest.mark.slow
+def test_account_and_crate_name_the_folder(workspace: Workspace) -> None:
+    chain = Chain(workspace.root)
+    list(check_bytes(chain, ask_remote=False))
+    audit = SimpleNamespace(evidence=SimpleNamespace(chain=chain))
+    told = run_account(audit, "prepare_data-digits")
+    states = {line["path"]: line["state"] for line in told["inputs"]}
+    assert states["${prepare_data.digits.path}/train"] == (
+        "read at ../my phötos/train; where it lies does not count"
+    )
+    assert told["uncounted"] == {"prepare_data.digits.path": "../my phötos"}
+    crate = Crate(chain, workspace.root / "results/crate")
+    crate.file(WORKFLOW)
+    record = chain.record_of("prepare_data-digits")
+    _run(crate, {"prepare_data-digits": record}, ref("#agent"))
+    for path, md5 in record.inputs.items():
+        assert f"recorded at {path}" in crate.entities[f"urn:md5:{md5}"]["description"]
+
+
+@pytest.mark.slow
 def test_a_missing_folder_is_one_error(workspace: Workspace) -> None:
     workspace.edit_params("prepare_data.digits.image_size", 16)
     workspace.edit_params("prepare_data.digits.path", "../gone")
@@ -149,6 +181,12 @@ def test_a_missing_folder_is_one_error(workspace: Workspace) -> None:
     assert workspace.code != 0
     assert "has to run and reads ../gone/train, which does not exist" in out
     assert "prepare_data.digits.path in params.yaml" in out
+    pipeline = load_pipeline(workspace.root)
+    verdicts = Judge(workspace.root, pipeline).judge()
+    found = list(check_files(workspace.root, pipeline.params, verdicts))
+    texts = [finding.text for finding in found if finding.level == FAIL]
+    assert len(texts) == 2, "preflight says so for train and test"
+    assert "reads ../gone/train, which does not exist" in texts[0]
 
 
 # which params count, of the paper's and of any

@@ -16,6 +16,7 @@ from runledger.errors import UserError
 from runledger.judge import Judge, Verdict
 from runledger.locktext import locked_stages
 from runledger.project import load_pipeline
+from runledger.recipes import of_verdict
 from runledger.records import Records, recipe_key
 
 NAME = "survey@all"
@@ -354,6 +355,20 @@ def test_an_edit_of_params_does_not_reach_a_planned_job(survey: Survey) -> None:
     assert record["run"]["outside"][INPUT]["path"] == f"{survey.photos}/train"
 
 
+def test_a_record_of_other_data_is_not_what_a_planned_job_makes(survey: Survey) -> None:
+    """A new head takes what a queued job made from its record: of this folder."""
+    (record,) = Records(survey.root).history("survey", "all")
+    pipeline = load_pipeline(survey.root)
+    assert of_verdict(judged(survey), pipeline).made(record)
+    (survey.photos / "train/cats/7.png").write_text("7\n")
+    recipe = of_verdict(judged(survey), pipeline)
+    assert recipe.frozen == record.recipe
+    assert not recipe.made(record)
+    survey.set("summary", "title", "pictures")
+    out = survey.run("python", "stages/summary.py", check=False)
+    assert "is not what survey@all recorded" in out
+
+
 # records of before a value was declared uncounted
 
 
@@ -392,3 +407,38 @@ def test_the_folder_of_a_record_is_not_a_path(survey: Survey) -> None:
         if f.kind == "input not here"
     ]
     assert [f.subject for f in unchecked] == [NAME]
+
+
+def test_data_that_dvc_keeps_come_to_a_clone(survey: Survey, tmp_path: Path) -> None:
+    inside = survey.root / "photos"
+    survey.photos.rename(inside)
+    shutil.rmtree(inside / "train/.git")  # DVC keeps no git folders
+    shutil.rmtree(inside / "train/__pycache__")
+    (inside / "train/dogs/6.png").unlink()
+    survey.set("survey", "path", "photos")
+    survey.dvc("add", "photos")
+    survey.snakemake()
+    survey.dvc("remote", "add", "--default", "shared", str(tmp_path / "remote"))
+    survey.commit("photos")
+    survey.ledger("push")
+    survey.dvc("push")
+    other = survey.survey_clone(tmp_path / "home")
+    other.dvc("pull")
+    assert judged(other).valid
+    assert not judged(other).unread
+    assert "up to date" in other.dvc("status")
+    assert NOTHING in other.snakemake("-n")
+
+
+@pytest.mark.parametrize("name", ["a {x} b", "a$b", "100% ${survey.unit}", 'it\'s "x"'])
+def test_a_path_may_have_any_name(survey: Survey, name: str) -> None:
+    moved = survey.photos.with_name(name)
+    survey.photos.rename(moved)
+    survey.set("survey", "path", str(moved))
+    assert judged(survey).valid
+    survey.set("survey", "unit", "km\n")
+    survey.snakemake()
+    assert "up to date" in survey.dvc("status")
+    (moved / "train/cats/1.png").unlink()
+    assert not judged(survey).valid
+    assert f"modified:           {moved}/train" in of_dvc(survey)

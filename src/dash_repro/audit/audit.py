@@ -117,6 +117,9 @@ def facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "python", str(run.get("python"))
     yield f"device of {record.recipe['stage']}", str(run.get("device"))
     yield from (run.get("libraries") or {}).items()
+    variables = (run.get("variables") or {}).items()
+    words = " ".join(f"{name}={value}" for name, value in variables)
+    yield f"environment of {record.recipe['stage']}", words or "nothing set"
 
 
 def check_differences(evidence: Evidence, taint: Taint) -> Iterator[Finding]:
