@@ -10,6 +10,7 @@ from PIL import Image
 
 from dash_repro.data.dataset import DatasetError
 from dash_repro.data.glyphs import CHARACTERS, FONTS, draw_glyph
+from dash_repro.data.images import to_channels
 from dash_repro.data.prepare import prepare
 
 NOWHERE = "http://127.0.0.1:9/archive.tar.gz"  # the discard port: refused at once
@@ -251,14 +252,28 @@ def test_grey_images_keep_one_channel():
     assert grey.channels == 1 and grey.image_size == 8
     np.testing.assert_array_equal(grey.train_images, rgb.train_images[..., :1])
     np.testing.assert_array_equal(grey.test_images, rgb.test_images[..., :1])
-    # of colours, the luminance
+
+
+def test_colours_become_their_luminance():
+    images = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), dtype=np.uint8)
+    wanted = images @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(to_channels(images, 1)[..., 0] - wanted).max() <= 1
+    assert to_channels(images, 3) is images
+
+
+def test_grey_glyphs_are_white_on_black_in_the_places_of_the_coloured():
     rgb, grey = (
         prepare(_block("glyphs", max_train=100, max_test=100, channels=c))
         for c in (3, 1)
     )
-    wanted = rgb.train_images @ np.array([0.299, 0.587, 0.114])
-    assert np.abs(grey.train_images[..., 0] - wanted).max() <= 1
     np.testing.assert_array_equal(grey.train_labels, rgb.train_labels)
+    corners = grey.train_images[:, 0, 0, 0]
+    assert grey.channels == 1 and (corners == 0).mean() > 0.9
+    assert (grey.train_images.max(axis=(1, 2, 3)) > 150).all()
+    for one, other in zip(rgb.train_images, grey.train_images, strict=True):
+        coverage = other[..., 0].astype(float).ravel()
+        shades = one.mean(axis=-1).ravel()
+        assert abs(np.corrcoef(coverage, shades)[0, 1]) > 0.98
 
 
 def test_glyphs_are_100_characters_that_every_font_has():

@@ -1,4 +1,4 @@
-"""100 characters in matplotlib's fonts, in colour: a drawn stand-in for CIFAR-100."""
+"""100 characters in matplotlib's fonts: a drawn stand-in for CIFAR-100."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ FONTS = (
     "STIXGeneralItalic",
 )
 TRAIN_PER_CLASS, TEST_PER_CLASS = 100, 20  # where max_train, max_test are null
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 OVERSAMPLING = 4  # drawn this many times larger, then averaged
 
 
@@ -39,7 +40,8 @@ def read_glyphs(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
     """Draw as many images as asked for; each a function of (class, split, index).
 
     Args:
-        block: `image_size`, `max_train`, `max_test` (null: 100 and 20 a class).
+        block: `image_size`, `channels`, `max_train`, `max_test` (null: 100 and 20 a
+            class).
         notes: not used; nothing is left out.
     """
     arrays = []
@@ -48,7 +50,7 @@ def read_glyphs(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
         limit = per_class * len(CHARACTERS) if limit is None else limit
         quotas = class_quotas(limit, len(CHARACTERS))
         images = [
-            draw_glyph(label, split, index, block["image_size"])
+            draw_glyph(label, split, index, block["image_size"], block["channels"])
             for label, quota in enumerate(quotas)
             for index in range(quota)
         ]
@@ -57,7 +59,9 @@ def read_glyphs(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
     return Dataset(*arrays, class_names=np.array(list(CHARACTERS)))
 
 
-def draw_glyph(label: int, split: int, index: int, size: int) -> np.ndarray:
+def draw_glyph(
+    label: int, split: int, index: int, size: int, channels: int = 3
+) -> np.ndarray:
     """One character with its own font, size, slant, place and colours.
 
     Args:
@@ -65,6 +69,7 @@ def draw_glyph(label: int, split: int, index: int, size: int) -> np.ndarray:
         split: 0 for training, 1 for test images; the two never share a draw.
         index: of the image within class and split.
         size: edge in pixels.
+        channels: 3: in two colours; 1: white on black, like the digits.
 
     Returns:
         uint8 (size, size, 3).
@@ -78,7 +83,8 @@ def draw_glyph(label: int, split: int, index: int, size: int) -> np.ndarray:
         [max(1, round(length * scale)) for length in ink.size],
         Image.Resampling.BICUBIC,
     ).rotate(24.0 * rng.random() - 12.0, Image.Resampling.BICUBIC, expand=True)
-    front, back = _colours(rng)
+    colours = _colours(rng)  # drawn for grey ones, too: their places are the same
+    front, back = colours if channels == 3 else (WHITE, BLACK)
     canvas = Image.new("RGB", (edge, edge), back)
     corner = [
         round((edge - length) * (0.5 + 0.6 * (rng.random() - 0.5)))

@@ -99,7 +99,8 @@ def bounds_note(context: Context, datasets: Sequence[str]) -> str:
     return (
         f"Bounds: held-out real images ({_listed(real)}), copies of the mean training "
         f"image and images of uniform noise ({_listed(copies)} each). "
-        f"{WORSE} farther from the training images than the constant image."
+        f"{WORSE} marks what is farther from the training images than the constant "
+        "image."
     )
 
 
