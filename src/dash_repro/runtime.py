@@ -78,8 +78,8 @@ def describe() -> dict[str, Any]:
 def _keep_freed_memory() -> None:
     """Make glibc's malloc keep blocks up to 32 MB that are freed, for the next step.
 
-    It would give those above 128 KB back to the system, and take a seventh of a small
-    network's step to have the system zero them anew. Another C library: no change.
+    It would give those above 128 KB back to the system and have it zero them anew,
+    which took up to a seventh of a small network's step. Another C library: no change.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
