@@ -52,11 +52,11 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> BareMachine:
     return bare_machine(tmp_path_factory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A finished and committed run of the whole paper at the smallest size.
 
-    Made once; each test process works on a copy of its own.
+    Made once; each file of tests works on a copy of its own.
     """
     own = tmp_path_factory.mktemp("tiny") / "workspace"
     return Workspace(copied(tiny_run(tmp_path_factory), own))

@@ -9,7 +9,6 @@ import subprocess
 import pytest
 from bare_machine import link_environment
 from paper_workspace import ROOT, Workspace
-from shared import copied
 
 from dash_repro.paper.items import ITEMS
 
@@ -198,12 +197,10 @@ def test_make_can_read_what_is_not_run(command: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def finished(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A copy of its own: commands change it, and other files of tests share tiny."""
-    root = copied(tiny.root, tmp_path_factory.mktemp("docs") / "workspace")
-    link_environment(root)
-    (root.parent / "remote").mkdir()
-    return Workspace(root)
+def finished(tiny: Workspace) -> Workspace:
+    link_environment(tiny.root)
+    (tiny.root.parent / "remote").mkdir()
+    return tiny
 
 
 @pytest.mark.slow
