@@ -111,6 +111,15 @@ test-cluster: $(READY)  ## a real Slurm on this machine, and the profile through
 bench: $(READY)  ## gates and timings against a plain implementation; writes docs/benchmark.md
 	@OMP_NUM_THREADS=$${RUNLEDGER_THREADS:-1} python -m bench $(BENCH)
 
+# PYTHON=python3 takes a Python that has torch already, where nothing can be installed
+OUT = gpu
+DATA =
+PYTHON =
+gpu: export OUT := $(OUT)
+gpu: export DATA := $(DATA)
+gpu: $(if $(PYTHON),,$(READY))  ## first contact with a GPU, 9 minutes at a time: gates, timings, a short training (OUT= DATA=)
+	@$(or $(PYTHON),python) -m bench.contact --output "$$OUT" $${DATA:+--data "$$DATA"} $(GPU)
+
 # the audit of this checkout, or of another workspace: make audit DIR=demo
 audit report crate: export DIR := $(DIR)
 audit report crate: export CELL := $(CELL)

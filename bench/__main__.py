@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from bench.gates import Gate, gates
-from bench.machine import copy_bandwidth, describe_machine, load, matmul_rate
+from bench.machine import describe_machine, load, measure_machine, slug
 from bench.measure import Row
-from bench.presets import PRESETS, Preset
+from bench.presets import PRESETS
 from bench.report import as_csv, as_markdown, figures
 from bench.sampling import metric_rows, sampling_rows
 from bench.training import state_rows, student_rows, sustained_rows, teacher_rows
@@ -26,18 +26,19 @@ RESULTS = ROOT / "bench" / "results"
 def main() -> int:
     """Run it; 1 if a gate failed."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--preset", choices=PRESETS, help="default: by the device")
+    parser.add_argument("--preset", choices=("cpu", "gpu"), help="or by the device")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--gates-only", action="store_true")
     chosen = parser.parse_args()
     name = chosen.preset or ("gpu" if torch.cuda.is_available() else "cpu")
     preset = PRESETS[name]
-    device = runtime.configure(preset.numerics)
+    params = load_params(ROOT / preset.params)
+    device = runtime.configure(params["train_student"]["numerics"])
     if name == "cpu":
         device = torch.device("cpu")
-    work = Work(preset, load_params(ROOT / preset.params), device)
+    work = Work(preset, params, device)
     machine = describe_machine(device)
-    peak = _measure_machine(machine, preset, device)
+    peak = measure_machine(machine, work)
     passed: list[Gate] = []
     for gate in gates(work):
         passed.append(gate)
@@ -59,21 +60,6 @@ def main() -> int:
     return int(not all(gate.passed for gate in passed))
 
 
-def _measure_machine(
-    machine: dict[str, str], preset: Preset, device: torch.device
-) -> float:
-    """Add the measured rates; returns FLOP/s of the matrix product."""
-    half = preset.numerics == "fp16"
-    peak = matmul_rate(preset.matmul, torch.half if half else torch.float, device)
-    machine["matrix product, measured"] = (
-        f"{peak / 1e9:.5g} GFLOP/s, {preset.matmul} square, {preset.numerics}"
-    )
-    machine["copy, measured"] = (
-        f"{copy_bandwidth(preset.copy_mb, device) / 1e9:.4g} GB/s"
-    )
-    return peak
-
-
 def _write(
     folder: Path,
     preset: str,
@@ -86,7 +72,7 @@ def _write(
     page = as_markdown(
         f"{machine['device']}, preset `{preset}`", machine, passed, table
     )
-    stem = f"{preset}-{_slug(machine['device'])}"
+    stem = f"{preset}-{slug(machine['device'])}"
     (folder / f"{stem}.csv").write_text(as_csv(machine, passed, table), "utf-8")
     (folder / f"{stem}.md").write_text(page, "utf-8")
     if folder == RESULTS:
@@ -103,11 +89,6 @@ def _write_page() -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _slug(text: str) -> str:
-    kept = "".join(c.lower() if c.isalnum() else "-" for c in text)
-    return "-".join(part for part in kept.split("-") if part)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ class Row:
         launch: see dash_repro.launch; "" where it does not apply.
         pack: students in it.
         unit: of the figures, "ms/step" or "s".
-        values: one a block.
+        values: one a block; none if it could not be measured, which the note explains.
         cpu: processor time of the same blocks, this process alone.
         flops: of one unit of work (a step, a whole run), 0: unknown.
         images: in one unit of work.
@@ -44,9 +46,13 @@ class Row:
         return spread(self.values)[0] * (1e-3 if self.unit == "ms/step" else 1.0)
 
 
+class NotHere(Exception):
+    """This machine cannot do what is to be measured; says why."""
+
+
 @dataclass
 class Variant:
-    """A row and how to make what it measures; made late, dropped early."""
+    """A row and how to make what it measures; made late, freed early."""
 
     row: Row
     make: Callable[[], Callable[[], None]]
@@ -58,32 +64,91 @@ def time_steps(
     blocks: int,
     steps: int,
     device: torch.device,
+    block_seconds: float = math.inf,
 ) -> list[Row]:
-    """Fill the rows: `blocks` rounds of all variants, `steps` steps each.
+    """Fill the rows: each variant takes turns with the first, then it is freed.
 
-    The first steps, which compile and record, are apart, in the row's note.
+    Two variants live at a time, so that the largest decides how much memory is needed
+    and not their sum. One that does not fit says so in its note and has no values. The
+    first steps, which compile and record, are apart, in the row's note.
+
+    Args:
+        variants: the first is what the others are compared with.
+        warm_up, blocks, steps: steps before, rounds, steps of a block.
+        block_seconds: a block ends earlier, after at least 3 steps, if it takes longer.
     """
-    ready: list[tuple[Row, Callable[[], None]]] = []
-    for variant in variants:
+    first, *others = variants
+    reference = _ready(first, warm_up, device)
+    for variant in others or [None]:
+        own = variant and _ready(variant, warm_up, device)
+        turns = [(first.row, reference), *([(variant.row, own)] if own else [])]
+        _take_turns(turns, blocks, steps, device, block_seconds)
+        del own, turns
+        _free(device)
+    return [variant.row for variant in variants]
+
+
+def _ready(
+    variant: Variant, warm_up: int, device: torch.device
+) -> Callable[[], None] | None:
+    """The variant's step after its first steps; None if it does not fit."""
+    try:
         step = variant.make()
         wait(device)
         start = time.perf_counter()
         for _ in range(warm_up):
             step()
         wait(device)
-        first = time.perf_counter() - start
-        variant.row.note = f"first {warm_up} steps {first:.2f} s"
-        ready.append((variant.row, step))
+    except torch.OutOfMemoryError as error:
+        variant.row.note = f"does not fit: {str(error).splitlines()[0]}"
+        return None
+    except NotHere as error:
+        variant.row.note = str(error)
+        return None
+    first = time.perf_counter() - start
+    variant.row.note = f"first {warm_up} steps {first:.2f} s"
+    return step
+
+
+def _take_turns(
+    turns: list[tuple[Row, Callable[[], None] | None]],
+    blocks: int,
+    steps: int,
+    device: torch.device,
+    block_seconds: float,
+) -> None:
     for _ in range(blocks):
-        for row, step in ready:
-            wait(device)
-            start, used = time.perf_counter(), time.process_time()
-            for _ in range(steps):
-                step()
-            wait(device)
-            row.cpu.append((time.process_time() - used) / steps * 1e3)
-            row.values.append((time.perf_counter() - start) / steps * 1e3)
-    return [row for row, _ in ready]
+        for row, step in turns:
+            if step is not None:
+                _time_block(row, step, steps, device, block_seconds)
+
+
+def _time_block(
+    row: Row,
+    step: Callable[[], None],
+    steps: int,
+    device: torch.device,
+    block_seconds: float,
+) -> None:
+    wait(device)
+    start, used = time.perf_counter(), time.process_time()
+    done = 0
+    while done < steps:
+        step()
+        done += 1
+        # looked at on a GPU too: the host runs ahead of it by a few steps only
+        if done >= 3 and time.perf_counter() - start > block_seconds:
+            break
+    wait(device)
+    row.cpu.append((time.process_time() - used) / done * 1e3)
+    row.values.append((time.perf_counter() - start) / done * 1e3)
+
+
+def _free(device: torch.device) -> None:
+    """Give back what a variant held; graphs and their pools too."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def time_once(row: Row, work: Callable[[], None], device: torch.device) -> Row:

@@ -35,9 +35,10 @@ def plain_dash_loss(student: nn.Module, teacher: nn.Module, x_t, t, y, noise) ->
     with torch.no_grad():
         cond_t, uncond_t = teacher(x_t, t, y), teacher(x_t, t, null)
     cond, uncond = student(x_t, t, y), student(x_t, t, null)
-    loss = nn.functional.mse_loss(cond.float(), cond_t.float())
-    loss = loss + nn.functional.mse_loss(uncond.float(), uncond_t.float())
-    return loss + 0.1 * nn.functional.mse_loss(cond.float(), noise)
+    cond, uncond = cond.to(noise.dtype), uncond.to(noise.dtype)
+    loss = nn.functional.mse_loss(cond, cond_t.to(noise.dtype))
+    loss = loss + nn.functional.mse_loss(uncond, uncond_t.to(noise.dtype))
+    return loss + 0.1 * nn.functional.mse_loss(cond, noise)
 
 
 class PlainTraining:

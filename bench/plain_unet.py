@@ -108,8 +108,8 @@ class PlainUNet(nn.Module):
         """eps of x (B, 3, H, W), t (B,), y (B,)."""
         config = self.config
         half, levels = config.width // 2, len(config.channel_mult)
-        exponents = torch.arange(half, device=x.device) / (half - 1)
-        angles = t.float()[:, None] * 10000.0**-exponents
+        exponents = torch.arange(half, device=x.device, dtype=x.dtype) / (half - 1)
+        angles = t.to(x.dtype)[:, None] * 10000.0**-exponents
         emb = torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
         emb = self.time2(F.silu(self.time1(emb))) + self.label(y)
         h = self.conv_in(x)

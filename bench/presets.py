@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -10,14 +11,15 @@ class Preset:
     """What is measured, and how long.
 
     Attributes:
-        params: which params.yaml gives network and schedule.
+        params: which params.yaml gives network, schedule and numerics: what is
+            measured is the recipe that runs.
         image_size, classes, images: of the synthetic data.
         teacher_width, widths: of the networks; widths[0] is the main student's.
         packs: students trained together.
         launches: see dash_repro.launch.
-        numerics: of our steps; B0 and B1 use autocast on a GPU anyway.
         batch: images a training step.
         warm_up, blocks, block_steps: of the timings, interleaved.
+        block_seconds: a block ends after this long, if it has 3 steps by then.
         sustained: steps of the long run, 0: none.
         samples, sample_chunk, plain_chunk, sample_steps: of the sampling.
         gate_samples: of the Frechet gate.
@@ -32,11 +34,11 @@ class Preset:
     widths: tuple[int, ...]
     packs: tuple[int, ...]
     launches: tuple[str, ...]
-    numerics: str
     batch: int
     warm_up: int
     blocks: int
     block_steps: int
+    block_seconds: float
     sustained: int
     samples: int
     sample_chunk: int
@@ -58,11 +60,11 @@ PRESETS = {
         widths=(16, 8, 24),
         packs=(1, 2, 4, 8),
         launches=("eager",),
-        numerics="fp32",
         batch=16,
         warm_up=2,
         blocks=5,
         block_steps=5,
+        block_seconds=math.inf,
         sustained=0,
         samples=96,
         sample_chunk=16,  # as the plain one: on a CPU larger ones leave the cache
@@ -82,11 +84,11 @@ PRESETS = {
         widths=(64, 48, 96),
         packs=(1, 2, 4, 8, 16),
         launches=("eager", "graph", "compile"),
-        numerics="fp16",
         batch=64,
         warm_up=50,
         blocks=5,
         block_steps=200,
+        block_seconds=20.0,
         sustained=2000,
         samples=50_000,
         sample_chunk=1000,
@@ -97,3 +99,36 @@ PRESETS = {
         copy_mb=1024,
     ),
 }
+# first contact (bench/contact.py): the paper's sizes in minutes, and a rehearsal in
+# seconds of a CPU
+PRESETS["contact"] = replace(
+    PRESETS["gpu"],
+    packs=(1, 4, 16),
+    warm_up=10,
+    blocks=3,
+    block_steps=50,
+    block_seconds=4.0,
+    sustained=0,
+    samples=4000,
+    gate_samples=2000,
+)
+PRESETS["rehearsal"] = replace(
+    PRESETS["cpu"],
+    image_size=8,
+    classes=3,
+    images=96,
+    teacher_width=8,
+    widths=(8,),
+    packs=(1, 2),
+    batch=4,
+    warm_up=1,
+    blocks=1,
+    block_steps=1,
+    samples=8,
+    sample_chunk=4,
+    plain_chunk=4,
+    sample_steps=2,
+    gate_samples=32,
+    matmul=128,
+    copy_mb=1,
+)

@@ -11,6 +11,7 @@ from bench.machine import spread
 from bench.measure import Row
 
 COLUMNS = (
+    "device",
     "section",
     "name",
     "launch",
@@ -38,10 +39,13 @@ def figures(rows: Sequence[Row], peak: float) -> list[dict[str, object]]:
     """
     found = []
     for row in rows:
+        if not row.values:
+            found.append(_unmeasured(row))
+            continue
         median, low, high = spread(row.values)
         seconds = row.seconds()
         work = row.images * row.pack if row.unit == "ms/step" else row.images
-        first = next(one for one in rows if one.section == row.section)
+        first = next(one for one in rows if one.section == row.section and one.values)
         # a pack does the work of `pack` plain steps
         gain = first.seconds() * row.pack / seconds
         gain_cpu = min(first.cpu) * row.pack / min(row.cpu)
@@ -68,20 +72,29 @@ def figures(rows: Sequence[Row], peak: float) -> list[dict[str, object]]:
     return found
 
 
+def _unmeasured(row: Row) -> dict[str, object]:
+    known = {"section": row.section, "name": row.name, "launch": row.launch}
+    known |= {"pack": row.pack, "unit": row.unit, "note": row.note}
+    return {name: known.get(name, "") for name in COLUMNS}
+
+
 def as_csv(
     machine: Mapping[str, str], gates: Sequence[Gate], rows: Sequence[dict[str, object]]
 ) -> str:
-    """All of it: machine and gates come first, as rows of their own sections."""
+    """All of it, with the device's name in each row; machine and gates come first."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for name, value in machine.items():
-        writer.writerow({"section": "machine", "name": name, "note": value})
+    found: list[Mapping[str, object]] = [
+        {"section": "machine", "name": name, "note": value}
+        for name, value in machine.items()
+    ]
     for gate in gates:
         note = "passed" if gate.passed else "FAILED"
         cells = {"section": "gate", "name": gate.name, "unit": f"< {gate.bound:g}"}
-        writer.writerow({**cells, "median": f"{gate.error:.3g}", "note": note})
-    writer.writerows(rows)
+        found.append({**cells, "median": f"{gate.error:.3g}", "note": note})
+    # a row that is copied out of the file still says where it was measured
+    writer.writerows({"device": machine["device"], **row} for row in [*found, *rows])
     return out.getvalue()
 
 
@@ -114,8 +127,14 @@ def _section(rows: Sequence[dict[str, object]]) -> list[str]:
     ]
     for row in rows:
         lines.append(
-            "| {name} | {launch} | {median} ({min} to {max}) | {cpu_min} | "
+            "| {name} | {launch} | {time} | {cpu_min} | "
             "{images_per_s} | {gflop_per_s} | {utilisation} | {gain} | {gain_cpu} | "
-            "{note} |".format(**row)
+            "{note} |".format(**row, time=_time(row))
         )
     return lines
+
+
+def _time(row: dict[str, object]) -> str:
+    return (
+        "{median} ({min} to {max})".format(**row) if row["median"] else "not measured"
+    )

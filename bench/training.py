@@ -17,19 +17,36 @@ Measured = tuple[list[Row], list[Gate]]
 
 
 def student_rows(work: Work) -> Measured:
-    """B0, B1 and packs of the main width; then the other widths; interleaved."""
-    preset, main = work.preset, work.preset.widths[0]
+    """B0, B1 and packs of the main width; then the other widths."""
+    preset = work.preset
+    rows = list(main_width(work, list(preset.launches)))
+    for width in preset.widths[1:]:
+        rows += other_width(work, width)
+    return rows, []
+
+
+def other_width(work: Work, width: int) -> list[Row]:
+    """B1 and one student of a width, under each launch."""
+    title = f"DASH step, student width {width}"
+    variants = [plain(work, title, width, True)]
+    variants += [ours(work, title, width, 1, each) for each in work.preset.launches]
+    return _timed(work, variants)
+
+
+def main_width(work: Work, launches: list[str]) -> list[Row]:
+    """B0, B1 and our packs of the main width, under these launches.
+
+    On a GPU an eager pack is as slow as its students one after the other: it is not
+    measured.
+    """
+    main = work.preset.widths[0]
     title = f"DASH step, student width {main}"
     variants = [plain(work, title, main, resident) for resident in (False, True)]
-    for launch in preset.launches:
-        variants += [ours(work, title, main, k, launch) for k in preset.packs]
-    rows = _timed(work, variants)
-    for width in preset.widths[1:]:
-        title = f"DASH step, student width {width}"
-        variants = [plain(work, title, width, True)]
-        variants += [ours(work, title, width, 1, each) for each in preset.launches]
-        rows += _timed(work, variants)
-    return rows, []
+    for launch in launches:
+        alone = launch == "eager" and work.device.type == "cuda"
+        packs = work.preset.packs[:1] if alone else work.preset.packs
+        variants += [ours(work, title, main, k, launch) for k in packs]
+    return _timed(work, variants)
 
 
 def teacher_rows(work: Work) -> Measured:
@@ -47,15 +64,13 @@ def sustained_rows(work: Work) -> Measured:
         return [], []
     pack, launch = preset.packs[-1], preset.launches[-1]
     variant = ours(work, "Sustained", preset.widths[0], pack, launch)
-    device = work.device
-    return time_steps([variant], preset.warm_up, 1, preset.sustained, device), []
+    warm_up, steps = preset.warm_up, preset.sustained
+    return time_steps([variant], warm_up, 1, steps, work.device), []
 
 
 def state_rows(work: Work) -> Measured:
     """Seconds to write the state of one student, and to read it back."""
-    training = OurTraining(
-        work, work.preset.widths[0], 1, "eager", work.preset.numerics
-    )
+    training = OurTraining(work, work.preset.widths[0], 1, "eager", work.numerics)
     training.step()
     row = Row("Saving the state", "write, one student", unit="s")
     with tempfile.TemporaryDirectory() as name:
@@ -92,12 +107,17 @@ def ours(work: Work, title: str, width: int | None, pack: int, launch: str) -> V
     flops, images = work.step_flops(width, pack), work.preset.batch
     name = "ours" if width is None else f"ours, K = {pack}"
     row = Row(title, name, launch, pack, flops=flops, images=images)
-    numerics = work.preset.numerics
+    numerics = work.numerics
     return Variant(row, lambda: OurTraining(work, width, pack, launch, numerics).step)
 
 
 def _timed(work: Work, variants: list[Variant]) -> list[Row]:
     preset = work.preset
     return time_steps(
-        variants, preset.warm_up, preset.blocks, preset.block_steps, work.device
+        variants,
+        preset.warm_up,
+        preset.blocks,
+        preset.block_steps,
+        work.device,
+        preset.block_seconds,
     )

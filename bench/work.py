@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bench.plain import PlainTraining
 from bench.plain_unet import plain_like
@@ -16,7 +15,7 @@ from bench.presets import Preset
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.models.flops import count_flops
 from dash_repro.models.unet import UNet, UNetConfig, build_unet
-from dash_repro.objectives.objective import NoiseObjective, student_objective
+from dash_repro.objectives.objective import Batch, NoiseObjective, student_objective
 from dash_repro.objectives.weights import TimestepWeights
 from dash_repro.training.batches import BatchSource
 from dash_repro.training.frozen import FrozenTeacher
@@ -40,9 +39,17 @@ class Work:
         self, preset: Preset, params: Mapping[str, Any], device: torch.device
     ) -> None:
         self.preset, self.params, self.device = preset, params, device
+        self.numerics: str = params["train_student"]["numerics"]
         self.schedule = Schedule.from_params(params["diffusion"])
         self.images, self.labels = synthetic_images(preset)
         self.teacher = self.network(preset.teacher_width, teacher=True)
+        self._known: dict[Any, Any] = {}
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` returns, computed once for a key."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
     def network(self, width: int, teacher: bool = False) -> UNet:
         """A network with its initial weights, on the device."""
@@ -62,16 +69,22 @@ class Work:
         values.update(iterations=234_000, batch_size=self.preset.batch)
         return TrainSettings.from_params(values)
 
-    def source(self, settings: TrainSettings, stream: str = "student") -> BatchSource:
+    def source(
+        self,
+        settings: TrainSettings,
+        batch_size: int | None = None,
+        device: torch.device | None = None,
+    ) -> BatchSource:
+        """Batches of the synthetic images; by default of the training's size, here."""
         return BatchSource(
             self.images,
             self.labels,
             self.schedule,
             seed=SEED,
-            stream=stream,
-            batch_size=settings.batch_size,
+            stream="student",
+            batch_size=batch_size or settings.batch_size,
             holdout=0.0,
-            device=self.device,
+            device=device or self.device,
         )
 
     def plain(self, width: int | None, resident: bool) -> PlainTraining:
@@ -109,6 +122,7 @@ class OurTraining:
         launch: see dash_repro.launch.
         numerics: "fp32" or "fp16".
         dropout: False: none, for exact comparisons.
+        source: None: the synthetic images' own batches.
     """
 
     def __init__(
@@ -119,10 +133,11 @@ class OurTraining:
         launch: str,
         numerics: str,
         dropout: bool = True,
+        source: BatchSource | None = None,
     ) -> None:
         section = "train_teacher" if width is None else "train_student"
         self.settings = work.settings(numerics, section)
-        self.source = work.source(self.settings)
+        self.source = source or work.source(self.settings)
         self.teacher = None
         if width is not None:
             frozen = copy.deepcopy(work.teacher)
@@ -165,6 +180,32 @@ class OurTraining:
                 learner.record({})
 
 
+class GivenBatches:
+    """Batches that were drawn elsewhere, as a source that steps can record.
+
+    Args:
+        batches: of iterations 0, 1, ..., repeated from the first when they end.
+        device: where the steps run.
+    """
+
+    def __init__(self, batches: list[Batch], device: torch.device) -> None:
+        self.batches, self.device = batches, device
+        self.batch_size = len(batches[0].t)
+        self.rng = torch.Generator(device)  # recorded with the step, never drawn from
+        fields = (getattr(batches[0], name) for name in Batch.__dataclass_fields__)
+        self._place = Batch(*(value.to(device, copy=True) for value in fields))
+
+    def prepare(self, step: int) -> None:
+        """The host's part: the batch of a step goes to its place."""
+        chosen = self.batches[step % len(self.batches)]
+        for name in Batch.__dataclass_fields__:
+            getattr(self._place, name).copy_(getattr(chosen, name))
+
+    def drawn(self) -> Batch:
+        """The device's part: nothing to draw."""
+        return self._place
+
+
 def synthetic_images(preset: Preset) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (N, H, W, 3) of smooth shapes that depend on the label, and labels (N,)."""
     rng = np.random.default_rng(0)
@@ -178,9 +219,3 @@ def synthetic_images(preset: Preset) -> tuple[np.ndarray, np.ndarray]:
     planes += rng.normal(0.0, 8.0, planes.shape)
     images = planes.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), labels.astype(np.int64)
-
-
-def same_batch(work: Work) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x_t, t, y, noise of one batch, for comparisons."""
-    batch = work.source(work.settings("fp32")).draw(7)
-    return batch.x_t, batch.t, batch.labels, batch.noise

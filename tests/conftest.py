@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "stages")]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "stages"), str(ROOT)]
 
 # What takes longest starts first; the first of the paper's also makes its workspace.
 FIRST = (

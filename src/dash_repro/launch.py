@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
+import sysconfig
+from pathlib import Path
 
 from runledger.errors import UserError
 
@@ -45,3 +49,20 @@ def channels_last(device_type: str, launch: str) -> bool:
     GroupNorm on a GPU has no such kernel and would flip the layout at every block.
     """
     return device_type == "cpu" or launch == "compile"
+
+
+def compiler_missing() -> str | None:
+    """Why torch.compile cannot make kernels for a GPU here, in words; None: it can.
+
+    Inductor writes Triton kernels, and Triton builds a small C extension to start them:
+    that takes a C compiler and Python's headers.
+    """
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    compilers = (os.environ.get("CC", ""), "gcc", "clang", "cc")
+    if not any(name and shutil.which(name) for name in compilers):
+        return "there is no C compiler (gcc, clang, or what CC names)"
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if not header.exists():
+        return f"Python's headers are not installed: {header}"
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from dash_repro.launch import launch_mode
 from runledger.errors import UserError
 
 PRECISIONS = ("fp32", "fp16")
+DEVICE = "DASH_DEVICE"  # auto | cuda | cpu, of the environment
+DEVICE_FILES = Path("/dev")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -26,10 +29,11 @@ def configure(numerics: str = "fp32") -> torch.device:
         numerics: "fp32" or "fp16" (GPU only).
 
     Returns:
-        The GPU where there is one, else the CPU.
+        The GPU where there is one, else the CPU; DASH_DEVICE=cpu: the CPU.
 
     Raises:
-        UserError: unknown precision, fp16 without a GPU, or a bad thread count.
+        UserError: unknown precision or device, a bad thread count, or a GPU that was
+            given to this process and cannot be used.
     """
     # Read by cuBLAS when it starts; deterministic matmuls need a fixed workspace.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -40,11 +44,72 @@ def configure(numerics: str = "fp32") -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     if device.type == "cpu":
         _keep_freed_memory()
     require_numerics(numerics, device)
     return device
+
+
+def choose_device() -> torch.device:
+    """The GPU where this process has one, else the CPU.
+
+    torch.cuda.is_available() is false without a word where the driver is too old for
+    this torch, or CUDA_VISIBLE_DEVICES names a GPU that does not exist. A training
+    that was given a GPU would then spend weeks on the CPU.
+
+    Raises:
+        UserError: a GPU was given and cannot be used, or DASH_DEVICE is neither auto,
+            cuda nor cpu.
+    """
+    wanted = os.environ.get(DEVICE, "auto")
+    if wanted not in ("auto", "cuda", "cpu"):
+        raise UserError(
+            f"{DEVICE}={wanted!r} is not a kind of device",
+            "environment",
+            "unset it, or set it to auto, cuda or cpu",
+        )
+    if wanted == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    given = "DASH_DEVICE=cuda asks for one" if wanted == "cuda" else gpu_given()
+    if given:
+        raise UserError(
+            f"no GPU can be used, and {given}. {_cuda_complaint()}",
+            "torch.cuda.is_available()",
+            "see that nvidia-smi lists a GPU, that CUDA_VISIBLE_DEVICES names it and "
+            f"that its driver is new enough for CUDA {torch.version.cuda}; to compute "
+            f"on the CPU all the same, set {DEVICE}=cpu",
+        )
+    return torch.device("cpu")
+
+
+def gpu_given() -> str | None:
+    """What says that this process was given a GPU, in words; None: nothing does.
+
+    Slurm sets SLURM_JOB_GPUS and CUDA_VISIBLE_DEVICES for a job that asked for a GPU;
+    a person sets the latter; the driver's device files are those of an own machine.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
+        return None  # hidden on purpose
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"):
+        if value := os.environ.get(name, "").strip():
+            return f"{name}={value} gives this process one"
+    files = sorted(path.name for path in DEVICE_FILES.glob("nvidia[0-9]*"))
+    if files and torch.version.cuda:  # a torch for CPUs was chosen for a reason
+        return f"this machine has one ({DEVICE_FILES / files[0]})"
+    return None
+
+
+def _cuda_complaint() -> str:
+    """What torch says when it is asked for the GPU."""
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return f"torch: {str(error).splitlines()[0]}"
+    return "torch counts no device"
 
 
 def require_numerics(numerics: str, device: torch.device) -> None:

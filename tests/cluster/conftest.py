@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from slurm_daemons import Slurm, SlurmNotStarted  # noqa: E402
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory):
     """The cluster; where it does not start, the tests fail."""
+    # its GPUs are files that stand in for them
+    os.environ["DASH_DEVICE"] = "cpu"
     cluster = Slurm(tmp_path_factory.mktemp("cluster") / "slurm")
     try:
         cluster.start()

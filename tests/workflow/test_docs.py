@@ -99,6 +99,7 @@ ONLY_READ = {
     "make setup": "test_install has what it does",
     "make preflight": "needs a Slurm: tests/cluster",
     "make bench": "measures for many minutes",
+    "make gpu DATA=cifar10.tar.xz": "needs a GPU; test_first_contact rehearses it",
     "make bench BENCH=--gates-only": "computes for minutes",
     'make bench BENCH="--preset cpu --output /tmp/results"': "likewise",
 }
@@ -110,6 +111,7 @@ NOT_HERE = {
     "git push": "is git's own",
     "git log": "is git's own",
     "uv pip install": "changes the environment that runs the tests",
+    "python -m bench.contact": "test_first_contact runs it",
     "dvc gc": "is named as a danger",
     "dvc add photos": "brings a folder of pictures; no test does it yet",
     "dvc status": "test_paper_pipeline runs it",

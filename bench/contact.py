@@ -1,0 +1,200 @@
+"""`make gpu`: the first hour with a GPU, in one command; see docs/gpu.md.
+
+Gates against float64 on the CPU, then the benchmark, then a short real training from
+class folders. Everything is written under one output folder, nothing is downloaded. It
+goes in pieces: the same command goes on where the last one ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.contact_report import as_page, as_table
+from bench.gates import gate_units
+from bench.machine import describe_machine, load, measure_machine, slug
+from bench.parts import Outcome, Part, Parts
+from bench.presets import PRESETS
+from bench.sampling import metric_rows, role_rows
+from bench.short_run import ShortRun
+from bench.training import main_width, other_width, state_rows, teacher_rows
+from bench.work import Work
+from dash_repro import runtime
+from dash_repro.launch import compiler_missing
+from dash_repro.params import load_params
+from runledger.canonical import write_atomic
+from runledger.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+FREE_GB = {"contact": 4.0, "rehearsal": 0.1}
+RUN_SECONDS = {"contact": 420.0, "rehearsal": 0.5}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a piece of it.
+
+    Returns:
+        0: all that was done passed (it says whether there is more to do); 1: a part or
+        a gate failed; 2: it cannot start here, or the disk is full.
+    """
+    parser = argparse.ArgumentParser(prog="bench.contact", description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="all files go here")
+    parser.add_argument("--data", type=Path, help="class folders, or a tar of them")
+    parser.add_argument("--minutes", type=float, default=9.0, help="of this piece")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="tiny sizes, on a CPU if need be"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        contact = Contact(options)
+        complete = contact.parts.run(contact.all_parts(), contact.write)
+        contact.write()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    bad = contact.failures()
+    for name, why in bad:
+        _say(f"FAILED: {name}: {why.splitlines()[0]}")
+    again = "finished" if complete else "not finished: run the same command again"
+    _say(f"{again}. Report: {contact.report / 'report.md'}")
+    return int(bool(bad))
+
+
+class Contact:
+    """What is measured here, where it is written, and what was found so far.
+
+    Raises:
+        UserError: there is no GPU to meet, or no room on the disk.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        name = "rehearsal" if options.rehearse else "contact"
+        preset = PRESETS[name]
+        params = load_params(ROOT / preset.params)
+        if not options.rehearse:
+            # float64 on the CPU is the reference: let it have the processor
+            os.environ.setdefault("RUNLEDGER_THREADS", str(os.cpu_count() or 1))
+        device = runtime.configure(params["train_student"]["numerics"])
+        if device.type != "cuda" and not options.rehearse:
+            raise UserError(
+                "no GPU is seen",
+                "torch.cuda.is_available()",
+                "run it where there is one (--rehearse: tiny sizes, on the CPU)",
+            )
+        self.missing = compiler_missing() if "compile" in preset.launches else None
+        if self.missing:
+            kept = tuple(one for one in preset.launches if one != "compile")
+            preset = dataclasses.replace(preset, launches=kept)
+        self.work = Work(preset, params, device)
+        self.machine = describe_machine(device)
+        self.folder = options.output / f"{name}-{slug(self.machine['device'])}"
+        self.report = options.output / "report"
+        for folder in (self.folder, self.report):
+            folder.mkdir(parents=True, exist_ok=True)
+        _require_room(options.output, FREE_GB[name])
+        self.parts = Parts(self.folder / "parts", options.minutes * 60, _say)
+        run = self.folder / "run"
+        seconds = RUN_SECONDS[name]
+        self.run = ShortRun(self.work, self.parts, run, options.data, seconds)
+
+    def all_parts(self) -> list[Part]:
+        """Everything, in the order of its worth."""
+        work, launches = self.work, self.work.preset.launches
+        parts = [Part("machine", 30, self._machine)]
+        for name, measure in gate_units(work):
+            parts.append(Part(f"gates: {name}", 120, self._gates(measure)))
+        timings: list[tuple[str, Callable]] = [
+            (f"step, {one}", lambda one=one: (main_width(work, [one]), []))
+            for one in launches
+        ]
+        timings.append(("teacher step", lambda: teacher_rows(work)))
+        for role in ("student", "teacher"):
+            name = f"sampling, {role}"
+            timings.append((name, lambda role=role: (role_rows(work, role), [])))
+        for width in work.preset.widths[1:]:
+            name = f"step, width {width}"
+            timings.append((name, lambda w=width: (other_width(work, w), [])))
+        timings.append(("state", lambda: state_rows(work)))
+        timings.append(("metrics", lambda: metric_rows(work)))
+        for name, measure in timings:
+            parts.append(Part(f"timing: {name}", 120, self._timing(measure)))
+        return [*parts, *self.run.all_parts()]
+
+    def _machine(self) -> Outcome:
+        values = {"peak": measure_machine(self.machine, self.work)}
+        return Outcome(values={**values, "machine": self.machine})
+
+    def _gates(self, measure: Callable) -> Callable[[], Outcome]:
+        return lambda: Outcome(gates=list(measure(self.work)))
+
+    def _timing(self, measure: Callable) -> Callable[[], Outcome]:
+        def work() -> Outcome:
+            rows, found = measure()
+            notes = [row.note for row in rows if not row.values]
+            return Outcome(gates=found, rows=rows, note="; ".join(notes))
+
+        return work
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """What was found so far, in order."""
+        pairs = {part.name: self.parts.found(part.name) for part in self.all_parts()}
+        return {name: found for name, found in pairs.items() if found is not None}
+
+    def failures(self) -> list[tuple[str, str]]:
+        """(part or gate, why) of all that did not pass."""
+        found = []
+        for name, outcome in self.outcomes().items():
+            if outcome.status == "failed":
+                found.append((name, outcome.note))
+            for gate in outcome.gates:
+                if not gate.passed:
+                    found.append((gate.name, f"{gate.error:.3g}, not < {gate.bound:g}"))
+        return found
+
+    def write(self) -> None:
+        """The report so far: report.md, results.csv, status.json, samples.png."""
+        outcomes, names = self.outcomes(), [part.name for part in self.all_parts()]
+        measured = outcomes.get("machine")
+        machine = dict(measured.values["machine"] if measured else self.machine)
+        machine["load at the end"] = load()
+        if self.missing:
+            machine["left out: compile"] = self.missing
+        peak = measured.values["peak"] if measured else 0.0
+        left = [name for name in names if name not in outcomes]
+        status = {
+            "device": machine["device"],
+            "finished": not left,
+            "left": left,
+            "failed": dict(self.failures()),
+        }
+        page = as_page(machine, outcomes, left, peak)
+        write_atomic(self.report / "report.md", page)
+        write_atomic(self.report / "results.csv", as_table(machine, outcomes, peak))
+        write_atomic(self.report / "status.json", json.dumps(status, indent=1))
+        picture = self.run.folder / "samples.png"
+        if picture.exists():
+            shutil.copyfile(picture, self.report / "samples.png")
+
+
+def _require_room(folder: Path, gigabytes: float) -> None:
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < gigabytes:
+        raise UserError(
+            f"{free:.1f} GB are free, and {gigabytes:g} GB are needed",
+            str(folder),
+            "make room, or name another output folder",
+        )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

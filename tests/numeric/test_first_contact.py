@@ -1,0 +1,296 @@
+"""`make gpu` rehearsed: the same script at tiny sizes on a CPU."""
+
+import csv
+import dataclasses
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench import contact, gates, parts, short_run
+from bench.measure import NotHere, Row, Variant, time_steps
+from bench.presets import PRESETS
+from bench.work import Work
+from dash_repro import launch
+from dash_repro.diffusion import ddim
+from dash_repro.params import load_params
+from dash_repro.training import learner
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+PRESET = PRESETS["rehearsal"]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    """Class folders of 3 classes, 12 pictures each in train and test."""
+    root = tmp_path_factory.mktemp("classes")
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for label in range(3):
+            folder = root / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for index in range(12):
+                pixels = rng.integers(0, 150, (8, 8, 3)) + 50 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def work() -> Work:
+    return Work(PRESET, load_params(ROOT / PRESET.params), CPU)
+
+
+def run(output: Path, *options: str) -> int:
+    return contact.main(["--output", str(output), "--rehearse", *options])
+
+
+@pytest.fixture(scope="module")
+def finished(images, tmp_path_factory) -> Path:
+    """The output of a whole rehearsal, done in pieces of a few seconds each."""
+    output = tmp_path_factory.mktemp("out") / "contact"
+    before = sorted((ROOT / "bench").rglob("*.md"))
+    for _ in range(60):
+        assert run(output, "--data", str(images), "--minutes", "0.05") == 0
+        if json.loads((output / "report" / "status.json").read_text())["finished"]:
+            assert sorted((ROOT / "bench").rglob("*.md")) == before
+            return output
+    raise AssertionError("never finished")
+
+
+@pytest.mark.slow
+def test_everything_is_measured_in_pieces(finished):
+    status = json.loads((finished / "report" / "status.json").read_text())
+    assert (status["failed"], status["left"]) == ({}, [])
+    done = {path.stem for path in finished.glob("*/parts/*.json")}
+    assert len(done) > 10
+    outcomes = [json.loads(p.read_text()) for p in finished.glob("*/parts/*.json")]
+    assert {outcome["status"] for outcome in outcomes} == {"done"}
+    assert not list(finished.glob("*/parts/*.tries"))
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("*/parts/*")}
+    assert run(finished, "--minutes", "0") == 0
+    after = {path: path.stat().st_mtime_ns for path in finished.glob("*/parts/*")}
+    assert after == before
+
+
+@pytest.mark.slow
+def test_every_row_names_the_device_and_every_gate_is_there(finished):
+    rows = list(csv.DictReader((finished / "report" / "results.csv").open()))
+    device = json.loads((finished / "report" / "status.json").read_text())["device"]
+    assert {row["device"] for row in rows} == {device}
+    found = [row["name"] for row in rows if row["section"] == "gate"]
+    for kind in ("eps", "gradient", "update of 20 steps", "samples", "packed", "resum"):
+        assert any(kind in name for name in found), kind
+    assert {row["note"] for row in rows if row["section"] == "gate"} == {"passed"}
+    sections = {row["section"] for row in rows}
+    assert {"Teacher step", f"DASH step, student width {PRESET.widths[0]}"} <= sections
+
+
+@pytest.mark.slow
+def test_the_short_run_ends_in_pictures_and_intervals(finished):
+    page = (finished / "report" / "report.md").read_text()
+    for name in ("teacher", "dash", "scratch"):
+        line = next(
+            x for x in page.splitlines() if x.startswith(f"| samples of {name}")
+        )
+        assert "fd_effnetlite0" in line and "kid_effnetlite0" in line and " to " in line
+    picture = Image.open(finished / "report" / "samples.png")
+    assert picture.width > 3 * picture.height / 2
+    trained = list(finished.glob("*/run/**/model.safetensors"))
+    assert len(trained) == 3
+
+
+def test_it_says_where_there_is_no_gpu(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DASH_DEVICE", "cpu")
+    params = load_params(ROOT / "config" / "demo.params.yaml")
+    monkeypatch.setattr(contact, "load_params", lambda _: params)
+    assert contact.main(["--output", str(tmp_path)]) == 2
+    assert "no GPU is seen" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path, monkeypatch, capsys):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(parts, "write_atomic", full)
+    assert run(tmp_path) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(contact.shutil, "disk_usage", lambda _: usage)
+    assert run(tmp_path) == 2
+    assert "0.0 GB are free" in capsys.readouterr().err
+
+
+def test_compile_is_left_out_without_a_compiler(tmp_path, monkeypatch):
+    preset = dataclasses.replace(PRESET, launches=("eager", "compile"))
+    monkeypatch.setitem(PRESETS, "rehearsal", preset)
+    monkeypatch.setattr(launch.shutil, "which", lambda _: None)
+    options = {"output": tmp_path, "data": None, "minutes": 1.0, "rehearse": True}
+    found = contact.Contact(contact.argparse.Namespace(**options))
+    assert found.work.preset.launches == ("eager",)
+    found.write()
+    assert "no C compiler" in (tmp_path / "report" / "report.md").read_text()
+
+
+class _Parts:
+    """Parts that do what a list of callables says."""
+
+    def __init__(self, folder, *actions, seconds=60.0):
+        self.said = []
+        self.all = parts.Parts(folder, seconds, self.said.append)
+        self.parts = [parts.Part(f"p{i}", 1, do) for i, do in enumerate(actions)]
+
+    def run(self):
+        complete = self.all.run(self.parts, lambda: None)
+        found = [self.all.found(part.name) for part in self.parts]
+        return complete, [one and one.status for one in found], found
+
+
+def test_a_part_that_fails_does_not_stop_the_others(tmp_path):
+    def small():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried 9 GiB\nmore")
+
+    def absent():
+        raise NotHere("no such thing here")
+
+    def broken():
+        return 1 / 0
+
+    done = parts.Outcome
+    complete, statuses, found = _Parts(tmp_path, small, absent, broken, done).run()
+    assert complete and statuses == ["failed", "left out", "failed", "done"]
+    assert "memory is too small: CUDA out of memory. Tried 9 GiB" in found[0].note
+    assert found[1].note == "no such thing here"
+    assert "ZeroDivisionError" in found[2].note and "broken" in found[2].note
+
+
+def test_a_piece_ends_in_time_and_the_next_goes_on(tmp_path):
+    calls = []
+
+    def once():
+        calls.append("once")
+        return parts.Outcome()
+
+    def training():
+        calls.append("training")
+        if calls.count("training") < 2:
+            raise parts.OutOfTime
+        return parts.Outcome()
+
+    first = _Parts(tmp_path, once, once, training, seconds=0.0)
+    assert first.run()[:2] == (False, ["done", None, None])
+    again = _Parts(tmp_path, once, once, training)
+    assert again.run()[:2] == (False, ["done", "done", None])
+    assert _Parts(tmp_path, once, once, training).run()[:2] == (True, ["done"] * 3)
+    assert calls == ["once", "once", "training", "training"]
+
+
+def test_a_part_that_killed_its_piece_twice_is_given_up(tmp_path):
+    def killed():
+        raise KeyboardInterrupt
+
+    for _ in range(parts.TRIES):
+        with pytest.raises(KeyboardInterrupt):
+            _Parts(tmp_path, killed).run()
+    complete, statuses, found = _Parts(tmp_path, killed).run()
+    assert complete and statuses == ["failed"]
+    assert "begun 2 times" in found[0].note
+
+
+def named(found, start):
+    return next(gate for gate in found if gate.name.startswith(start))
+
+
+def test_gates_find_a_wrong_guidance_scale(work, monkeypatch):
+    assert all(gate.passed for gate in gates._sampling(work, "eager", "fp32"))
+    right = ddim.guided_eps
+    wrong = lambda cond, uncond, w: right(cond, uncond, w * 1.01)  # noqa: E731
+    monkeypatch.setattr(ddim, "guided_eps", wrong)
+    assert not any(gate.passed for gate in gates._sampling(work, "eager", "fp32"))
+
+
+def test_gates_find_a_wrong_learning_rate(work, monkeypatch):
+    monkeypatch.setattr(gates, "STEPS", 5)
+    assert all(gate.passed for gate in gates._steps(work, "eager", "fp32"))
+    right = learner.learning_rate
+    wrong = lambda settings, step, initial: 1.02 * right(settings, step, initial)  # noqa: E731
+    monkeypatch.setattr(learner, "learning_rate", wrong)
+    assert not any(gate.passed for gate in gates._steps(work, "eager", "fp32"))
+
+
+def test_gates_find_noise_that_repeats_and_a_state_that_lacks_something(
+    work, monkeypatch
+):
+    monkeypatch.setattr(gates, "STEPS", 5)
+    assert gates.repeated_noise(work, "eager") == 0
+    assert gates.resumed(work, "eager") == 0.0
+    with monkeypatch.context() as patch:
+        # what a recorded step would do if its generator were not registered
+        patch.setattr(
+            gates.OurTraining,
+            "step",
+            lambda self: self.steps(self.learners, 3) and None,
+        )
+        assert gates.repeated_noise(work, "eager") > 0
+    state = learner.Learner.state
+
+    def forgetful(self):
+        tensors, metadata = state(self)
+        tensors["optimizer.0.exp_avg"] = torch.zeros_like(
+            tensors["optimizer.0.exp_avg"]
+        )
+        return tensors, metadata
+
+    monkeypatch.setattr(learner.Learner, "state", forgetful)
+    assert gates.resumed(work, "eager") > 1e-7
+
+
+def test_two_variants_live_at_a_time(work):
+    """Not all of them: sixteen students in graphs are many gigabytes each time."""
+    alive, most = [], []
+
+    class Thing:
+        def __init__(self):
+            alive.append(1)
+            most.append(len(alive))
+
+        def step(self):
+            """Nothing."""
+
+        def __del__(self):
+            alive.pop()
+
+    def small():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    makes = [lambda: Thing().step] * 4 + [small, lambda: Thing().step]
+    variants = [Variant(Row("s", f"v{i}"), make) for i, make in enumerate(makes)]
+    rows = time_steps(variants, 1, 2, 3, CPU)
+    assert max(most) == 2
+    assert [len(row.values) for row in rows] == [10, 2, 2, 2, 0, 2]
+    assert "does not fit: CUDA out of memory" in rows[4].note
+
+
+def test_the_interval_covers_the_mean_of_normal_numbers():
+    """A jackknife of the mean is its t interval: about 95 % of them hold the truth."""
+    rng, hit = np.random.default_rng(1), 0
+    for _ in range(200):
+        value, low, high = short_run.jackknife(np.mean, rng.normal(3.0, 1.0, 100))
+        assert low <= value <= high
+        hit += low <= 3.0 <= high
+    assert 180 <= hit <= 199
+
+
+def test_images_come_from_a_folder_or_an_archive(work, images, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "images"), "xztar", images)
+    for data in (images, Path(archive)):
+        folder = tmp_path / f"from {data.name}"
+        clock = parts.Parts(folder / "parts", 60.0, print)
+        run = short_run.ShortRun(work, clock, folder / "run", data, 1.0)
+        assert run._images().values == {"train": 36, "test": 36, "classes": 3}
