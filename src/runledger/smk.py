@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import shlex
 import sys
@@ -37,6 +38,7 @@ class Ledger(Plan):
     """The records as the Snakefile sees them: the plan, and what rules ask of it."""
 
     _announced = False
+    _registered = _started = False
     _missed: frozenset[str] = frozenset()  # left out of what was asked for
 
     # what rules use
@@ -106,6 +108,9 @@ class Ledger(Plan):
         below = self.pipeline.ancestry(self.members(rule))
         paths += [p for p in self.wanted if self.pipeline.producer[p] in below]
         left_out = set(self.named(rule)) - set(self.members(rule))
+        if self.main and not self._registered:
+            self._registered = True
+            atexit.register(self._found_nothing_to_do, workflow)
 
         def function(_wildcards: Any) -> list[str]:
             if self.main:
@@ -235,13 +240,18 @@ class Ledger(Plan):
 
         Raises:
             UserError: another head runs here; the cache cannot be used; the folder's
-                name is not for a cluster; or Snakemake left out what is stale.
+                name is not for a cluster; a folder of code holds what DVC cannot keep;
+                or Snakemake left out what is stale.
         """
         self.check_settings(workflow)  # targets that are files have not asked yet
         check_dag(self.stale, self.pipeline.producer, workflow.dag)
         check_folder(self.root, workflow)
+        instances = self.pipeline.instances.values()
+        for folder in {d for i in instances if i.stage == CODE_STAGE for d in i.deps}:
+            self.store.current(self.root / folder)  # dvc.lock is to hold it
         self.store.prepare()
         self.lock.acquire()
+        self._started = True
         for path in self.wanted.keys() & self.wrong.keys():
             if self.wrong[path] == OTHER:
                 continue
@@ -287,6 +297,27 @@ class Ledger(Plan):
         finally:
             self.lock.release()
             self._say(self._missed)  # far below the first time
+
+    def _found_nothing_to_do(self, workflow: Any) -> None:
+        """Write dvc.lock after a run without jobs, for which Snakemake calls no hook.
+
+        It may be behind: the head before this one was killed, or git brought records.
+        """
+        from runledger.dvclock import settle
+
+        asked = workflow.executor_plugin is None or workflow.dryrun or workflow.touch
+        if asked or self._started:
+            return
+        try:
+            self.lock.acquire()
+        except UserError:
+            return  # the head that runs here writes it when it ends
+        try:
+            settle(self.root)
+        except UserError as error:
+            self._log(str(error))
+        finally:
+            self.lock.release()
 
     def _say(self, left_out: Iterable[str]) -> None:
         """Say what is left out for want of something optional, and what to install."""

@@ -35,12 +35,13 @@ class ClusterWorkspace(Workspace):
     """A workspace with commands for the cluster."""
 
     shims: Path | None = None  # a folder whose programs come before all others
+    programs: Path | None = None  # the only others that there are; None: the machine's
 
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
             "PYTHONPATH": f"{HERE / 'slow'}:{self.root / 'src'}",
-            "PATH": f"{self.shims or BIN}:{BIN}:{os.environ['PATH']}",
+            "PATH": f"{self.shims or BIN}:{BIN}:{self.programs or os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "RUNLEDGER_HEARTBEAT": "1",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import yaml
+from bare_machine import NEEDED
 from cluster_workspace import ClusterWorkspace, finished_workspace, records
+from shared import copied, tiny_run
 from slurm_daemons import Slurm
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -107,3 +110,22 @@ def test_refused_submission_is_a_clear_error(finished) -> None:
     out = cluster.head(target, ok=False, partition="nowhere")
     assert "invalid partition" in out
     assert "train_student@digits-dash-w4-s42" in cluster.stale()
+
+
+def test_without_latex_a_whole_run_lacks_only_the_pdf(
+    slurm: Slurm, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """On a login node that has nothing but what is needed, and Slurm's commands."""
+    folder = tmp_path_factory.mktemp("without_latex")
+    whole = ClusterWorkspace(copied(tiny_run(tmp_path_factory), folder / "whole"))
+    whole.programs = folder / "programs"
+    whole.programs.mkdir()
+    of_slurm = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun", "sacct")
+    for name in (*NEEDED, *of_slurm):
+        (whole.programs / name).symlink_to(shutil.which(name))
+    whole.edit_params("make_table.gap_decimals", 4)
+    out = whole.head()
+    assert out.count("apt-get install latexmk") == 1
+    assert "left out: results/paper/main.pdf. LaTeX is not installed" in out
+    assert whole.stale() == {"build_paper"}
+    assert "LaTeX is not installed, so there is no PDF" in whole.head("paper", ok=False)

@@ -28,6 +28,20 @@ def test_dvc_agrees_that_all_is_done(toy: Toy) -> None:
     assert toy.trained() == trained
 
 
+def test_a_run_that_finds_nothing_to_do_brings_dvc_up_to_date(toy: Toy) -> None:
+    """The head before it was killed between its last job and dvc.lock."""
+    lock = toy.root / "dvc.lock"
+    behind = lock.read_text().replace("size: 2", "size: 3")
+    assert behind != lock.read_text()
+    for ask in (["-n"], ["--summary"]):
+        lock.write_text(behind)
+        toy.snakemake(*ask)
+        assert lock.read_text() == behind, "who only asks writes nothing"
+    assert "Nothing to be done" in toy.snakemake()
+    assert lock.read_text() != behind
+    assert clean(toy)
+
+
 def test_dvc_sees_the_stale_ones_only(toy: Toy) -> None:
     toy.edit("params.yaml", "a: {value: 1,", "a: {value: 7,")
     out = toy.dvc("status")

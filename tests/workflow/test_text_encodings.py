@@ -73,6 +73,16 @@ def test_a_latin1_change_does_not_stop_head_or_job(toy: Toy) -> None:
     assert toy.stale() == set()
 
 
+def test_a_name_that_dvc_cannot_keep_is_refused_before_anything_runs(toy: Toy) -> None:
+    (toy.root / os.fsdecode(b"src/caf\xe9.py")).write_bytes(LATIN)
+    toy.edit("params.yaml", "title: numbers", "title: other")
+    out = toy.snakemake(check=False)
+    assert toy.code == 1
+    assert "a file name that is not UTF-8" in out
+    assert "caf\\xe9.py" in out.replace("\\udce9", "\\xe9")
+    assert "report" in {name.partition("@")[0] for name in toy.stale()}, "nothing ran"
+
+
 def test_a_machine_that_knows_ascii_only(toy: Toy) -> None:
     toy.edit("params.yaml", "title: numbers", "title: λ für")
 
