@@ -8,6 +8,7 @@ remote lost, and what a broken transfer left there cut short, is sent again.
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -268,9 +269,10 @@ class Remote:
                 if md5_file(draft) != md5.removesuffix(".dir"):
                     return "what was written there reads otherwise"
                 self.odb.protect(draft)
+                os.replace(draft, target)  # DVC's move stops at a third name
             else:
                 self.fs.put_file(str(source), draft)
-            self.fs.mv(draft, target)
+                self.fs.mv(draft, target)
         except BaseException:
             with contextlib.suppress(Exception):
                 self.fs.remove(draft)
