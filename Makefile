@@ -65,7 +65,7 @@ fast-tests:
 	@env -u MAKEFLAGS -u MAKELEVEL pytest -q -n 2 --dist loadfile -m "not slow and not long and not cluster" $(PYTEST)
 
 drift:
-	@python -m dash_repro.project --check
+	@python -m runledger plan --check
 
 ROUNDS ?= 1000
 test-long: $(READY)  ## what takes longest: ROUNDS random kill -9 of jobs, heads and transfers (1000: an hour; repeat to go on)
@@ -78,8 +78,8 @@ lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }
 	lints=$$(snakemake --lint 2>&1) || { echo "$$lints"; false; }
 
-plan: $(READY)  ## write workflow/plan.yaml and the generated part of dvc.yaml
-	python -m dash_repro.project
+plan: $(READY)  ## write dvc.yaml from the rules and params.yaml (a run does it, too)
+	@python -m runledger plan
 
 status: $(READY)  ## what is valid, stale, present, absent, adopted
 	@python -m runledger status

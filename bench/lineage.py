@@ -1,17 +1,24 @@
-"""Times the lineage layer at the paper's size, with stand-in bytes.
+"""Times the lineage layer at N times the paper's size, beside plain Snakemake and DVC.
 
-    python bench/lineage.py [FOLDER]
+    python bench/lineage.py [--times N] [--profile] [FOLDER]
 
-Makes a workspace with the committed params.yaml in FOLDER (default: a temporary one),
-fills it with a record and a few bytes for every instance, and times what a user waits
-for. The bytes are random text: no number in that workspace means anything.
+Makes a workspace in FOLDER (default: a temporary one) with the committed params.yaml,
+each experiment with N times as many seeds, fills it with a record and a few bytes for
+every instance, and times what a user waits for. The bytes are random text: no number in
+that workspace means anything. The same jobs, files and edges are written once more as a
+plain Snakefile and a plain dvc.yaml without records (PLAIN), and timed in the same run.
 """
 
 from __future__ import annotations
 
+import argparse
+import cProfile
 import hashlib
 import json
 import os
+import pstats
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,15 +26,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from dash_repro.project import load_pipeline
 from dash_repro.workspace import make_workspace
 from runledger.canonical import write_atomic
 from runledger.dvclock import settle
 from runledger.judge import Judge
 from runledger.pipeline import CODE_STAGE, Instance
+from runledger.project import load_pipeline
 from runledger.records import Record
 from runledger.store import hash_path
 
@@ -101,38 +110,133 @@ def run(root: Path, *command: str) -> str:
     return done.stdout
 
 
-def measure(root: Path) -> dict[str, float]:
-    """Fill a workspace and time verdicts, plans, dvc.lock and dvc status."""
-    make_workspace(ROOT, root, ROOT / "params.yaml")
-    empty, out = timed(lambda: run(root, "snakemake", "-n", "--quiet", "rules"))
+# One rule a stage; the inputs of a job are looked up, as a plain workflow would
+PLAIN = """\
+import json
+DEPS = json.load(open("deps.json"))
+rule all:
+    input: "results/paper/index.html", "results/paper/main.pdf"
+"""
+RULE = """
+rule {name}:
+    input: lambda wildcards: DEPS[{first!r}.format(**wildcards)]
+    output: {outs}
+    wildcard_constraints: {constraints}
+    shell: "touch {{output}}"
+"""
+
+
+def scaled_params(times: int, target: Path) -> Path:
+    """Write the committed params with N times the seeds; returns the path."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for block in params["experiments"].values():
+        if times > 1 and "seeds" in block:
+            count = len(block["seeds"]) * times
+            block["seeds"] = list(range(count))
+            block["datasets"] = block["datasets"][:2]
+    params["scale"] = "paper" if times == 1 else "demo"
+    target.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    return target
+
+
+def write_plain(root: Path, ours: Path) -> None:
+    """Write the same instances as a plain Snakefile and a plain dvc.yaml.
+
+    Args:
+        root: the plain project.
+        ours: a filled workspace, whose files and dvc.lock it gets.
+    """
+    pipeline = load_pipeline(ours)
+    shutil.copytree(ours, root, symlinks=True)
+    deps, stages = {}, {}
+    for instance in pipeline.instances.values():
+        outs = [out.path for out in instance.outs]
+        deps[outs[0]] = [d for d in instance.deps if d not in ("src", "stages")]
+        stages[instance.name.replace("@", "-")] = {
+            "cmd": instance.cmd,
+            "deps": list(instance.deps),
+            "params": list(instance.params),
+            "outs": [
+                path if out.cached else {path: {"cache": False}}
+                for path, out in zip(outs, instance.outs, strict=True)
+            ],
+        }
+    text = PLAIN
+    for stage in pipeline.stages.values():
+        names = re.findall(r"\{(\w+)\}", stage.id)
+        allowed = {name: stage.constraints.get(name, ".+") for name in names}
+        text += RULE.format(
+            name=stage.name,
+            first=stage.outputs[0][0],
+            outs=", ".join(repr(path) for path, _ in stage.outputs),
+            constraints=", ".join(f"{k}={v!r}" for k, v in allowed.items()) or "x='x'",
+        )
+    (root / "deps.json").write_text(json.dumps(deps), encoding="utf-8")
+    (root / "Plain.smk").write_text(text, encoding="utf-8")
+    plain = yaml.dump({"stages": stages}, Dumper=yaml.CSafeDumper, sort_keys=False)
+    (root / "dvc.yaml").write_text(plain, encoding="utf-8")
+    lock = (root / "dvc.lock").read_text(encoding="utf-8")
+    renamed = re.sub(r"^(  \w+)@", r"\1-", lock, flags=re.M)
+    (root / "dvc.lock").write_text(renamed, encoding="utf-8")
+
+
+def measure(root: Path, times: int, profile: bool) -> dict[str, float]:
+    """Fill a workspace and time verdicts, plans, dvc.lock and dvc status.
+
+    Returns:
+        {what: seconds}, and how many instances there are.
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    params = scaled_params(times, root.parent / "params.yaml")
+    make_workspace(ROOT, root, params)
+    dry = ("snakemake", "-n", "--quiet", "rules")
+    empty, out = timed(lambda: run(root, *dry))
     assert "total" in out, out
     count = fill(root)
+    load_pipeline(root)  # imports
     judge_seconds, verdicts = timed(lambda: Judge(root, load_pipeline(root)).judge())
     assert all(verdict.valid for verdict in verdicts.values())
+    if profile:
+        with cProfile.Profile() as seen:
+            Judge(root, load_pipeline(root)).judge()
+        pstats.Stats(seen).sort_stats("tottime").print_stats(12)
     lock_seconds, done = timed(lambda: settle(root))
     assert done["valid"] == count
     plan_seconds, out = timed(lambda: run(root, "snakemake", "-n"))
     assert "Nothing to be done" in out, out
     status_seconds, out = timed(lambda: run(root, "dvc", "status"))
     assert "up to date" in out, out
+    plain = root.parent / "plain"
+    write_plain(plain, root)
+    plain_status, out = timed(lambda: run(plain, "dvc", "status"))
+    assert "up to date" in out, out
+    for path in (plain / "results").iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    plain_dry, out = timed(lambda: run(plain, *dry, "-s", "Plain.smk"))
+    assert str(count + 1) in out, "the same jobs, and the target"
     return {
         "instances": count,
         "verdicts_s": round(judge_seconds, 2),
         "dry_run_of_everything_s": round(empty, 2),
+        "plain_dry_run_of_everything_s": round(plain_dry, 2),
         "dry_run_when_valid_s": round(plan_seconds, 2),
         "write_dvc_lock_s": round(lock_seconds, 2),
         "dvc_status_s": round(status_seconds, 2),
+        "plain_dvc_status_s": round(plain_status, 2),
         "load_average": round(os.getloadavg()[0], 2),
     }
 
 
 def main() -> None:
     """Print one JSON object of seconds."""
-    if len(sys.argv) > 1:
-        print(json.dumps(measure(Path(sys.argv[1])), indent=1))
-        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=1, help="of the paper's seeds")
+    parser.add_argument("--profile", action="store_true", help="of the verdicts")
+    parser.add_argument("folder", nargs="?", type=Path)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(Path(folder) / "workspace"), indent=1))
+        root = (options.folder or Path(folder)) / "workspace"
+        print(json.dumps(measure(root, options.times, options.profile), indent=1))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from paper_results import SIDE, TIMESTEPS, rng_of, write_data, write_member
 
+from runledger.project import read_rules
+
 __all__ = ["SIDE", "TIMESTEPS", "rng_of"]
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,24 +86,26 @@ class FakeJob:
         self.notes.update(values)
 
 
-def collecting_job(root: Path, plan: Any, params: dict[str, Any], item: str) -> FakeJob:
+def collecting_job(
+    root: Path, pipeline: Any, params: dict[str, Any], item: str
+) -> FakeJob:
     """The job of collect_results or collect_images for an item, inputs written."""
     from dash_repro.paper.items import ITEMS
 
     spec = ITEMS[item]
     stage = "collect_images" if spec.images else "collect_results"
-    written = plan.written[f"{stage}-{item}"]
-    members = written["item"]["members"]
+    instance = pipeline.find(f"{stage}/{item}")
+    members = instance.item["members"]
     inputs = []
-    for dep in written["deps"]:
+    for dep in instance.deps[1:]:  # but the code
         made_by, id, file = Path(dep).parts[1:]
         if made_by == "prepare_data":
             inputs.append((made_by, id, write_data(root, id)))
             continue
         key = f"{made_by}/{id}"
         inputs.append((made_by, id, write_member(root, key, members[key], file)))
-    chosen = select(params, written["params"])
-    return FakeJob(written["item"], chosen, inputs, out=root / stage)
+    chosen = select(params, instance.params)
+    return FakeJob(dict(instance.item), chosen, inputs, out=root / stage)
 
 
 def table_job(root: Path, params: dict[str, Any], item: str, csv: Path) -> FakeJob:
@@ -125,9 +129,8 @@ class Workspace:
     """Collected data of every item, made once and kept in a folder."""
 
     def __init__(self, root: Path, params: dict[str, Any]) -> None:
-        from dash_repro.plan import build_plan
-
-        self.root, self.params, self.plan = root, params, build_plan(params)
+        self.root, self.params = root, params
+        self.pipeline = read_rules(ROOT, params)
 
     def data(self, item: str) -> Path:
         """CSV or npz of an item, by the real collecting stage."""
@@ -137,7 +140,7 @@ class Workspace:
         from dash_repro.paper.items import ITEMS
 
         images = ITEMS[item].images
-        job = collecting_job(self.root, self.plan, self.params, item)
+        job = collecting_job(self.root, self.pipeline, self.params, item)
         path = job.out / f"{item}.{'npz' if images else 'csv'}"
         if not path.exists():
             (collect_images if images else collect_results).run(job)

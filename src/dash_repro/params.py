@@ -38,6 +38,11 @@ def load_params(path: Path | str = "params.yaml") -> dict[str, Any]:
     return validate(document.value, str(path), document)
 
 
+def workspace_params(root: Path) -> dict[str, Any]:
+    """Read and validate the params.yaml of a checkout; errors as `load_params`."""
+    return load_params(Path(root) / "params.yaml")
+
+
 def validate(
     params: Mapping[str, Any],
     where: str = "params.yaml",

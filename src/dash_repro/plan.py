@@ -1,14 +1,15 @@
-"""Which instances of which stage the experiments of params.yaml ask for.
+"""What the experiments of params.yaml ask for, as functions of a rule's wildcards.
 
-A pure function of params.yaml, cheap enough for the Snakefile to call. Identities go
-into workflow/plan.yaml, from which dvc.yaml's ``foreach`` stages take them; the stages
-whose dependencies are lists of their own (collecting) are written out in dvc.yaml.
+Which instances of a stage exist follows from the rules: what an item collects names
+files, and the rules say what these are made from. Cheap enough for every reading of
+the Snakefile.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from dash_repro.paper.items import (
@@ -22,41 +23,16 @@ from dash_repro.paper.items import (
 )
 
 Item = dict[str, Any]
-STAGES = (
-    "train_teacher",
-    "export_tirt",
-    "train_student",
-    "generate_samples",
-    "extract_reference",
-    "compute_metrics",
-    "measure_calibration",
-    "profile_model",
-    "rank_pairs",
-    "plot_figure",
-)
-WRITTEN = (
-    "prepare_data",
-    "collect_results",
-    "collect_images",
-    "make_table",
-    "build_paper",
-    "build_page",
-)
-NOT_EXPERIMENTS = ("sampling",)
-
-
-@dataclass
-class Plan:
-    """Identities by stage and id, and the stages that are written out in dvc.yaml.
-
-    Attributes:
-        instances: {stage: {id: identity}} of ``foreach`` stages.
-        written: {"collect_results-table3": {"deps", "params", "item"}}, some with
-            "uncounted": params that the stage reads and that do not count.
-    """
-
-    instances: dict[str, dict[str, Item]] = field(default_factory=dict)
-    written: dict[str, Item] = field(default_factory=dict)
+SAMPLER = re.compile(r"(cfg|tag)([0-9.]+)-k(\d+)-n(\d+)")
+_MODEL = ("model", "width")
+SHOWN = {  # of a member's identity, by the wildcards of its stage's ids
+    "dataset": ("dataset",),
+    "label": _MODEL,
+    "student": _MODEL,
+    "teacher": _MODEL,
+    "seed": ("seed",),
+    "sampler": ("sampler", "guidance", "scale", "steps", "sampling_seed"),
+}
 
 
 def datasets_of(experiment: Mapping[str, Any], which: str = ALL) -> list[str]:
@@ -77,258 +53,120 @@ def widths_of(experiment: Mapping[str, Any]) -> list[int]:
     return experiment.get("widths") or [experiment["width"]]
 
 
-class Planner:
-    """Expands the experiments of validated params into a Plan."""
+def sampler_fields(sampler: str) -> Item:
+    """Return what the name of a sampler says: cfg4.0-k50-n0, tag4.0-k50-n0."""
+    short, scale, steps, seed = SAMPLER.fullmatch(sampler).groups()
+    return {
+        "guidance": "tag" if short == "tag" else "constant",
+        "scale": float(scale),
+        "steps": int(steps),
+        "sampling_seed": int(seed),
+    }
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self.params = params
-        self.experiments = params["experiments"]
+
+class Plan:
+    """Expands the experiments of validated params.
+
+    Args:
+        ledger: has the params, and the pattern of each stage's ids.
+    """
+
+    def __init__(self, ledger: Any) -> None:
+        self.params, self.id_pattern = ledger.params, ledger.id_pattern
+        self.experiments = self.params["experiments"]
         self.sampling = self.experiments["sampling"]
-        self.plan = Plan({stage: {} for stage in STAGES})
 
-    def build(self) -> Plan:
-        """Return the plan; the same params give the same plan, in the same order."""
-        for name, experiment in self.experiments.items():
-            if name not in NOT_EXPERIMENTS:
-                for dataset, seed in self._runs(experiment):
-                    for student in students_of(experiment):
-                        for width in widths_of(experiment):
-                            self._student(dataset, student, width, seed)
-        for name, spec in ITEMS.items():
-            self._collect(name, spec)
-        self._paper()
-        for stage, instances in self.plan.instances.items():
-            self.plan.instances[stage] = dict(sorted(instances.items()))
-        return self.plan
+    # fields of identities, which rules name as `fields`
 
-    @staticmethod
-    def _runs(experiment: Mapping[str, Any]) -> list[tuple[str, int]]:
-        return [(d, s) for d in experiment["datasets"] for s in experiment["seeds"]]
+    def teacher(self, wildcards: Any) -> Item:
+        """The teacher that a student learns from."""
+        return {"teacher": self.params["students"][wildcards.student]["teacher"]}
 
-    def _add(self, stage: str, id: str, item: Item) -> str:
-        self.plan.instances[stage].setdefault(id, item)
-        return id
-
-    def _data(self, dataset: str) -> None:
-        """A dataset: class folders are inputs by content; where they lie is not.
-
-        Nor is where archives are kept that torchvision checks by their md5.
-        """
-        key, block = f"prepare_data.{dataset}", self.params["prepare_data"][dataset]
-        path = f"{key}.path"
-        folders = ("train", "test") if block["source"] == "folder" else ()
-        self.plan.written[f"prepare_data-{dataset}"] = {
-            "deps": [f"${{{path}}}/{split}" for split in folders],
-            "params": [f"{key}.{name}" for name in block if name != "path"],
-            "uncounted": [path],
-            "item": {"dataset": dataset},
-        }
-
-    def _teacher(self, dataset: str, teacher: str, seed: int) -> str:
-        self._data(dataset)
-        item = {"dataset": dataset, "teacher": teacher, "seed": seed}
-        return self._add("train_teacher", f"{dataset}-{teacher}-s{seed}", item)
-
-    def _export(self, dataset: str, teacher: str, seed: int) -> str:
-        id = self._teacher(dataset, teacher, seed)
-        return self._add(
-            "export_tirt", id, dict(self.plan.instances["train_teacher"][id])
-        )
-
-    def _student(self, dataset: str, student: str, width: int, seed: int) -> str:
-        teacher = self.params["students"][student]["teacher"]
-        self._export(dataset, teacher, seed)
-        item = {
-            "dataset": dataset,
-            "student": student,
-            "width": width,
-            "seed": seed,
-            "teacher": teacher,
-        }
-        return self._add("train_student", f"{dataset}-{student}-w{width}-s{seed}", item)
-
-    def _calibration(self, dataset: str, student: str, width: int, seed: int) -> str:
-        id = self._student(dataset, student, width, seed)
-        return self._add(
-            "measure_calibration", id, dict(self.plan.instances["train_student"][id])
-        )
-
-    def _model(self, dataset: str, model: str, width: int | None, seed: int) -> Item:
-        """Identity of a trained model, and the file that holds it."""
-        if model.startswith("teacher_"):
-            teacher = model.removeprefix("teacher_")
-            made_by, id = "train_teacher", self._teacher(dataset, teacher, seed)
-            label, width = model, self.params["train_teacher"]["width"]
+    def model(self, wildcards: Any) -> Item:
+        """A trained model and the file that holds it, by its label."""
+        dataset, label, seed = (wildcards[k] for k in ("dataset", "label", "seed"))
+        if label.startswith("teacher_"):
+            stage, width = "train_teacher", self.params["train_teacher"]["width"]
+            model, id = label, f"{dataset}-{label.removeprefix('teacher_')}-s{seed}"
         else:
-            made_by, id = "train_student", self._student(dataset, model, width, seed)
-            label = f"{model}-w{width}"
+            model, _, width = label.rpartition("-w")
+            stage, id = "train_student", f"{dataset}-{label}-s{seed}"
         return {
-            "dataset": dataset,
             "model": model,
-            "label": label,
-            "width": width,
-            "seed": seed,
-            "model_stage": made_by,
-            "model_path": f"results/{made_by}/{id}/model.safetensors",
+            "width": int(width),
+            "model_stage": stage,
+            "model_path": f"results/{stage}/{id}/model.safetensors",
         }
 
-    def _samplers(self, need: Need, experiment: Mapping, model: str) -> list[tuple]:
-        """Return (guidance, scale, steps) of a Need; see items.py."""
-        steps, scale = self.sampling["steps"], self.sampling["guidance_scale"]
-        w_max = self.params["tag"]["w_max"]
-        teacher = model.startswith("teacher_")
-        kind = "tag" if teacher else self.sampling["student_guidance"]
-        plain = w_max if kind == "tag" else scale
-        if need.samplers == "steps":
-            return [(kind, plain, k) for k in experiment["steps"]]
-        if need.samplers == "scales":
-            return [(kind, w, steps) for w in experiment["guidance_scales"]]
-        if need.samplers == "table2":
-            low = [("constant", experiment["guidance_scale"], steps)]
-            both = [("constant", scale, steps)] if model == "teacher_min_snr" else []
-            return [*low, *both, ("tag", w_max, steps)]
-        return [(kind, plain, steps)]
+    def sampled(self, wildcards: Any) -> Item:
+        """A model, and how it is sampled."""
+        return {**self.model(wildcards), **sampler_fields(wildcards.sampler)}
 
-    def _samples(self, model: Item, sampler: tuple, sampling_seed: int) -> str:
-        guidance, scale, steps = sampler
-        short = "tag" if guidance == "tag" else "cfg"
-        name = f"{short}{float(scale)}-k{steps}-n{sampling_seed}"
-        id = f"{model['dataset']}-{model['label']}-s{model['seed']}-{name}"
-        item = {
-            **model,
-            "sampler": name,
-            "guidance": guidance,
-            "scale": float(scale),
-            "steps": steps,
-            "sampling_seed": sampling_seed,
+    def profiled(self, wildcards: Any) -> Item:
+        """A network; of those that differ by the seed only, the first."""
+        id = "{dataset}-{label}".format(**wildcards)
+        seed = self._first["profile_model", id]["seeds"][0]
+        return {"seed": seed, **self.model({**wildcards, "seed": seed})}
+
+    def pairs(self, wildcards: Any) -> Item:
+        """The two sets of samples of the same noise that are compared."""
+        experiment = self._first["rank_pairs", wildcards.dataset]
+        need = Need(("generate_samples", ""), "", ("teacher_tirt", "dash"), ALL, FIRST)
+        width = {"width": widths_of(experiment)[0]}
+        one = {**experiment, "datasets": [wildcards.dataset], "widths": [], **width}
+        ids = [id for id, _ in self._expand(need, one)]
+        return {"teacher_samples": ids[0], "student_samples": ids[1]}
+
+    def collected(self, wildcards: Any) -> Item:
+        """Identities of what an item collects."""
+        return {"members": dict(sorted(self._members[wildcards.item].items()))}
+
+    def plotted(self, wildcards: Any) -> Item:
+        """The file that a figure is drawn from."""
+        kind = "images" if ITEMS[wildcards.item].images else "results"
+        suffix = "npz" if kind == "images" else "csv"
+        return {"data": f"results/collect_{kind}/{wildcards.item}.{suffix}"}
+
+    def paper(self, _wildcards: Any) -> Item:
+        """Tables, and figures in the order of the paper."""
+        tables = sorted(i for i in self._members if ITEMS[i].kind == "table")
+        figures = [i for i in self._members if ITEMS[i].kind == "figure"]
+        return {"item": "paper", "tables": tables, "figures": figures}
+
+    # inputs and params
+
+    def class_folders(self, wildcards: Any) -> list[str]:
+        """Class folders of a dataset: inputs by content; where they lie is none."""
+        block = self.params["prepare_data"][wildcards.dataset]
+        path = f"${{prepare_data.{wildcards.dataset}.path}}"
+        folders = ("train", "test") if block["source"] == "folder" else ()
+        return [f"{path}/{folder}" for folder in folders]
+
+    def dataset_params(self, wildcards: Any) -> list[str]:
+        """What counts of a dataset's block."""
+        block = self.params["prepare_data"][wildcards.dataset]
+        return [f"prepare_data.{wildcards.dataset}.{k}" for k in block if k != "path"]
+
+    def members(self, wildcards: Any) -> list[str]:
+        """Files that an item collects; of images, their datasets, too."""
+        item = wildcards.item
+        files = {
+            f"results/{need.stage}/{id}/{need.file}"
+            for need in ITEMS[item].needs
+            for id, _ in self._found(need)
         }
-        return self._add("generate_samples", id, item)
+        if ITEMS[item].images:
+            shown = {member["dataset"] for member in self._members[item].values()}
+            files |= {f"results/prepare_data/{name}/images.npz" for name in shown}
+        return sorted(files)
 
-    def _metrics(self, samples: str) -> str:
-        item = self.plan.instances["generate_samples"][samples]
-        self._reference(item["dataset"])
-        return self._add("compute_metrics", samples, dict(item))
+    def sources(self, wildcards: Any) -> list[str]:
+        """Files in git that a table is made with."""
+        return list(ITEMS[wildcards.item].sources)
 
-    def _reference(self, dataset: str) -> str:
-        return self._add("extract_reference", dataset, {"dataset": dataset})
-
-    def _profile(self, dataset: str, model: str, width: int | None, seed: int) -> str:
-        item = self._model(dataset, model, width, seed)
-        return self._add("profile_model", f"{dataset}-{item['label']}", item)
-
-    def _pairs(self, dataset: str, need: Need, experiment: Mapping) -> str:
-        seed, sampling_seed = experiment["seeds"][0], self.sampling["sampling_seeds"][0]
-        ids = []
-        for name in ("teacher_tirt", "dash"):
-            model = self._model(dataset, name, widths_of(experiment)[0], seed)
-            sampler = self._samplers(need, experiment, name)[0]
-            ids.append(self._samples(model, sampler, sampling_seed))
-        item = {
-            "dataset": dataset,
-            "teacher_samples": ids[0],
-            "student_samples": ids[1],
-        }
-        return self._add("rank_pairs", dataset, item)
-
-    def _expand(self, need: Need) -> Iterator[tuple[str, Item]]:
-        """Yield (id, identity) of every instance that a Need names."""
-        experiment = self.experiments[need.experiment]
-        seeds = experiment["seeds"] if need.seeds == ALL else experiment["seeds"][:1]
-        for dataset in datasets_of(experiment, need.datasets):
-            if need.stage == "rank_pairs":
-                yield self._pairs(dataset, need, experiment), {"dataset": dataset}
-                continue
-            if need.stage == "extract_reference":
-                yield self._reference(dataset), {"dataset": dataset}
-                continue
-            for model in self._models(need, experiment):
-                teacher = model.startswith("teacher_")
-                for width in [None] if teacher else widths_of(experiment):
-                    for seed in seeds:
-                        yield from self._one(
-                            need, experiment, (dataset, model, width, seed)
-                        )
-
-    @staticmethod
-    def _models(need: Need, experiment: Mapping) -> list[str]:
-        present, models = students_of(experiment), []
-        for model in need.models:
-            if model == STUDENTS:
-                models += present
-            elif (
-                model.startswith("teacher_")
-                or model in present
-                or not need.optional_models
-            ):
-                models.append(model)
-        return list(dict.fromkeys(models))
-
-    def _one(
-        self, need: Need, experiment: Mapping, run: tuple
-    ) -> Iterator[tuple[str, Item]]:
-        dataset, model, width, seed = run
-        teacher = model.startswith("teacher_")
-        if need.stage == "profile_model":
-            id = self._profile(dataset, model, width, seed)
-        elif need.stage == "export_tirt":
-            id = self._export(dataset, model.removeprefix("teacher_"), seed)
-        elif need.stage == "train_teacher":
-            id = self._teacher(dataset, model.removeprefix("teacher_"), seed)
-        elif need.stage == "measure_calibration":
-            id = self._calibration(dataset, model, width, seed)
-        elif need.stage == "train_student":
-            id = self._student(dataset, model, width, seed)
-        else:
-            which = self._model(dataset, model, width, seed)
-            seeds = self.sampling["sampling_seeds"]
-            for sampling_seed in seeds if need.seeds == ALL else seeds[:1]:
-                for sampler in self._samplers(need, experiment, model):
-                    id = self._samples(which, sampler, sampling_seed)
-                    if need.stage == "compute_metrics":
-                        self._metrics(id)
-                    yield id, self._identity(self.plan.instances[need.stage][id])
-            return
-        if teacher:
-            width = self.params["train_teacher"]["width"]
-        known = {"dataset": dataset, "model": model, "width": width}
-        yield id, known if need.stage == "profile_model" else {**known, "seed": seed}
-
-    @staticmethod
-    def _identity(item: Item) -> Item:
-        hidden = ("label", "model_stage", "model_path")
-        return {key: value for key, value in item.items() if key not in hidden}
-
-    def _collect(self, name: str, spec: ItemSpec) -> None:
-        deps: dict[str, None] = {}
-        members: dict[str, Item] = {}
-        for need in spec.needs:
-            found = list(self._expand(need))
-            if not found and need.datasets == SECOND:
-                return  # an item about the second dataset, of which there is none
-            for id, identity in found:
-                deps[f"results/{need.stage}/{id}/{need.file}"] = None
-                members[f"{need.stage}/{id}"] = {"stage": need.stage, **identity}
-        stage = "collect_images" if spec.images else "collect_results"
-        if spec.images:
-            for dataset in {member["dataset"] for member in members.values()}:
-                deps[f"results/prepare_data/{dataset}/images.npz"] = None
-        self.plan.written[f"{stage}-{name}"] = {
-            "deps": sorted(deps),
-            "params": self._collected_params(spec),
-            "item": {"item": name, "members": dict(sorted(members.items()))},
-        }
-        data = f"results/{stage}/{name}.{'npz' if spec.images else 'csv'}"
-        if spec.kind == "figure":
-            self._add("plot_figure", name, {"item": name, "data": data})
-            return
-        self.plan.written[f"make_table-{name}"] = {
-            "deps": [data, *spec.sources],
-            "params": ["scale", "make_table"],
-            "item": {"item": name},
-        }
-
-    def _collected_params(self, spec: ItemSpec) -> list[str]:
-        """List an item's params; of students and datasets what its experiments name."""
+    def shown(self, wildcards: Any) -> list[str]:
+        """Params of an item; of students and datasets what its experiments name."""
+        spec = ITEMS[wildcards.item]
         blocks = [
             self.experiments[name.partition(".")[2]]
             for name in spec.params
@@ -345,28 +183,127 @@ class Planner:
         names = [name for key in spec.params for name in named.get(key, [key])]
         return list(dict.fromkeys(names)) or ["scale"]
 
-    def _paper(self) -> None:
-        tables = sorted(
-            name.removeprefix("make_table-")
-            for name in self.plan.written
-            if name.startswith("make_table-")
-        )
-        figures = list(self.plan.instances["plot_figure"])
-        for stage in ("build_paper", "build_page"):
-            deps = [f"results/tables/{name}.json" for name in tables]
-            if stage == "build_paper":
-                deps = [f"results/tables/{name}.tex" for name in tables]
-            suffix = "pdf" if stage == "build_paper" else "png"
-            deps += ["paper/main.tex"] if stage == "build_paper" else []
-            deps += [f"results/figures/{name}.{suffix}" for name in figures]
-            item = {"item": "paper", "tables": tables, "figures": figures}
-            self.plan.written[stage] = {
-                "deps": sorted(deps),
-                "params": ["scale"],
-                "item": item,
-            }
+    def pdf_files(self, wildcards: Any) -> list[str]:
+        """What the PDF is set from."""
+        paper = self.paper(wildcards)
+        tables = [f"results/tables/{name}.tex" for name in paper["tables"]]
+        figures = [f"results/figures/{name}.pdf" for name in paper["figures"]]
+        return sorted([*tables, *figures, "paper/main.tex"])
 
+    def page_files(self, wildcards: Any) -> list[str]:
+        """What the page shows."""
+        paper = self.paper(wildcards)
+        tables = [f"results/tables/{name}.json" for name in paper["tables"]]
+        figures = [f"results/figures/{name}.png" for name in paper["figures"]]
+        return sorted([*tables, *figures])
 
-def build_plan(params: Mapping[str, Any]) -> Plan:
-    """Expand params into the plan of every stage instance."""
-    return Planner(params).build()
+    # experiments, expanded
+
+    @cached_property
+    def _members(self) -> dict[str, dict[str, Item]]:
+        """{item: {"<stage>/<id>": identity}}, of the items that can be made."""
+        found = {name: self._members_of(spec) for name, spec in ITEMS.items()}
+        return {name: members for name, members in found.items() if members is not None}
+
+    def _members_of(self, spec: ItemSpec) -> dict[str, Item] | None:
+        """None for an item about the second dataset, of which there is none."""
+        members: dict[str, Item] = {}
+        for need in spec.needs:
+            found = self._found(need)
+            if not found and need.datasets == SECOND:
+                return None
+            for id, identity in found:
+                members[f"{need.stage}/{id}"] = {"stage": need.stage, **identity}
+        return members
+
+    @cached_property
+    def _first(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """{(stage, id): the experiment that asks for it first}."""
+        first: dict[tuple[str, str], Mapping[str, Any]] = {}
+        for spec in ITEMS.values():
+            for need in spec.needs:
+                for id, _ in self._found(need):
+                    experiment = self.experiments[need.experiment]
+                    first.setdefault((need.stage, id), experiment)
+        return first
+
+    @cached_property
+    def _known(self) -> dict[Need, list[tuple[str, Item]]]:
+        return {}
+
+    def _found(self, need: Need) -> list[tuple[str, Item]]:
+        """Return (id, identity) of every instance that a Need names."""
+        if need not in self._known:
+            experiment = self.experiments[need.experiment]
+            self._known[need] = list(self._expand(need, experiment))
+        return self._known[need]
+
+    def _expand(
+        self, need: Need, experiment: Mapping[str, Any]
+    ) -> Iterator[tuple[str, Item]]:
+        pattern = self.id_pattern(need.stage)
+        named = [name for name in SHOWN if f"{{{name}}}" in pattern]
+        shown = [key for name in named for key in SHOWN[name]]
+        runs: list[Item] = [
+            {"dataset": d} for d in datasets_of(experiment, need.datasets)
+        ]
+        if "model" in shown:
+            models = self._models(need, experiment)
+            runs = [run | model for run in runs for model in models]
+        if "seed" in shown:
+            seeds = self._some(need, experiment["seeds"])
+            runs = [run | {"seed": seed} for run in runs for seed in seeds]
+        if "sampler" in shown:
+            seeds = self._some(need, self.sampling["sampling_seeds"])
+            runs = [
+                run | {"sampler": f"{sampler}-n{seed}"}
+                for run in runs
+                for seed in seeds
+                for sampler in self._samplers(need, experiment, run["model"])
+            ]
+            runs = [run | sampler_fields(run["sampler"]) for run in runs]
+        for run in runs:
+            yield pattern.format_map(run), {key: run[key] for key in shown}
+
+    @staticmethod
+    def _some(need: Need, seeds: list[int]) -> list[int]:
+        return seeds if need.seeds == ALL else seeds[:1]
+
+    def _models(self, need: Need, experiment: Mapping[str, Any]) -> list[Item]:
+        present, found = students_of(experiment), []
+        for model in need.models:
+            found += present if model == STUDENTS else [model]
+        models: list[Item] = []
+        for model in dict.fromkeys(found):
+            if model.startswith("teacher_"):
+                named = {"label": model, "teacher": model.removeprefix("teacher_")}
+                width = self.params["train_teacher"]["width"]
+                models.append({"model": model, "width": width, **named})
+            elif model in present or not need.optional_models:
+                for width in widths_of(experiment):
+                    named = {"label": f"{model}-w{width}", "student": model}
+                    models.append({"model": model, "width": width, **named})
+        return models
+
+    def _samplers(
+        self, need: Need, experiment: Mapping[str, Any], model: str
+    ) -> list[str]:
+        """Return a Need's samplers (see needs.py), named but for the sampling seed."""
+        steps, scale = self.sampling["steps"], self.sampling["guidance_scale"]
+        w_max = self.params["tag"]["w_max"]
+        teacher = model.startswith("teacher_")
+        kind = "tag" if teacher else self.sampling["student_guidance"]
+        plain = w_max if kind == "tag" else scale
+        found = [(kind, plain, steps)]
+        if need.samplers == "steps":
+            found = [(kind, plain, k) for k in experiment["steps"]]
+        if need.samplers == "scales":
+            found = [(kind, w, steps) for w in experiment["guidance_scales"]]
+        if need.samplers == "table2":
+            low = [("constant", experiment["guidance_scale"], steps)]
+            both = [("constant", scale, steps)] if model == "teacher_min_snr" else []
+            found = [*low, *both, ("tag", w_max, steps)]
+        return [
+            f"{'tag' if guidance == 'tag' else 'cfg'}{float(w)}-k{k}"
+            for guidance, w, k in found
+        ]

@@ -21,12 +21,12 @@ from typing import Any
 import yaml
 
 from dash_repro.paper.pdf import unusable
-from dash_repro.resources import GPU_STAGES, Counter, Site, Work
 from runledger import environment
 from runledger.errors import UserError
 from runledger.judge import Judge, Verdict
 from runledger.pipeline import CODE_STAGE, Pipeline
 from runledger.project import load_pipeline
+from runledger.resources import Site, Work
 from runledger.store import Store
 
 EXECUTOR = "snakemake-executor-plugin-slurm"
@@ -67,34 +67,35 @@ def ask(*command: str) -> str | None:
 
 def plan_of(pipeline: Pipeline, stale: set[str], site: Site) -> dict[str, StagePlan]:
     """Count the stale instances' work, stage by stage, one instance a job."""
-    counter, plans = Counter(pipeline.params), defaultdict(StagePlan)
+    plans: dict[str, StagePlan] = defaultdict(StagePlan)
     for name in pipeline.instances:
         instance = pipeline[name]
         if name not in stale or instance.stage == CODE_STAGE:
             continue
-        work, plan = counter.work(instance.stage, instance.item), plans[instance.stage]
+        asks, plan = pipeline.stages[instance.stage].asks, plans[instance.stage]
+        work = asks.work(instance.item)
         rate = site[f"tflops_{work.numerics}"] * 1e12
         plan.instances += 1
         plan.disk_mb += work.disk_mb
         plan.states_mb.append(work.state_mb)
         plan.longest = max(plan.longest, site.minutes(work))
-        if instance.stage in GPU_STAGES:
+        if asks.gpu:
             plan.gpu_hours += work.flop / rate / 3600
     return dict(plans)
 
 
 def packed_hours(pipeline: Pipeline, stale: set[str], site: Site, pack: int) -> float:
     """GPU-hours of the stale students, trained `pack` at a time."""
-    counter, groups = Counter(pipeline.params), defaultdict(list)
+    asks, groups = pipeline.stages["train_student"].asks, defaultdict(list)
     for name in sorted(stale):
         instance = pipeline[name]
         if instance.stage == "train_student":
             item = instance.item
-            groups[item["dataset"], item["teacher"], item["seed"]].append(item)
+            groups[tuple(item[field] for field in asks.by)].append(item)
     total = 0.0
     for items in groups.values():
         for start in range(0, len(items), pack):
-            work = counter.packed(items[start : start + pack])
+            work = asks.of_bundle(items[start : start + pack])
             total += work.flop / (site[f"tflops_{work.numerics}"] * 1e12) / 3600
     return total
 
@@ -311,7 +312,7 @@ def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
     plans = plan_of(pipeline, stale, site)
     longest = {
         gpu: max(
-            (p.longest for s, p in plans.items() if (s in GPU_STAGES) == gpu),
+            (p.longest for s, p in plans.items() if pipeline.stages[s].asks.gpu == gpu),
             default=site.minutes(Work()),
         )
         for gpu in (True, False)

@@ -7,30 +7,11 @@ matrix products); a site says how many its GPUs sustain.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from runledger.errors import UserError
+from runledger.resources import Work
 
-GPU_STAGES = (
-    "train_teacher",
-    "train_student",
-    "generate_samples",
-    "extract_reference",
-    "compute_metrics",
-    "measure_calibration",
-    "profile_model",
-    "rank_pairs",
-)
-KINDS = {  # work that runs at one speed, for estimates of the time left
-    "train_teacher": "training",
-    "train_student": "training",
-    "extract_reference": "features",
-    "compute_metrics": "features",
-    "rank_pairs": "features",
-}
 PASSES = {  # student passes and teacher passes of a training step, by objective
     "noise": (1, 0),
     "features": (1, 1),
@@ -41,27 +22,7 @@ PASSES = {  # student passes and teacher passes of a training step, by objective
 EXTRACTORS = {"inception": 11.4e9, "effnetlite0": 0.144e9}  # FLOP an image
 SOURCES = {"torchvision": (50_000, 10_000), "digits": (1_400, 400)}  # images, at most
 _BACKWARD = 3  # forward and backward, in forwards
-_HOST_MB = 6000  # Python, torch and a CUDA context
 _STATE_COPIES = 4  # weights, their average, two moments of Adam; two generations each
-
-
-@dataclass(frozen=True)
-class Work:
-    """What an instance takes.
-
-    Attributes:
-        flop: counted operations.
-        memory_mb: of the host, beyond what every process needs.
-        disk_mb: outputs.
-        numerics: "fp32" or "fp16".
-        state_mb: resume state on disk, gone once the instance is made.
-    """
-
-    flop: float = 0.0
-    memory_mb: float = 0.0
-    disk_mb: float = 1.0
-    numerics: str = "fp32"
-    state_mb: float = 0.0
 
 
 def network_cost(
@@ -180,13 +141,9 @@ class Counter:
         """FLOP and parameters of the network that an identity names."""
         return self.network(item["dataset"], item["width"], item["model_stage"])
 
-    def work(self, stage: str, item: Mapping[str, Any]) -> Work:
-        """Return what an instance takes; stages without a counter take little."""
-        return getattr(self, f"_{stage}", lambda _: Work())(item)
-
     def packed(self, items: Sequence[Mapping[str, Any]]) -> Work:
         """Students trained side by side: one teacher for all of them."""
-        works = [self._train_student(item) for item in items]
+        works = [self.train_student(item) for item in items]
         section = self.params["train_student"]
         steps = section["iterations"] * section["batch_size"]
         teachers = [self._passes(item)[1] for item in items]
@@ -210,11 +167,11 @@ class Counter:
     def _data_mb(self, dataset: str) -> float:
         return self._images_mb(dataset, sum(self.images(dataset)))
 
-    def _prepare_data(self, item: Mapping[str, Any]) -> Work:
+    def prepare_data(self, item: Mapping[str, Any]) -> Work:
         size = self._data_mb(item["dataset"])
         return Work(0.0, 4 * size, size)
 
-    def _train_teacher(self, item: Mapping[str, Any]) -> Work:
+    def train_teacher(self, item: Mapping[str, Any]) -> Work:
         section, dataset = self.params["train_teacher"], item["dataset"]
         flop, parameters = self.teacher(dataset)
         steps = section["iterations"] * section["batch_size"]
@@ -224,7 +181,7 @@ class Counter:
         model = state / _STATE_COPIES
         return Work(total, memory, model, section["numerics"], 2 * state)
 
-    def _train_student(self, item: Mapping[str, Any]) -> Work:
+    def train_student(self, item: Mapping[str, Any]) -> Work:
         section, dataset = self.params["train_student"], item["dataset"]
         flop, parameters = self.network(dataset, item["width"], "train_student")
         own, teacher = self._passes(item)
@@ -235,7 +192,7 @@ class Counter:
         total, model = steps * step, state / _STATE_COPIES
         return Work(total, memory, model, section["numerics"], 2 * state)
 
-    def _generate_samples(self, item: Mapping[str, Any]) -> Work:
+    def generate_samples(self, item: Mapping[str, Any]) -> Work:
         made = self.params["generate_samples"]
         size = self._images_mb(item["dataset"], made["num_samples"])
         flop = made["num_samples"] * item["steps"] * 2 * self.model(item)[0]
@@ -245,130 +202,34 @@ class Counter:
         flop = images * EXTRACTORS[self.params["extractor"]["name"]]
         return Work(flop, memory_mb + images * 2048 * 4 * 3 / 1e6, 500.0)
 
-    def _extract_reference(self, item: Mapping[str, Any]) -> Work:
+    def extract_reference(self, item: Mapping[str, Any]) -> Work:
         dataset = item["dataset"]
         return self._features(sum(self.images(dataset)), 2 * self._data_mb(dataset))
 
-    def _compute_metrics(self, item: Mapping[str, Any]) -> Work:
-        made = self._generate_samples(item)
+    def compute_metrics(self, item: Mapping[str, Any]) -> Work:
+        made = self.generate_samples(item)
         work = self._features(
             self.params["generate_samples"]["num_samples"], made.memory_mb
         )
         return Work(work.flop, work.memory_mb, 1.0)
 
-    def _measure_calibration(self, item: Mapping[str, Any]) -> Work:
+    def measure_calibration(self, item: Mapping[str, Any]) -> Work:
         section, dataset = self.params["measure_calibration"], item["dataset"]
         student = self.network(dataset, item["width"], "train_student")[0]
         pairs = 2 * section["pairs"]
         flop = pairs * (student + self.teacher(dataset)[0])
         return Work(flop, 2 * self._data_mb(dataset), 1.0, section["numerics"])
 
-    def _profile_model(self, item: Mapping[str, Any]) -> Work:
+    def profile_model(self, item: Mapping[str, Any]) -> Work:
         section = self.params["profile_model"]
         forwards = section["batch_size"] * (section["repeats"] + 5) * 4
         return Work(forwards * self.model(item)[0])
 
-    def _rank_pairs(self, _: Mapping[str, Any]) -> Work:
+    def rank_pairs(self, _: Mapping[str, Any]) -> Work:
         return self._features(2 * self.params["rank_pairs"]["pool"], 500.0)
 
-    def _collect_images(self, _: Mapping[str, Any]) -> Work:
+    def collect_images(self, _: Mapping[str, Any]) -> Work:
         return Work(0.0, 2000.0, 20.0)
 
-    def _plot_figure(self, _: Mapping[str, Any]) -> Work:
+    def plot_figure(self, _: Mapping[str, Any]) -> Work:
         return Work(0.0, 1000.0, 5.0)
-
-
-SITE: dict[str, tuple[Any, str]] = {  # default, and what it must be
-    "scheduler": ("", "'' or slurm"),
-    "partition": ("", "a name, or '' for the cluster's default"),
-    "cpu_partition": ("", "a name, or '' for the cluster's default"),
-    "account": ("", "a name, or ''"),
-    "gpu_model": ("", "a name as the cluster spells it, or '' for any"),
-    "gpu_request": ("gpu", "gpu or gres"),
-    "cpus": (1, "a positive number"),
-    "tflops_fp32": (10.0, "a positive number"),
-    "tflops_fp16": (40.0, "a positive number"),
-    "margin": (1.5, "a positive number"),
-    "startup_minutes": (10.0, "a positive number"),
-    "max_minutes": (1440, "a positive number"),
-    "warning_seconds": (120, "a positive number"),
-    "memory_mb": (_HOST_MB, "a positive number"),
-    "extra": ("", "more options of sbatch, or ''"),
-}
-
-
-@dataclass(frozen=True)
-class Site:
-    """A cluster as the profile's ``config:`` describes it; keys as in SITE."""
-
-    values: Mapping[str, Any]
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Site:
-        """Read the profile's settings.
-
-        Raises:
-            UserError: a value of the wrong kind.
-        """
-        values = {}
-        for name, (default, wanted) in SITE.items():
-            value = config.get(name, default)
-            if isinstance(default, str):
-                value, good = str(value), True
-            else:
-                number = isinstance(value, int | float)
-                good = number and not isinstance(value, bool) and value > 0
-            if name == "gpu_request":
-                good = value in ("gpu", "gres")
-            if name == "scheduler":
-                good = value in ("", "slurm")
-            if not good:
-                raise UserError(
-                    f"config {name}={value!r} is not {wanted}",
-                    "the profile's config, or --config",
-                    f"for example --config {name}={default}",
-                )
-            values[name] = value
-        return cls(values)
-
-    def __getitem__(self, name: str) -> Any:
-        return self.values[name]
-
-    def minutes(self, work: Work, processes: int = 1) -> float:
-        """How long a GPU may take for it, starting included (computed)."""
-        rate = self[f"tflops_{work.numerics}"] * 1e12
-        return self["startup_minutes"] + self["margin"] * work.flop / rate / 60
-
-    def ask(self, stage: str, work: Work) -> dict[str, Any]:
-        """Return the Snakemake resources of a job."""
-        least = math.ceil(self["warning_seconds"] / 60 + 1)  # or the warning kills it
-        minutes = max(math.ceil(self.minutes(work)), least)
-        minutes = min(minutes, int(self["max_minutes"]))
-        memory = self["memory_mb"] if stage in GPU_STAGES else self["memory_mb"] / 2
-        found = {
-            "runtime": minutes,
-            "mem_mb": math.ceil(memory + work.memory_mb),
-            "disk_mb": math.ceil(work.disk_mb + work.state_mb),
-            # for the display; they ask for nothing
-            "work": math.ceil(work.flop / 1e6),
-            "work_kind": KINDS.get(stage, stage),
-            **self._gpu(stage),
-        }
-        if self["account"]:
-            found["slurm_account"] = self["account"]
-        return found
-
-    def _gpu(self, stage: str) -> dict[str, Any]:
-        """The GPU, spelled as the cluster wants it, or none; partition and CPUs."""
-        if stage not in GPU_STAGES:
-            named = {"slurm_partition": self["cpu_partition"]}
-            return {"gpu": 0, **{k: v for k, v in named.items() if v}}
-        model = self["gpu_model"]
-        if self["gpu_request"] == "gres":
-            found = {"gpu": 0, "gres": f"gpu:{model}:1" if model else "gpu:1"}
-        else:
-            found = {"gpu": 1, **({"gpu_model": model} if model else {})}
-        found["cpus_per_task"] = int(self["cpus"])
-        if self["partition"]:
-            found["slurm_partition"] = self["partition"]
-        return found

@@ -11,12 +11,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from dash_repro.project import load_pipeline, refresh
 from runledger.errors import UserError
 from runledger.execution import failure
 from runledger.git import GitError, git
 from runledger.judge import Judge, Verdict
-from runledger.project import optional
+from runledger.project import load_pipeline, optional
+from runledger.projection import renew
 
 DOCUMENTS = {"build_page": "look first at", "build_paper": "the same as a PDF"}
 PARTS = {  # stage: what it makes, and where
@@ -68,7 +68,7 @@ def make_workspace(source: Path, target: Path, params: Path) -> Path:
         _git(source, "clone", "-q", "--no-hardlinks", str(source), str(target))
     _overlay(source, target)
     shutil.copyfile(params, target / "params.yaml")
-    refresh(target)
+    renew(target, load_pipeline(target))
     for key, value in (("user.name", "workspace"), ("user.email", "workspace@local")):
         if not _git(target, "config", "--default", "", key).strip():
             _git(target, "config", key, value)

@@ -1,4 +1,4 @@
-"""Commands for people: status, why, push, pull, settle, adopt, fetch, plan of jobs."""
+"""Commands for people: status, why, plan, push, pull, settle, adopt, logs ..."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from runledger.judge import Judge, Verdict
 from runledger.pipeline import CODE_STAGE, Pipeline
 from runledger.presence import ABSENT, OTHER, PRESENT, WRONG, state_of
 from runledger.project import load_pipeline
+from runledger.projection import drifted, renew
 from runledger.records import Record
 from runledger.store import ReadingStore, Store
 
@@ -195,6 +196,8 @@ def _adopt(root: Path, options: argparse.Namespace) -> int:
 
 def _settle(root: Path, options: argparse.Namespace) -> int:
     done = settle(root)
+    if done["renewed"]:
+        print(done["renewed"])
     print(
         f"dvc.lock: {done['valid']} valid instances from their records, "
         f"{done['kept']} outdated ones as they were"
@@ -202,6 +205,16 @@ def _settle(root: Path, options: argparse.Namespace) -> int:
     for path in done["refused"]:
         print(f"not written, its bytes are not the record's: {path}")
     return 1 if done["refused"] else 0
+
+
+def _plan(root: Path, options: argparse.Namespace) -> int:
+    pipeline = load_pipeline(root)
+    if options.check:
+        stale = drifted(root, pipeline) is not None
+        print("dvc.yaml is not what rules and params say: `make plan`") if stale else 0
+        return int(stale)
+    print(renew(root, pipeline) or "dvc.yaml is what rules and params say")
+    return 0
 
 
 def _push(root: Path, options: argparse.Namespace) -> int:
@@ -303,6 +316,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("instance")
     command.add_argument("--reason", required=True)
     add("settle", _settle, "write dvc.lock from the records (after a merge, too)")
+    command = add("plan", _plan, "write dvc.yaml from the rules and params.yaml")
+    command.add_argument("--check", action="store_true", help="only say if it drifted")
     command = add("push", _push, "send the bytes of every record")
     command.add_argument("--remote")
     command.add_argument(

@@ -11,6 +11,7 @@ from runledger.locktext import lock_text, locked_stages
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
 from runledger.presence import is_made
 from runledger.project import load_pipeline
+from runledger.projection import renew
 from runledger.sources import lock_path
 from runledger.store import Digest
 
@@ -87,12 +88,14 @@ def settle(root: Path) -> dict[str, Any]:
     """Write dvc.lock: valid instances from their records, others as they were.
 
     First, what can be put in place without loss is: code fingerprints, absent inline
-    text, and what has the bytes of another record. Returns {"valid": n, "kept": n,
-    "refused": paths whose bytes differ from the record}. dvc.lock may be broken (by a
-    merge): it is then written anew.
+    text, and what has the bytes of another record; and dvc.yaml is renewed. Returns
+    {"valid": n, "kept": n, "refused": paths whose bytes differ from the record,
+    "renewed": a line about dvc.yaml, or ""}. dvc.lock may be broken (by a merge): it is
+    then written anew.
     """
     root = Path(root)
     pipeline = load_pipeline(root)
+    renewed = renew(root, pipeline)
     writer = _Writer(root, pipeline)
     _place_text(root, writer)
     old = locked_stages(root)
@@ -106,7 +109,8 @@ def settle(root: Path) -> dict[str, Any]:
     if stages:
         text = lock_text({"schema": "2.0", "stages": stages})
         write_atomic(root / "dvc.lock", text)
-    return {"valid": valid, "kept": kept, "refused": writer.refused}
+    refused = writer.refused
+    return {"valid": valid, "kept": kept, "refused": refused, "renewed": renewed}
 
 
 def _place_text(root: Path, writer: _Writer) -> None:

@@ -1,8 +1,9 @@
-"""The instances that a dvc.yaml stands for: commands, dependencies, params, outputs.
+"""All instances of a checkout: commands, dependencies, params, outputs.
 
-Read without DVC, for a Snakefile must be cheap to parse. Understood are plain stages,
-``foreach``/``do`` and ``matrix``, with ``${...}`` from params.yaml, ``vars`` files and
-the item. A plain stage named ``stage-id`` is an instance of ``stage`` too.
+They come from the rules of the Snakefile (expansion.py), or from a dvc.yaml that is
+written by hand. Of that are understood plain stages, ``foreach``/``do`` and ``matrix``,
+with ``${...}`` from params.yaml, ``vars`` files and the item. A plain stage named
+``stage-id`` is an instance of ``stage`` too.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runledger.errors import UserError
 from runledger.sources import outside, uncounted_keys
+
+if TYPE_CHECKING:
+    from runledger.stages import Stage
 
 _HOLE = re.compile(r"\$\{\s*([^}\s]+)\s*\}")
 CODE_STAGE = "fingerprint_code"
@@ -70,12 +74,12 @@ def lookup(tree: Any, dotted: str) -> Any:
     return value
 
 
-def _fill(template: Any, scope: Mapping[str, Any]) -> Any:
+def fill(template: Any, scope: Mapping[str, Any]) -> Any:
     """Replace every ${...}; a text that is only one hole takes the value's type."""
     if isinstance(template, Mapping):
-        return {_fill(k, scope): _fill(v, scope) for k, v in template.items()}
+        return {fill(k, scope): fill(v, scope) for k, v in template.items()}
     if isinstance(template, list):
-        return [_fill(entry, scope) for entry in template]
+        return [fill(entry, scope) for entry in template]
     if not isinstance(template, str) or "${" not in template:
         return template
     whole = _HOLE.fullmatch(template)
@@ -121,63 +125,76 @@ def _instance(name: str, stage: str, id: str, spec: Mapping, item: Any) -> Insta
 
 def _expand(name: str, spec: Mapping, scope: Mapping) -> Iterator[Instance]:
     if "foreach" in spec:
-        data = _fill(spec["foreach"], scope)
+        data = fill(spec["foreach"], scope)
         pairs = (
             data.items() if isinstance(data, Mapping) else ((_text(v), v) for v in data)
         )
         for key, item in pairs:
-            filled = _fill(spec["do"], {**scope, "item": item, "key": key})
+            filled = fill(spec["do"], {**scope, "item": item, "key": key})
             yield _instance(f"{name}@{key}", name, str(key), filled, item)
     elif "matrix" in spec:
-        axes = {axis: _fill(v, scope) for axis, v in spec["matrix"].items()}
+        axes = {axis: fill(v, scope) for axis, v in spec["matrix"].items()}
         body = {key: value for key, value in spec.items() if key != "matrix"}
         for values in itertools.product(*axes.values()):
             item = dict(zip(axes, values, strict=True))
             key = "-".join(_text(value) for value in values)
-            filled = _fill(body, {**scope, "item": item, "key": key})
+            filled = fill(body, {**scope, "item": item, "key": key})
             yield _instance(f"{name}@{key}", name, key, filled, item)
     else:
         stage, id = split_name(name)
-        yield _instance(name, stage, id, _fill(spec, scope), {})
+        yield _instance(name, stage, id, fill(spec, scope), {})
 
 
 class Pipeline:
     """All instances by name, in an order in which producers come first.
 
     Args:
-        dvc: the parsed dvc.yaml.
+        instances: in any order.
         params: the parsed params.yaml.
-        variables: values of the files named under ``vars`` (given, not read, so that a
-            plan that is newer than its file can be used).
-        items: identities of plain stages, by name (DVC has no place for them).
+
+    Attributes:
+        stages: what the rules declare, by name; empty if dvc.yaml is written by hand.
+        targets: {target rule: (stages, id or None for all)} that the rules declare.
+        raw_deps: {instance: dependencies with the ${...} of params}; likewise.
     """
 
     def __init__(
-        self,
+        self, instances: Iterable[Instance], params: Mapping[str, Any]
+    ) -> None:
+        found = {instance.name: instance for instance in instances}
+        self.params = params
+        self.stages: Mapping[str, Stage] = {}
+        self.targets: Mapping[str, tuple[tuple[str, ...], str | None]] = {}
+        self.raw_deps: Mapping[str, tuple[str, ...]] = {}
+        self.producer = self._producers(found)
+        self.instances = self._sorted(found)
+
+    @classmethod
+    def of_dvc(
+        cls,
         dvc: Mapping[str, Any],
         params: Mapping[str, Any],
         variables: Mapping[str, Any] | None = None,
-        items: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> None:
+    ) -> Pipeline:
+        """Return the instances of a parsed dvc.yaml.
+
+        Args:
+            dvc: the parsed dvc.yaml.
+            params: the parsed params.yaml.
+            variables: values of the files named under ``vars``.
+        """
         scope = {**params, **(variables or {})}
-        found: dict[str, Instance] = {}
+        found: list[Instance] = []
         for name, spec in dvc.get("stages", {}).items():
             try:
-                for instance in _expand(name, spec, scope):
-                    item = (items or {}).get(instance.name)
-                    if item:
-                        instance = Instance(**{**vars(instance), "item": item})
-                    found[instance.name] = instance
+                found += _expand(name, spec, scope)
             except KeyError as error:
                 raise UserError(
-                    f"stage {name} names a key that params.yaml and the plan lack: "
-                    f"{error.args[0]}",
+                    f"stage {name} names a key that params.yaml lacks: {error.args[0]}",
                     "dvc.yaml",
                     "correct the key, or add it to params.yaml",
                 ) from None
-        self.params = params
-        self.producer = self._producers(found)
-        self.instances = self._sorted(found)
+        return cls(found, params)
 
     @staticmethod
     def _producers(found: Mapping[str, Instance]) -> dict[str, str]:
@@ -288,12 +305,3 @@ class Pipeline:
                 deps = self.instances[name].deps
                 todo += [self.producer[dep] for dep in deps if dep in self.producer]
         return found
-
-    def consumers(self) -> dict[str, list[str]]:
-        """Return {instance: names of the instances that read its outputs}."""
-        readers: dict[str, list[str]] = {name: [] for name in self.instances}
-        for instance in self.instances.values():
-            for producer in {self.producer.get(dep) for dep in instance.deps}:
-                if producer:
-                    readers[producer].append(instance.name)
-        return readers

@@ -24,7 +24,7 @@ from runledger.errors import UserError
 from runledger.execution import CODE, VERDICTS
 from runledger.headlock import HeadLock
 from runledger.judge import Judge, Verdict, stale_closure
-from runledger.pipeline import CODE_STAGE
+from runledger.pipeline import CODE_STAGE, Pipeline
 from runledger.presence import OTHER, PRESENT, WRONG, Presence
 from runledger.project import load_pipeline, optional
 from runledger.queue import Waiting, awaited
@@ -72,6 +72,7 @@ class Plan:
         sizes: how stale instances are bundled.
         parts: {stage: jobs that share one instance's work}; those are not bundled.
         scheduler: "slurm": what its queue still makes is waited for, not submitted.
+        pipeline: today's instances, if they are read already.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Plan:
         sizes: Sizes,
         parts: Mapping[str, int] | None = None,
         scheduler: str = "",
+        pipeline: Pipeline | None = None,
     ) -> None:
         self.root, self.main = Path(root), main
         self.aliases, self.scheduler = aliases, scheduler
@@ -94,7 +96,7 @@ class Plan:
         self.store, self.lock = Store(root), HeadLock(root)
         self.verdicts: dict[str, Verdict] = {}
         self.left_out: dict[str, str] = {}  # {optional instance: why not here}
-        self.pipeline = load_pipeline(root)
+        self.pipeline = pipeline or load_pipeline(root)
         if main:
             self._make()
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from runledger.yamlfile import load_yaml
 def settings(root: Path) -> dict[str, Any]:
     """Return the [tool.runledger] table of pyproject.toml.
 
-    Keys: ``pipeline``, ``optional``, ``variables``, and the table ``libraries``.
+    Keys: ``snakefile``, ``params``, ``optional``, ``variables``, ``libraries``.
     """
     path = Path(root) / "pyproject.toml"
     if not path.is_file():
@@ -54,22 +54,46 @@ def optional(root: Path) -> dict[str, Callable[[Path], str | None]]:
 def load_pipeline(root: Path) -> Pipeline:
     """Return today's instances of the checkout.
 
-    Calls ``pipeline = "module:function"`` of the settings with the root; without that
-    setting, reads params.yaml, dvc.yaml and the files under ``vars``.
+    With ``snakefile`` in the settings, as its rules declare them, with the params that
+    ``params = "module:function"`` reads; else as a dvc.yaml written by hand does.
 
     Raises:
         UserError: not a checkout, or its files cannot be used.
     """
     root = Path(root)
-    if not (root / "dvc.yaml").is_file():
+    if "snakefile" not in settings(root):
+        return read_dvc(root, _plain_params(root))
+    entry = settings(root).get("params")
+    read = _named(root, entry) if entry else _plain_params
+    return read_rules(root, read(root))
+
+
+def _plain_params(root: Path) -> dict[str, Any]:
+    return load_yaml(root / "params.yaml") or {}
+
+
+def read_rules(root: Path, params: Mapping[str, Any]) -> Pipeline:
+    """Return the instances that the Snakefile's rules declare, with these params."""
+    from runledger.snakefile import Reader
+
+    snakefile = Path(root) / settings(root)["snakefile"]
+    if not snakefile.is_file():
+        raise UserError(
+            "there is no Snakefile here",
+            str(snakefile),
+            "run from the repository's root",
+        )
+    return Reader(snakefile, params).pipeline()
+
+
+def read_dvc(root: Path, params: Mapping[str, Any]) -> Pipeline:
+    """Return the instances of the dvc.yaml that is there."""
+    path = Path(root) / "dvc.yaml"
+    if not path.is_file():
         raise UserError(
             "there is no dvc.yaml here", str(root), "run from the repository's root"
         )
-    entry = settings(root).get("pipeline")
-    if entry:
-        return _named(root, entry)(root)
-    dvc = load_yaml(root / "dvc.yaml")
-    variables: dict[str, Any] = {}
-    for path in dvc.get("vars", []):
-        variables.update(load_yaml(root / path))
-    return Pipeline(dvc, load_yaml(root / "params.yaml") or {}, variables)
+    dvc, variables = load_yaml(path), {}
+    for name in dvc.get("vars", []):
+        variables.update(load_yaml(root / name))
+    return Pipeline.of_dvc(dvc, params, variables)

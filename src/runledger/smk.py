@@ -17,21 +17,13 @@ from runledger.dates import date_ticket
 from runledger.errors import UserError
 from runledger.guards import check_dag, check_folder
 from runledger.judge import Judge
-from runledger.pipeline import CODE_STAGE
+from runledger.pipeline import CODE_STAGE, Instance
 from runledger.planning import Plan, forcing
 from runledger.presence import ABSENT, OTHER
+from runledger.projection import renew
 from runledger.queue import Waiting, write_label
+from runledger.stages import Stage, filled
 from runledger.store import hash_path
-
-
-def verbatim(text: str) -> Callable[[Any], str]:
-    """Return a param of a rule whose braces are not taken for wildcards."""
-    return lambda wildcards: text
-
-
-def literal(path: str) -> str:
-    """Return a path for where Snakemake takes no function, but fills in wildcards."""
-    return path.replace("{", "{{").replace("}", "}}")
 
 
 class Ledger(Plan):
@@ -43,33 +35,69 @@ class Ledger(Plan):
 
     # what rules use
 
-    def needs(self, stage: str, id: str, **inputs: Any) -> Callable[[Any], dict]:
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The params of today, read and checked."""
+        return self.pipeline.params
+
+    @property
+    def stages(self) -> Mapping[str, Stage]:
+        """What the rules declare, by the rule's name."""
+        return self.pipeline.stages
+
+    def id_pattern(self, stage: str) -> str:
+        """Return the pattern of a stage's ids."""
+        return self.stages[stage].id
+
+    def instance(self, stage: str, wildcards: Any, id: str | None = None) -> Instance:
+        """Return the instance of a stage that some wildcards stand for."""
+        id = self.id_pattern(stage) if id is None else id
+        return self.pipeline.find(f"{stage}/{id.format(**wildcards)}")
+
+    def ids(self, *stages: str) -> list[str]:
+        """Return the ids of stages' instances, each of which is a target rule."""
+        return [id for found, id in self.aliases.values() if id and found == stages]
+
+    def needs(
+        self,
+        stage: str,
+        id: str | None = None,
+        *,
+        fields: Callable[[Any], dict[str, Any]] | None = None,
+        each: str = "",
+        **inputs: Any,
+    ) -> Callable[[Any], dict]:
         """Return an input function: nothing for a valid instance, else its inputs.
 
         Args:
-            stage, id: the instance; the id is a pattern of wildcards.
+            stage: the rule's name.
+            id: pattern of the ids, if no output of the rule says it.
+            fields: gives what of an instance's identity no wildcard says; patterns of
+                inputs may name it.
+            each: the stage to each of whose instances this one is applied; without,
+                what something reads is made.
             inputs: path patterns, lists of them, or functions of the wildcards.
         """
 
         def function(wildcards: Any) -> dict[str, Any]:
-            name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
-            return self._inputs(name, stage, inputs, wildcards)
+            name = self.instance(stage, wildcards, id).name
+            if name not in self.stale and not self.unpruned:
+                return {}
+            scope = {**(fields(wildcards) if fields else {}), **wildcards}
+            return self._inputs(name, stage, inputs, wildcards, scope)
 
         return function
 
-    def _inputs(self, name: str, stage: str, inputs: Mapping, wildcards: Any) -> dict:
-        if name not in self.stale and not self.unpruned:
-            return {}
+    def _inputs(
+        self, name: str, stage: str, inputs: Mapping, wildcards: Any, scope: Mapping
+    ) -> dict:
         self._announce()
         self._require_sources(name)
-        found = {
-            key: value(wildcards)
-            if callable(value)
-            else [entry.format(**wildcards) for entry in value]
-            if isinstance(value, list)
-            else value.format(**wildcards)
-            for key, value in inputs.items()
-        }
+        found: dict[str, Any] = {}
+        for key, value in inputs.items():
+            paths = filled(value, wildcards, scope)
+            # what lies where params say is looked after by the records alone
+            found[key] = [path for path in paths if not path.startswith("${")]
         if stage != CODE_STAGE:
             found["code"] = f"results/code/{stage}.json"
         if not self.unpruned:
@@ -85,14 +113,13 @@ class Ledger(Plan):
 
         return function
 
-    def item(self, stage: str, id: str, key: str) -> Callable[[Any], Any]:
-        """Return a function giving one field of an instance's identity."""
-        return lambda wildcards: self.pipeline.find(
-            f"{stage}/{id.format(**wildcards)}"
-        ).item[key]
-
-    def targets(self, rule: str, workflow: Any) -> Callable[[Any], list[str]]:
+    def targets(
+        self, rule: str, workflow: Any, *_stages: str, last: bool = False
+    ) -> Callable[[Any], list[str]]:
         """Return an input function: the files that a target rule asks for.
+
+        Which stages that are is said here, and read before any rule (snakefile.py):
+        those named, and with ``last`` all of which no other reads anything.
 
         All outputs of its instances: stale ones are made, absent ones whose bytes are
         at hand come back, present ones cost nothing. And what they rest on and has
@@ -160,26 +187,23 @@ class Ledger(Plan):
 
     # jobs of a cluster: labels in its queue, shares of one instance's work
 
-    def label(self, stage: str, id: str) -> Callable[[Any], str]:
+    def label(self, stage: str) -> Callable[[Any], str]:
         """Return a function giving the file that labels an instance's job."""
+        return lambda wildcards: self.recipes.get(
+            self.instance(stage, wildcards).name, ""
+        )
 
-        def function(wildcards: Any) -> str:
-            name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
-            return self.recipes.get(name, "")
-
-        return function
-
-    def parts(self, stage: str, id: str, pattern: str) -> Callable[[Any], list[str]]:
+    def parts(self, stage: str, pattern: str) -> Callable[[Any], list[str]]:
         """Return an input function: the marks of an instance's shares, if it has any.
 
         Args:
-            stage, id: the instance; the id is a pattern of wildcards.
+            stage: whose work is shared.
             pattern: of a share's mark, with {part} and {parts}.
         """
 
         def function(wildcards: Any) -> list[str]:
             count = self.shares.get(stage, 1)
-            name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
+            name = self.instance(stage, wildcards).name
             if count == 1 or name not in self.stale or self.unpruned:
                 return []
             return [
@@ -261,6 +285,8 @@ class Ledger(Plan):
             for out in self.verdicts[name].instance.outs:
                 self._rescue(self.root / out.path)
         self._tell(workflow)
+        if renewed := renew(self.root, self.pipeline):
+            self._log(renewed)
 
     def _tell(self, workflow: Any) -> None:
         """Say what the jobs stand for; that it cannot be said must not end a run."""

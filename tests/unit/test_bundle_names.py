@@ -20,7 +20,7 @@ def pipeline(datasets: list[str], students: int) -> Pipeline:
         for number in range(students)
     }
     stage = {"foreach": items, "do": {"cmd": "x", "outs": ["o/${key}"]}}
-    return Pipeline({"stages": {"train": stage}}, {})
+    return Pipeline.of_dvc({"stages": {"train": stage}}, {})
 
 
 def names(tmp_path: Path, datasets: list[str], students: int, most: int) -> list[str]:

@@ -75,7 +75,9 @@ def test_order_of_inputs_leaves_no_trace(workspace, tmp_path):
 
     texts = []
     for turn in (1, -1):
-        job = collecting_job(workspace.root, workspace.plan, workspace.params, "table4")
+        job = collecting_job(
+            workspace.root, workspace.pipeline, workspace.params, "table4"
+        )
         job._inputs = job._inputs[::turn]
         job.out = tmp_path / str(turn)
         collect_results.run(job)

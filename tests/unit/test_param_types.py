@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from dash_repro.params import ParamsError, load_params, validate
-from dash_repro.plan import build_plan
-from dash_repro.workflow import setting
 from runledger.canonical import canonical
 from runledger.errors import UserError
+from runledger.project import read_rules
+from runledger.rules import setting
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -137,7 +137,8 @@ def test_every_id_fits_the_rules_of_the_snakefile(tmp_path) -> None:
     grammar = re.compile(
         r"[a-z][a-z0-9_]*-[a-z][a-z0-9_]*(-w\d+)?-s\d+-(cfg|tag)[0-9.]+-k\d+-n\d+"
     )
-    ids = build_plan(load_params(path)).instances["generate_samples"]
+    instances = read_rules(ROOT, load_params(path)).instances.values()
+    ids = [each.id for each in instances if each.stage == "generate_samples"]
     assert any("cfg0.0-" in id for id in ids) and any("cfg0.0001-" in id for id in ids)
     assert all(grammar.fullmatch(id) for id in ids)
 

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dash_repro.plan import build_plan
 from dash_repro.preflight import check_pdf, disk_of, minutes, packed_hours, plan_of
-from dash_repro.project import load_pipeline
-from dash_repro.resources import Counter, Site, Work, network_cost
+from dash_repro.resources import Counter, network_cost
 from runledger.errors import UserError
+from runledger.project import load_pipeline
+from runledger.resources import Asks, Site, Work
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = yaml.safe_load((ROOT / "params.yaml").read_text())
+GPU = Asks(gpu=True)
 STUDENT = {"dataset": "cifar10", "student": "dash", "width": 64, "seed": 42}
 
 
@@ -42,10 +43,10 @@ def test_counted_work_is_that_of_the_real_network(
 
 def test_known_training_costs() -> None:
     """A dash step at width 64: two teacher passes, two student passes with gradient."""
-    work = Counter(PAPER).work("train_student", STUDENT)
+    work = Counter(PAPER).train_student(STUDENT)
     step = 2 * 12.4437e9 + 2 * 3 * 2.1520e9
     assert work.flop == pytest.approx(234_000 * 64 * step, rel=1e-4)
-    teacher = Counter(PAPER).work("train_teacher", {"dataset": "cifar10"})
+    teacher = Counter(PAPER).train_teacher({"dataset": "cifar10"})
     assert teacher.flop == pytest.approx(391_000 * 64 * 3 * 12.4437e9, rel=1e-4)
 
 
@@ -54,7 +55,7 @@ def test_packed_students_share_the_teacher() -> None:
     four = [
         {**STUDENT, "student": name} for name in ("dash", "no_un", "no_im", "no_an")
     ]
-    alone = counter.work("train_student", STUDENT).flop
+    alone = counter.train_student(STUDENT).flop
     teacher = 234_000 * 64 * 2 * 12.4437e9
     found = counter.packed(four).flop
     assert found == pytest.approx(4 * alone - 3 * teacher, rel=1e-4)
@@ -64,32 +65,35 @@ def test_time_follows_length_and_width_up_to_the_limit() -> None:
     site = Site.from_config({"max_minutes": 100_000})
     counter = Counter(PAPER)
     works = [
-        counter.work("train_student", {**STUDENT, "width": width})
-        for width in (48, 64, 96)
+        counter.train_student({**STUDENT, "width": width}) for width in (48, 64, 96)
     ]
-    times = [site.ask("train_student", work)["runtime"] for work in works]
+    times = [site.resources("train_student", GPU, work)["runtime"] for work in works]
     assert times == sorted(set(times))
     expected = 10 + 1.5 * works[1].flop / 10e12 / 60
     assert times[1] == pytest.approx(expected, abs=1)
-    short = Site.from_config({"max_minutes": 60}).ask("train_student", works[1])
+    short = Site.from_config({"max_minutes": 60}).resources(
+        "train_student", GPU, works[1]
+    )
     assert short["runtime"] == 60
 
 
 def test_time_leaves_room_for_the_warning() -> None:
     site = Site.from_config({"startup_minutes": 0.5, "warning_seconds": 180})
-    assert site.ask("make_table", Work())["runtime"] == 4
-    asked = site.ask("compute_metrics", Work(2.5e9))
+    assert site.resources("make_table", Asks(), Work())["runtime"] == 4
+    asked = site.resources("compute_metrics", Asks(kind="features"), Work(2.5e9))
     assert (asked["work"], asked["work_kind"]) == (2500, "features")
 
 
 def test_the_gpu_is_spelled_as_the_site_wants_it() -> None:
-    asked = Site.from_config({"gpu_model": "a100"}).ask("train_teacher", Work())
+    asked = Site.from_config({"gpu_model": "a100"}).resources(
+        "train_teacher", GPU, Work()
+    )
     assert (asked["gpu"], asked["gpu_model"], "gres" in asked) == (1, "a100", False)
     config = {"gpu_request": "gres", "gpu_model": "a100", "partition": "gpu"}
-    asked = Site.from_config(config).ask("train_teacher", Work())
+    asked = Site.from_config(config).resources("train_teacher", GPU, Work())
     assert (asked["gpu"], asked["gres"]) == (0, "gpu:a100:1")
     assert asked["slurm_partition"] == "gpu"
-    asked = Site.from_config(config).ask("make_table", Work())
+    asked = Site.from_config(config).resources("make_table", Asks(), Work())
     assert asked["gpu"] == 0
     assert not asked.keys() & {"gres", "gpu_model", "slurm_partition"}
 
@@ -101,12 +105,12 @@ def test_wrong_site_settings_are_named(wrong) -> None:
 
 
 def test_every_planned_instance_can_be_counted() -> None:
-    plan, counter = build_plan(PAPER), Counter(PAPER)
-    for stage, items in plan.instances.items():
-        for item in items.values():
-            work = counter.work(stage, item)
-            assert work.flop >= 0
-            assert work.disk_mb > 0
+    pipeline = load_pipeline(ROOT)
+    for instance in pipeline.instances.values():
+        asks = pipeline.stages[instance.stage].asks
+        work = asks.work(instance.item)
+        assert work.disk_mb > 0
+        assert (work.flop > 0) == asks.gpu, instance.name
 
 
 def test_preflight_says_whether_there_will_be_a_pdf(monkeypatch) -> None:
@@ -120,7 +124,7 @@ def test_preflight_sums_the_paper() -> None:
     names = set(pipeline.instances)
     site = Site.from_config({})
     plans = plan_of(pipeline, names, site)
-    teacher = Counter(PAPER).work("train_teacher", {"dataset": "cifar10"}).flop
+    teacher = Counter(PAPER).train_teacher({"dataset": "cifar10"}).flop
     count = plans["train_teacher"].instances
     hours = plans["train_teacher"].gpu_hours
     assert hours == pytest.approx(count * teacher / 10e12 / 3600)
@@ -154,6 +158,8 @@ def test_slurm_time_limits_are_read() -> None:
 
 
 def test_parsing_needs_no_torch() -> None:
-    code = "import sys, dash_repro.workflow; sys.exit('torch' in sys.modules)"
+    code = "import sys; from runledger.project import load_pipeline; "
+    code += "load_pipeline('.'); sys.exit('torch' in sys.modules)"
     environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin"}
-    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, env=environment, cwd=ROOT).returncode == 0

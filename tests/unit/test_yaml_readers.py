@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import yaml
 from ruamel.yaml import YAML
 
 from dash_repro.params import load_params
-from dash_repro.project import load_pipeline
+from runledger.cli import main
 from runledger.errors import UserError
 from runledger.locktext import lock_text, read_lock
+from runledger.project import load_pipeline
 from runledger.yamlfile import load_yaml, parse_yaml, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,9 +164,16 @@ def committed(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "name", ["params.yaml", "config/demo.params.yaml", "dvc.yaml", "workflow/plan.yaml"]
-)
+def checkout(folder: Path, old: str, new: str) -> None:
+    """What a checkout's instances are read from, with an edited params.yaml."""
+    text = committed("params.yaml")
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new, 1))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    shutil.copytree(ROOT / "workflow", folder / "workflow")
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "config/demo.params.yaml", "dvc.yaml"])
 def test_committed_files_have_one_reading(name: str) -> None:
     assert read_yaml(ROOT / name).value == READERS["ruamel"](committed(name))
 
@@ -181,8 +190,7 @@ def test_head_and_jobs_refuse_the_same_file(tmp_path, old, new, words) -> None:
     """The Snakefile, `dvc repro` and by-hand jobs all read through load_pipeline."""
     text = committed("params.yaml")
     assert old in text
-    (tmp_path / "params.yaml").write_text(text.replace(old, new, 1))
-    (tmp_path / "dvc.yaml").write_text(committed("dvc.yaml"))
+    checkout(tmp_path, old, new)
     with pytest.raises(UserError) as caught:
         load_pipeline(tmp_path)
     line = text[: text.index(old)].count("\n") + new.count("\n") + 1
@@ -190,10 +198,11 @@ def test_head_and_jobs_refuse_the_same_file(tmp_path, old, new, words) -> None:
 
 
 def test_a_doubled_stage_of_dvc_yaml_is_refused(tmp_path) -> None:
-    (tmp_path / "params.yaml").write_text(committed("params.yaml"))
-    head = committed("dvc.yaml").replace("  export_tirt:\n", "  train_teacher:\n", 1)
-    (tmp_path / "dvc.yaml").write_text(head)
-    with pytest.raises(UserError, match=r"stages.train_teacher is there twice"):
+    """Of a project whose dvc.yaml is written by hand."""
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    stage = "  measure: {cmd: x, outs: [y]}\n"
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n{stage}{stage}")
+    with pytest.raises(UserError, match=r"stages.measure is there twice"):
         load_pipeline(tmp_path)
 
 
@@ -252,14 +261,25 @@ def test_random_texts_survive_the_lock() -> None:
 def test_make_plan_says_it_in_plain_words(
     tmp_path, monkeypatch, capsys, arguments
 ) -> None:
-    from dash_repro.project import main
-
-    text = committed("params.yaml").replace("lr_min: 0.0 ", "lr_min: 1e-6 ", 1)
-    (tmp_path / "params.yaml").write_text(text)
+    checkout(tmp_path, "lr_min: 0.0 ", "lr_min: 1e-6 ")
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 1
+    assert main(["plan", *arguments]) == 1
     assert "error: line " in (said := capsys.readouterr().err)
     assert "write 1.0e-06" in said
+
+
+@pytest.mark.parametrize(
+    "arguments", [["plan", "--help"], ["plan", "--chekc"], ["plam"]]
+)
+def test_a_question_and_a_typo_write_nothing(tmp_path, monkeypatch, arguments) -> None:
+    checkout(tmp_path, "dropout: 0.1 ", "dropout: 0.2 ")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert (tmp_path / "dvc.yaml").read_text() == "stages: {}\n"
+    assert main(["plan", "--check"]) == 1
+    assert (tmp_path / "dvc.yaml").read_text() == "stages: {}\n"
 
 
 def test_reading_and_checking_params_is_quick() -> None:

@@ -21,14 +21,12 @@ from dash_repro.audit.account import run_account
 from dash_repro.audit.crate import _run
 from dash_repro.audit.crate_files import WORKFLOW, Crate, ref
 from dash_repro.params import load_params
-from dash_repro.plan import build_plan
 from dash_repro.preflight import FAIL, check_files
-from dash_repro.project import head_text, load_pipeline, variables, written_stages
 from runledger.audit import Chain
 from runledger.audit.bytes import check_bytes
 from runledger.canonical import digest, leaves
 from runledger.judge import Judge
-from runledger.pipeline import Pipeline
+from runledger.project import load_pipeline, read_rules
 
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
@@ -192,14 +190,6 @@ def test_a_missing_folder_is_one_error(workspace: Workspace) -> None:
 # which params count, of the paper's and of any
 
 
-def pipeline_of(params: dict) -> Pipeline:
-    plan = build_plan(params)
-    dvc = yaml.safe_load(head_text(ROOT))
-    dvc["stages"].update(written_stages(plan))
-    items = {name: spec["item"] for name, spec in plan.written.items()}
-    return Pipeline(dvc, params, variables(plan), items)
-
-
 @pytest.fixture(scope="module")
 def paper() -> dict:
     return load_params(ROOT / "params.yaml")
@@ -225,7 +215,7 @@ def test_stages_that_a_key_touches(paper: dict, key: str, touched: set[str]) -> 
     for part in parents:
         node = node[part]
     node[leaf] = 64 if leaf == "image_size" else "f" * 64
-    pipelines = pipeline_of(paper), pipeline_of(other)
+    pipelines = read_rules(ROOT, paper), read_rules(ROOT, other)
     recipes = [
         {n: digest([i.item, p.named_params(i)]) for n, i in p.instances.items()}
         for p in pipelines
@@ -235,7 +225,7 @@ def test_stages_that_a_key_touches(paper: dict, key: str, touched: set[str]) -> 
 
 
 def test_every_key_of_a_source_counts_or_is_said_not_to(paper: dict) -> None:
-    pipeline = pipeline_of(paper)
+    pipeline = read_rules(ROOT, paper)
     for instance in pipeline.instances.values():
         for section in ("prepare_data", "extractor"):
             read = [*instance.params, *instance.uncounted]

@@ -11,7 +11,7 @@ import yaml
 from paper_workspace import BIN, ROOT, Workspace
 
 from dash_repro.paper.items import ITEMS
-from dash_repro.plan import build_plan
+from runledger.project import load_pipeline
 
 pytestmark = [pytest.mark.slow]
 STUDENT = "digits-dash-w4-s42"
@@ -68,34 +68,23 @@ def test_dvc_agrees(tiny: Workspace) -> None:
 
 def sampled(tiny: Workspace, test) -> set[str]:
     """Samples that satisfy a test on their identity, with their metrics."""
-    plan = build_plan(params_of(tiny))
-    found = {
-        id for id, item in plan.instances["generate_samples"].items() if test(item)
-    }
     return {
-        f"{stage}@{id}"
-        for stage in ("generate_samples", "compute_metrics")
-        for id in found
+        each.name
+        for each in load_pipeline(tiny.root).instances.values()
+        if each.stage in ("generate_samples", "compute_metrics") and test(each.item)
     }
 
 
 def below(tiny: Workspace, names: set[str]) -> set[str]:
     """Add everything downstream of some instances."""
-    from dash_repro.project import load_pipeline
-
-    readers = load_pipeline(tiny.root).consumers()
-    found, todo = set(), list(names)
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo += readers[name]
+    pipeline, found = load_pipeline(tiny.root), set(names)
+    for instance in pipeline.instances.values():  # producers come first
+        if found & {pipeline.producer.get(dep) for dep in instance.deps}:
+            found.add(instance.name)
     return found
 
 
 def stage(tiny: Workspace, *stages: str) -> set[str]:
-    from dash_repro.project import load_pipeline
-
     instances = load_pipeline(tiny.root).instances.values()
     return {i.name for i in instances if i.stage in stages}
 
@@ -299,6 +288,26 @@ def test_added_seed_and_added_student_leave_the_old_valid(tiny: Workspace) -> No
     stale = tiny.stale()
     assert not stale & old
     assert "train_student@glyphs-dash_small-w4-s42" in stale
+
+
+def test_a_run_renews_what_dvc_reads(tiny: Workspace) -> None:
+    """One more value in a sweep; a dry run only asks, and writes nothing."""
+    before = (tiny.root / "dvc.yaml").read_text()
+    tiny.edit_params("experiments.tableC7.guidance_scales", [1.5, 4.0, 2.5])
+    new = {"digits-dash-w4-s42-cfg2.5-k4-n0", "digits-teacher_tirt-s42-tag2.5-k4-n0"}
+    assert not any(id in before for id in new)
+    tiny.snakemake("-n", "tableC7")
+    tiny.run("python", "-m", "runledger", "status")
+    assert (tiny.root / "dvc.yaml").read_text() == before
+    out = tiny.snakemake("tableC7")
+    (line,) = [line for line in out.splitlines() if "dvc.yaml renewed" in line]
+    assert "4 instances new, 0 gone" in line
+    made = [
+        f"{stage}@{id}"
+        for stage in ("generate_samples", "compute_metrics")
+        for id in new
+    ]
+    assert "up to date" in tiny.run("dvc", "status", *made, "make_table-tableC7")
 
 
 def test_reasons_are_said_in_the_dry_run(tiny: Workspace) -> None:

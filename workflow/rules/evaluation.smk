@@ -1,15 +1,19 @@
+EXTRACTOR = ["extractor.name", "extractor.mode", "extractor.weights_sha256"]
+# the weights are what their sha256 says, wherever they come from
+WEIGHTS = ["extractor.weights_url", "extractor.weights_path"]
+
+
 rule extract_reference:
     input:
         unpack(
             LEDGER.needs(
                 "extract_reference",
-                "{dataset}",
                 data="results/prepare_data/{dataset}/images.npz",
             )
         ),
     output:
         reference="results/extract_reference/{dataset}/reference.npz",
-        bounds="results/extract_reference/{dataset}/bounds.json",
+        bounds=metric("results/extract_reference/{dataset}/bounds.json"),
     log:
         "results/logs/extract_reference/{dataset}.out",
     benchmark:
@@ -17,9 +21,18 @@ rule extract_reference:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("extract_reference", "{dataset}"),
+        **RESOURCES.of(
+            "extract_reference",
+            COUNTER.extract_reference,
+            gpu=True,
+            kind="features",
+            bundle="bundle",
+        ),
     params:
         run=RUN,
+        counted=EXTRACTOR
+        + ["extract_reference", "compute_metrics", "generate_samples.num_samples"],
+        uncounted=WEIGHTS,
     shell:
         "{params.run}/extract_reference.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -29,13 +42,13 @@ rule compute_metrics:
         unpack(
             LEDGER.needs(
                 "compute_metrics",
-                SAMPLES,
+                fields=PLAN.sampled,
                 samples=f"results/generate_samples/{SAMPLES}/samples.npz",
                 reference="results/extract_reference/{dataset}/reference.npz",
             )
         ),
     output:
-        f"results/compute_metrics/{SAMPLES}/metrics.json",
+        metric(f"results/compute_metrics/{SAMPLES}/metrics.json"),
     log:
         f"results/logs/compute_metrics/{SAMPLES}.out",
     benchmark:
@@ -43,9 +56,17 @@ rule compute_metrics:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("compute_metrics", SAMPLES),
+        **RESOURCES.of(
+            "compute_metrics",
+            COUNTER.compute_metrics,
+            gpu=True,
+            kind="features",
+            bundle="bundle",
+        ),
     params:
         run=RUN,
+        counted=[*EXTRACTOR, "compute_metrics"],
+        uncounted=WEIGHTS,
     shell:
         "{params.run}/compute_metrics.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -55,18 +76,14 @@ rule measure_calibration:
         unpack(
             LEDGER.needs(
                 "measure_calibration",
-                STUDENT,
+                fields=PLAN.teacher,
                 data="results/prepare_data/{dataset}/images.npz",
-                teacher=of_teacher(
-                    LEDGER,
-                    STUDENT,
-                    "results/train_teacher/{dataset}-{teacher}-s{seed}/model.safetensors",
-                ),
+                teacher=f"results/train_teacher/{OF_TEACHER}/model.safetensors",
                 student=f"results/train_student/{STUDENT}/model.safetensors",
             )
         ),
     output:
-        f"results/measure_calibration/{STUDENT}/calibration.json",
+        metric(f"results/measure_calibration/{STUDENT}/calibration.json"),
     log:
         f"results/logs/measure_calibration/{STUDENT}.out",
     benchmark:
@@ -74,9 +91,22 @@ rule measure_calibration:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("measure_calibration", STUDENT),
+        **RESOURCES.of(
+            "measure_calibration",
+            COUNTER.measure_calibration,
+            gpu=True,
+            bundle="bundle",
+        ),
     params:
         run=RUN,
+        counted=[
+            "diffusion",
+            "measure_calibration.pairs",
+            "measure_calibration.bins",
+            "measure_calibration.seed",
+            "measure_calibration.batch_size",
+            "measure_calibration.numerics",
+        ],
     shell:
         "{params.run}/measure_calibration.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -86,22 +116,25 @@ rule profile_model:
         unpack(
             LEDGER.needs(
                 "profile_model",
-                "{dataset}-{model}",
-                model=LEDGER.item("profile_model", "{dataset}-{model}", "model_path"),
+                fields=PLAN.profiled,
+                model="{model_path}",
             )
         ),
     output:
-        "results/profile_model/{dataset}-{model}/profile.json",
+        metric("results/profile_model/{dataset}-{label}/profile.json"),
     log:
-        "results/logs/profile_model/{dataset}-{model}.out",
+        "results/logs/profile_model/{dataset}-{label}.out",
     benchmark:
-        "results/benchmarks/profile_model/{dataset}-{model}.tsv"
+        "results/benchmarks/profile_model/{dataset}-{label}.tsv"
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("profile_model", "{dataset}-{model}"),
+        **RESOURCES.of(
+            "profile_model", COUNTER.profile_model, gpu=True, bundle="bundle"
+        ),
     params:
         run=RUN,
+        counted=["profile_model"],
     shell:
         "{params.run}/profile_model.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -111,12 +144,13 @@ rule rank_pairs:
         unpack(
             LEDGER.needs(
                 "rank_pairs",
-                "{dataset}",
-                pairs=LEDGER.deps("rank_pairs", "{dataset}"),
+                fields=PLAN.pairs,
+                teacher="results/generate_samples/{teacher_samples}/samples.npz",
+                student="results/generate_samples/{student_samples}/samples.npz",
             )
         ),
     output:
-        "results/rank_pairs/{dataset}/pairs.json",
+        metric("results/rank_pairs/{dataset}/pairs.json"),
     log:
         "results/logs/rank_pairs/{dataset}.out",
     benchmark:
@@ -124,8 +158,23 @@ rule rank_pairs:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("rank_pairs", "{dataset}"),
+        **RESOURCES.of(
+            "rank_pairs",
+            COUNTER.rank_pairs,
+            gpu=True,
+            kind="features",
+            bundle="bundle",
+        ),
     params:
         run=RUN,
+        counted=[*EXTRACTOR, "rank_pairs"],
+        uncounted=WEIGHTS,
     shell:
         "{params.run}/rank_pairs.py --recipe {input.recipe:q} > {log:q} 2>&1"
+
+
+rule metrics:
+    input:
+        "params.yaml",
+        LEDGER.targets("metrics", workflow, "compute_metrics", "measure_calibration"),
+    localrule: True

@@ -4,9 +4,9 @@ TOOL = verbatim(f"PYTHONPATH={LEDGER.code}/src {PYTHON} -m runledger")
 
 rule fingerprint_code:
     input:
-        unpack(LEDGER.needs("fingerprint_code", "{stage}")),
+        unpack(LEDGER.needs("fingerprint_code")),
     output:
-        "results/code/{stage}.json",
+        in_git("results/code/{stage}.json"),
     log:
         "results/logs/fingerprint_code/{stage}.out",
     benchmark:
@@ -16,6 +16,8 @@ rule fingerprint_code:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        **RESOURCES.of("fingerprint_code", bundle="bundle"),
     params:
         run=RUN,
     shell:
@@ -44,24 +46,7 @@ rule fetch:
         "{params.tool} fetch {input:q} > {log:q} 2>&1"
 
 
-ruleorder:
-    fetch
-    > prepare_data
-    > extract_reference
-    > compute_metrics
-    > measure_calibration
-    > profile_model
-    > rank_pairs
-ruleorder: fetch > train_teacher > export_tirt > train_student > generate_samples
-ruleorder:
-    fetch
-    > collect_results
-    > collect_images
-    > make_table
-    > plot_figure
-    > build_paper
-    > build_page
-    > fingerprint_code
+workflow.ruleorder("fetch", *LEDGER.stages)
 
 
 # What a cluster job of an earlier head (killed since) is still to make: waited for, not submitted again.
@@ -106,20 +91,9 @@ for bundle in LEDGER.bundles:
         conda:
             ENVIRONMENT
         resources:
-            **ASK.of_bundle(bundle),
+            **RESOURCES.of_bundle(bundle),
         params:
             run=RUN,
             program=bundle.stage,
         shell:
             "{params.run}/{params.program}.py --recipe {input.recipe:q} > {log:q} 2>&1"
-
-
-for target in LEDGER.aliases.keys() - {"all"}:
-
-    rule:
-        name:
-            target
-        input:
-            "params.yaml",
-            LEDGER.targets(target, workflow),
-        localrule: True

@@ -3,9 +3,7 @@ rule collect_results:
     input:
         unpack(
             LEDGER.needs(
-                "collect_results",
-                "{item}",
-                members=LEDGER.deps("collect_results", "{item}"),
+                "collect_results", fields=PLAN.collected, members=PLAN.members
             )
         ),
     output:
@@ -17,9 +15,10 @@ rule collect_results:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("collect_results", "{item}"),
+        **RESOURCES.of("collect_results", bundle="bundle"),
     params:
         run=RUN,
+        counted=PLAN.shown,
     shell:
         "{params.run}/collect_results.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -27,11 +26,7 @@ rule collect_results:
 rule collect_images:
     input:
         unpack(
-            LEDGER.needs(
-                "collect_images",
-                "{item}",
-                members=LEDGER.deps("collect_images", "{item}"),
-            )
+            LEDGER.needs("collect_images", fields=PLAN.collected, members=PLAN.members)
         ),
     output:
         "results/collect_images/{item}.npz",
@@ -42,9 +37,10 @@ rule collect_images:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("collect_images", "{item}"),
+        **RESOURCES.of("collect_images", COUNTER.collect_images, bundle="bundle"),
     params:
         run=RUN,
+        counted=PLAN.shown,
     shell:
         "{params.run}/collect_images.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -53,12 +49,14 @@ rule make_table:
     input:
         unpack(
             LEDGER.needs(
-                "make_table", "{item}", files=LEDGER.deps("make_table", "{item}")
+                "make_table",
+                data="results/collect_results/{item}.csv",
+                sources=PLAN.sources,
             )
         ),
     output:
-        tex="results/tables/{item}.tex",
-        cells="results/tables/{item}.json",
+        tex=in_git("results/tables/{item}.tex"),
+        cells=in_git("results/tables/{item}.json"),
     log:
         "results/logs/make_table/{item}.out",
     benchmark:
@@ -66,22 +64,17 @@ rule make_table:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("make_table", "{item}"),
+        **RESOURCES.of("make_table", bundle="bundle"),
     params:
         run=RUN,
+        counted=["scale", "make_table"],
     shell:
         "{params.run}/make_table.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule plot_figure:
     input:
-        unpack(
-            LEDGER.needs(
-                "plot_figure",
-                "{item}",
-                data=LEDGER.item("plot_figure", "{item}", "data"),
-            )
-        ),
+        unpack(LEDGER.needs("plot_figure", fields=PLAN.plotted, data="{data}")),
     output:
         pdf="results/figures/{item}.pdf",
         png="results/figures/{item}.png",
@@ -92,9 +85,10 @@ rule plot_figure:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("plot_figure", "{item}"),
+        **RESOURCES.of("plot_figure", COUNTER.plot_figure, bundle="bundle"),
     params:
         run=RUN,
+        counted=["scale", "plot_figure"],
     shell:
         "{params.run}/plot_figure.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -102,7 +96,7 @@ rule plot_figure:
 # On the head: LaTeX takes seconds, and its machine is the one where LaTeX was looked for.
 rule build_paper:
     input:
-        unpack(LEDGER.needs("build_paper", "", files=LEDGER.deps("build_paper", ""))),
+        unpack(LEDGER.needs("build_paper", fields=PLAN.paper, files=PLAN.pdf_files)),
     output:
         "results/paper/main.pdf",
     log:
@@ -113,16 +107,17 @@ rule build_paper:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("build_paper", ""),
+        **RESOURCES.of("build_paper"),
     params:
         run=RUN,
+        counted=["scale"],
     shell:
         "{params.run}/build_paper.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
 rule build_page:
     input:
-        unpack(LEDGER.needs("build_page", "", files=LEDGER.deps("build_page", ""))),
+        unpack(LEDGER.needs("build_page", fields=PLAN.paper, files=PLAN.page_files)),
     output:
         "results/paper/index.html",
     log:
@@ -132,11 +127,52 @@ rule build_page:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("build_page", ""),
+        **RESOURCES.of("build_page"),
     params:
         run=RUN,
+        counted=["scale"],
     shell:
         "{params.run}/build_page.py --recipe {input.recipe:q} > {log:q} 2>&1"
+
+
+rule tables:
+    input:
+        "params.yaml",
+        LEDGER.targets("tables", workflow, "make_table"),
+    localrule: True
+
+
+rule figures:
+    input:
+        "params.yaml",
+        LEDGER.targets("figures", workflow, "plot_figure"),
+    localrule: True
+
+
+rule paper:
+    input:
+        "params.yaml",
+        LEDGER.targets("paper", workflow, "build_paper"),
+    localrule: True
+
+
+rule page:
+    input:
+        "params.yaml",
+        LEDGER.targets("page", workflow, "build_page"),
+    localrule: True
+
+
+# Each table and each figure by its name
+for name in LEDGER.ids("make_table", "plot_figure"):
+
+    rule:
+        name:
+            name
+        input:
+            "params.yaml",
+            LEDGER.targets(name, workflow),
+        localrule: True
 
 
 # On request only: tables of what there is, marked incomplete, missing cells saying why; in results/incomplete,

@@ -1,4 +1,4 @@
-SAMPLES = "{dataset}-{model}-s{seed}-{sampler}"
+SAMPLES = "{dataset}-{label}-s{seed}-{sampler}"
 PART = f"results/.state/parts/generate_samples/{SAMPLES}/{{part}}-of-{{parts}}"
 
 
@@ -7,9 +7,10 @@ rule generate_samples:
         unpack(
             LEDGER.needs(
                 "generate_samples",
-                SAMPLES,
-                model=LEDGER.item("generate_samples", SAMPLES, "model_path"),
-                parts=LEDGER.parts("generate_samples", SAMPLES, PART),
+                fields=PLAN.sampled,
+                # of train_teacher or train_student, as the label says
+                model="{model_path}",
+                parts=LEDGER.parts("generate_samples", PART),
             )
         ),
     output:
@@ -21,9 +22,16 @@ rule generate_samples:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("generate_samples", SAMPLES),
+        **RESOURCES.of(
+            "generate_samples",
+            COUNTER.generate_samples,
+            gpu=True,
+            bundle="bundle",
+            shards="shards",
+        ),
     params:
         run=RUN,
+        counted=["diffusion", "generate_samples", "tag.w_min", "tag.beta"],
     shell:
         "{params.run}/generate_samples.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -34,8 +42,8 @@ rule generate_part:
         unpack(
             LEDGER.needs(
                 "generate_samples",
-                SAMPLES,
-                model=LEDGER.item("generate_samples", SAMPLES, "model_path"),
+                fields=PLAN.sampled,
+                model="{model_path}",
             )
         ),
     output:
@@ -50,7 +58,7 @@ rule generate_part:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("generate_samples", SAMPLES, share=True),
+        **RESOURCES.of("generate_samples", share=True),
     params:
         run=RUN,
     shell:

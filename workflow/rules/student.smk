@@ -1,4 +1,6 @@
 STUDENT = "{dataset}-{student}-w{width}-s{seed}"
+# {teacher} is the block of `teachers` that the student's block names
+OF_TEACHER = "{dataset}-{teacher}-s{seed}"
 
 
 rule train_student:
@@ -6,24 +8,16 @@ rule train_student:
         unpack(
             LEDGER.needs(
                 "train_student",
-                STUDENT,
+                fields=PLAN.teacher,
                 data="results/prepare_data/{dataset}/images.npz",
-                teacher=of_teacher(
-                    LEDGER,
-                    STUDENT,
-                    "results/train_teacher/{dataset}-{teacher}-s{seed}/model.safetensors",
-                ),
-                tirt=of_teacher(
-                    LEDGER,
-                    STUDENT,
-                    "results/export_tirt/{dataset}-{teacher}-s{seed}/tirt.safetensors",
-                ),
+                teacher=f"results/train_teacher/{OF_TEACHER}/model.safetensors",
+                tirt=f"results/export_tirt/{OF_TEACHER}/tirt.safetensors",
             )
         ),
     output:
         model=f"results/train_student/{STUDENT}/model.safetensors",
         history=f"results/train_student/{STUDENT}/history.csv",
-        cost=f"results/train_student/{STUDENT}/cost.json",
+        cost=in_git(f"results/train_student/{STUDENT}/cost.json"),
     log:
         f"results/logs/train_student/{STUDENT}.out",
     benchmark:
@@ -31,8 +25,24 @@ rule train_student:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("train_student", STUDENT),
+        **RESOURCES.of(
+            "train_student",
+            COUNTER.train_student,
+            gpu=True,
+            kind="training",
+            bundle="pack",
+            by=("dataset", "teacher", "seed"),
+            together=COUNTER.packed,
+        ),
     params:
         run=RUN,
+        counted=["diffusion", "network", "train_student", "students.{student}"],
     shell:
         "{params.run}/train_student.py --recipe {input.recipe:q} > {log:q} 2>&1"
+
+
+rule students:
+    input:
+        "params.yaml",
+        LEDGER.targets("students", workflow, "train_student"),
+    localrule: True

@@ -6,7 +6,6 @@ rule train_teacher:
         unpack(
             LEDGER.needs(
                 "train_teacher",
-                TEACHER,
                 data="results/prepare_data/{dataset}/images.npz",
             )
         ),
@@ -14,7 +13,7 @@ rule train_teacher:
         model=f"results/train_teacher/{TEACHER}/model.safetensors",
         history=f"results/train_teacher/{TEACHER}/history.csv",
         curriculum=f"results/train_teacher/{TEACHER}/curriculum.npz",
-        cost=f"results/train_teacher/{TEACHER}/cost.json",
+        cost=in_git(f"results/train_teacher/{TEACHER}/cost.json"),
     log:
         f"results/logs/train_teacher/{TEACHER}.out",
     benchmark:
@@ -22,9 +21,12 @@ rule train_teacher:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("train_teacher", TEACHER),
+        **RESOURCES.of(
+            "train_teacher", COUNTER.train_teacher, gpu=True, kind="training"
+        ),
     params:
         run=RUN,
+        counted=["diffusion", "network", "train_teacher", "teachers.{teacher}"],
     shell:
         "{params.run}/train_teacher.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -34,7 +36,6 @@ rule export_tirt:
         unpack(
             LEDGER.needs(
                 "export_tirt",
-                TEACHER,
                 teacher=f"results/train_teacher/{TEACHER}/model.safetensors",
             )
         ),
@@ -47,8 +48,16 @@ rule export_tirt:
     conda:
         ENVIRONMENT
     resources:
-        **ASK.of("export_tirt", TEACHER),
+        **RESOURCES.of("export_tirt", bundle="bundle"),
     params:
         run=RUN,
+        counted=["teachers.{teacher}"],
     shell:
         "{params.run}/export_tirt.py --recipe {input.recipe:q} > {log:q} 2>&1"
+
+
+rule teachers:
+    input:
+        "params.yaml",
+        LEDGER.targets("teachers", workflow, "train_teacher", "export_tirt"),
+    localrule: True
