@@ -126,26 +126,27 @@ class Ledger(Plan):
         wrong bytes, if the right ones are at hand. Refuses a run in which Snakemake
         would decide instead of the records (only now are its settings known).
         """
-        paths = [
-            out.path
-            for name in self.members(rule)
-            for out in self.pipeline[name].outs
-            if self._worth_asking(out.path)
-        ]
-        below = self.pipeline.ancestry(self.members(rule))
-        paths += [p for p in self.wanted if self.pipeline.producer[p] in below]
-        left_out = set(self.named(rule)) - set(self.members(rule))
         if self.main and not self._registered:
             self._registered = True
             atexit.register(self._found_nothing_to_do, workflow)
 
         def function(_wildcards: Any) -> list[str]:
+            members, named = self.members(rule), self.named(rule)
             if self.main:
                 self.check_settings(workflow)
                 self._announce()
+                left_out = set(named) - set(members)
                 self._say(left_out - self._missed)
                 self._missed |= left_out
-            return sorted(set(paths))
+            paths = {
+                out.path
+                for name in members
+                for out in self.pipeline[name].outs
+                if self._worth_asking(out.path)
+            }
+            below = self.pipeline.ancestry(members)
+            paths |= {p for p in self.wanted if self.pipeline.producer[p] in below}
+            return sorted(paths)
 
         return function
 
