@@ -13,7 +13,7 @@ import io
 import json
 import tokenize
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from runledger.canonical import digest, write_once
@@ -60,6 +60,7 @@ def decoded(data: bytes) -> str:
     return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
+@cache  # a source is looked at for each stage that imports it, and at each commit
 def source_digest(text: str) -> str:
     """Digest Python source by meaning: comments, docstrings, layout do not count."""
     return hashlib.sha256(_canonical(ast.parse(text)).encode()).hexdigest()[:32]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Record:
 
     def unsealed(self) -> str:
         """Return the file's text with an empty seal."""
-        return pretty({**asdict(self), "seal": ""})
+        return pretty({**vars(self), "seal": ""})
 
     def content_seal(self) -> str:
         """Digest everything but the seal itself; an edit by hand breaks it."""
@@ -160,5 +160,5 @@ class Records:
         """Seal and write a record, atomically."""
         record.seal = record.content_seal()
         path = self.path(instance, record.key)
-        write_atomic(path, pretty(asdict(record)), durable=True)
+        write_atomic(path, pretty(vars(record)), durable=True)
         return path

@@ -53,7 +53,7 @@ class History:
         return git(self.root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
 
     def learn(self, wanted: Iterable[tuple[str, str]]) -> None:
-        """Find the blobs of (commit, path) pairs, all in one call."""
+        """Find the blobs of (commit, path) pairs and read them, in one call each."""
         pairs = [pair for pair in dict.fromkeys(wanted) if pair not in self._blobs]
         names = (f"{commit}:{self.prefix}{path}\n" for commit, path in pairs)
         text = os.fsencode("".join(names))
@@ -61,6 +61,16 @@ class History:
         for pair, line in zip(pairs, os.fsdecode(out).splitlines(), strict=False):
             words = line.split()
             self._blobs[pair] = words[0] if words[-1] != "missing" else None
+        self._read({blob for blob in self._blobs.values() if blob})
+
+    def _read(self, blobs: set[str]) -> None:
+        names = sorted(blobs - self._data.keys())
+        text = "".join(f"{name}\n" for name in names).encode()
+        out = git(self.root, "cat-file", "--batch", stdin=text) or b""
+        for name in names:  # "<name> blob <size>\n<content>\n" each
+            head, _, rest = out.partition(b"\n")
+            size = int((head.split() or [b"0"])[-1])  # none: git cannot read it
+            self._data[name], out = rest[:size], rest[size + 1 :]
 
     def code(self, commit: str, path: str) -> str | None:
         """Digest by meaning of a Python file at a commit; None if it has none."""
@@ -68,9 +78,8 @@ class History:
         if blob is None:
             return None
         if blob not in self._digests:
-            data = git(self.root, "cat-file", "blob", blob) or b""
             try:
-                self._digests[blob] = source_digest(decoded(data))
+                self._digests[blob] = source_digest(decoded(self._data[blob]))
             except (SyntaxError, ValueError):
                 self._digests[blob] = ""
         return self._digests[blob]
@@ -80,8 +89,6 @@ class History:
         blob = self._blobs.get((commit, path))
         if blob is None:
             return path
-        if blob not in self._data:
-            self._data[blob] = git(self.root, "cat-file", "blob", blob) or b""
         data = self._data[blob]
         if hashlib.md5(data, usedforsecurity=False).hexdigest() == md5:
             return None

@@ -112,9 +112,12 @@ def _optional(instance: Instance, chain: Chain) -> bool:
     Not if its file is there, and outdated: somebody may read that one.
     """
     stages = settings(chain.root).get("optional", {})
-    if instance.stage not in stages or chain.pipeline.consumers()[instance.name]:
+    if instance.stage not in stages:
         return False
-    return not any((chain.root / out.path).exists() for out in instance.outs)
+    read = {dep for i in chain.pipeline.instances.values() for dep in i.deps}
+    return not any(
+        out.path in read or (chain.root / out.path).exists() for out in instance.outs
+    )
 
 
 def _inherited(reason: str, chain: Chain) -> bool:
