@@ -356,7 +356,7 @@ class Lab:
         toy = self.toy
         toy.snakemake()
         self.whole(toy)
-        if not self.everywhere(toy):  # a file that nothing needs, and a fetch was killed
+        if not self.everywhere(toy):  # a killed fetch of what nothing needs
             toy.ledger("pull")
         if "up to date" not in (out := toy.dvc("status")):
             raise Bad(f"dvc status after a complete run:\n{out}")
