@@ -28,7 +28,10 @@ class Group(click.Group):
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dash-repro")
 def main() -> None:
-    """Sample from trained networks, look into them, and hand them to other tools."""
+    """Sample from trained networks, look into them, and hand them to other tools.
+
+    And say what the settings in params.yaml are.
+    """
 
 
 @main.command()
@@ -181,3 +184,30 @@ def export(checkpoint: Path, folder: Path) -> None:
 
     for path in export_model(checkpoint, folder):
         click.echo(path)
+
+
+@main.command()
+@click.argument("key", default="")
+@click.option("--check", type=FILE, help="Say what is wrong with a params file.")
+@click.option("--complete", type=FILE, help="Print a params file over its base, whole.")
+@click.option("--schema", is_flag=True, help="Print the JSON schema, for editors.")
+def params(key: str, check: Path | None, complete: Path | None, schema: bool) -> None:
+    """Say what a KEY of params.yaml is, or all of them: default, range, source.
+
+    KEY is a section, a key, or a dotted one, such as train_teacher.width.
+    """
+    import json
+
+    from dash_repro.params import load_params
+    from dash_repro.params.lookup import schema as json_schema
+    from dash_repro.params.overlay import Layers
+    from dash_repro.params.text import complete as whole
+    from dash_repro.params.text import described
+
+    if check:
+        load_params(check)
+        click.echo(f"{check}: every key is right")
+    elif complete:
+        click.echo(whole(Layers.read(complete), load_params(complete)), nl=False)
+    else:
+        click.echo(json.dumps(json_schema(), indent=1) if schema else described(key))

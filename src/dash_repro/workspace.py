@@ -1,7 +1,9 @@
 """A workspace: a checkout with its own params.yaml, such as the demo's.
 
 The workspace is a git clone of this checkout with its uncommitted files laid over, so
-that its records name a commit and say whether anything was uncommitted.
+that its records name a commit and say whether anything was uncommitted. Its params.yaml
+is complete, for DVC reads it by itself: an overlay is merged with its base. From then
+on it is the workspace's own: it is written anew until somebody edits it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from dash_repro.params import load_params
+from dash_repro.params.overlay import Layers
+from dash_repro.params.text import complete
+from runledger.canonical import read_text
 from runledger.errors import UserError
 from runledger.execution import failure
 from runledger.git import GitError, git
@@ -26,6 +32,13 @@ PARTS = {  # stage: what it makes, and where
 MOST = 5  # failures told by name
 # the workspace's commits are nobody's: no signature is asked for, no hook runs
 PLAIN = ("-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null")
+PARAMS = "params.yaml"
+WRITTEN = "refs/workspace/params"  # the params.yaml that was written last, a blob
+HEAD = """\
+# Written from {name} over {base}: the settings of this workspace.
+# Edit them here, and your file stays as it is; delete it to have it written anew.
+# docs/params.md lists every key with its range, and so does `dash-repro params`.
+"""
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -40,16 +53,52 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def _overlay(source: Path, target: Path) -> None:
-    """Copy what git tracks or does not ignore, and drop what is gone."""
+    """Copy what git tracks or does not ignore, and drop what is gone.
+
+    Results and params.yaml are the workspace's own.
+    """
     listed = _git(source, "ls-files", "-z", "-co", "--exclude-standard").split("\0")
     names = {name for name in listed if name and (source / name).is_file()}
-    names = {name for name in names if not name.startswith("results/")}
+    names = {name for name in names if not _is_own(name)}
     for name in _git(target, "ls-files", "-z").split("\0"):
-        if name and name not in names and not name.startswith("results/"):
+        if name and name not in names and not _is_own(name):
             (target / name).unlink(missing_ok=True)
     for name in sorted(names):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source / name, target / name)
+
+
+def _is_own(name: str) -> bool:
+    return name == PARAMS or name.startswith("results/")
+
+
+def _complete(params: Path) -> str:
+    """The text of a complete params.yaml: an overlay is merged, others are copied."""
+    values, layers = load_params(params), Layers.read(params)
+    if not layers.overlaid:
+        return read_text(params)
+    names = [os.path.relpath(file) for file, _ in layers.documents]
+    head = HEAD.format(name=names[0], base=", ".join(names[1:]))
+    return complete(layers, values, head)
+
+
+def _is_edited(target: Path) -> bool:
+    """Whether params.yaml is there and not as it was written last."""
+    written = _git(target, "for-each-ref", "--format=%(objectname)", WRITTEN).strip()
+    if not written or not (target / PARAMS).exists():
+        return False
+    return _git(target, "hash-object", "--no-filters", PARAMS).strip() != written
+
+
+def _give_params(target: Path, text: str, params: Path) -> None:
+    if _is_edited(target):
+        if read_text(PARAMS, target) != text:
+            says = f"{target / PARAMS} was edited, and stays as it is"
+            print(f"{says}; delete it to have it written from {params}")
+        return
+    (target / PARAMS).write_text(text, encoding="utf-8")
+    blob = _git(target, "hash-object", "--no-filters", "-w", PARAMS).strip()
+    _git(target, "update-ref", WRITTEN, blob)
 
 
 def make_workspace(source: Path, target: Path, params: Path) -> Path:
@@ -58,16 +107,17 @@ def make_workspace(source: Path, target: Path, params: Path) -> Path:
     Args:
         source: the checkout.
         target: folder of the workspace.
-        params: the params.yaml it gets.
+        params: the params file it gets, complete or over a base.
 
     Raises:
         UserError: git fails, or the params are not valid.
     """
     source, target = Path(source).resolve(), Path(target).resolve()
+    text = _complete(params)
     if not (target / ".git").exists():
         _git(source, "clone", "-q", "--no-hardlinks", str(source), str(target))
     _overlay(source, target)
-    shutil.copyfile(params, target / "params.yaml")
+    _give_params(target, text, params)
     renew(target, load_pipeline(target))
     for key, value in (("user.name", "workspace"), ("user.email", "workspace@local")):
         if not _git(target, "config", "--default", "", key).strip():

@@ -76,6 +76,22 @@ class Document:
             found = (*self._places.get(id(holder), ()), part)
         return self._places.get(id(node), found)
 
+    def comment(self, path: Place) -> str:
+        """The comment that ends the line of a key written at a path; "" if none."""
+        node, end = self._root, None
+        for part in path:
+            pairs = node.value if isinstance(node, yaml.MappingNode) else []
+            own = [pair for pair in pairs if pair[0].tag != _MERGE]
+            found = [pair for pair in own if pair[0].value == part]
+            if not found or found[0][1].start_mark.line < found[0][0].start_mark.line:
+                return ""  # not there, or an alias
+            key, node = found[0]
+            block = isinstance(node, yaml.CollectionNode) and not node.flow_style
+            end = key.end_mark if block else node.end_mark
+        rest = self.text.split("\n")[end.line][end.column :] if end else ""
+        found = re.fullmatch(r":?(?: +&\S+)? +#+ *(.*?) *", rest)
+        return found[1] if found else ""
+
     def line(self, path: Place) -> int:
         """Line, from 1, of the key at a path, or of the nearest that is written."""
         node, line = self._root, 1

@@ -12,6 +12,7 @@ import yaml
 from paper_workspace import BIN, TINY, Workspace, make
 from shared import copied, tiny_run
 
+from dash_repro.params import load_params
 from runledger.project import load_pipeline
 
 HERE = Path(__file__).parent
@@ -87,7 +88,7 @@ class ClusterWorkspace(Workspace):
 
 def small_params(**changes: object) -> dict:
     """The smallest params, of one dataset, one seed and three students."""
-    params = yaml.safe_load(TINY.read_text())
+    params = load_params(TINY)
     for name, experiment in params["experiments"].items():
         if name != "sampling":
             experiment.update(datasets=["digits"], seeds=[42])

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from training_tools import CPU, ROOT, FakeJob, run_students
 
 from dash_repro.data.dataset import Dataset, load_dataset, save_dataset
@@ -20,11 +19,12 @@ from dash_repro.diffusion.sampling import Sampling
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.models.checkpoint import load_checkpoint
 from dash_repro.models.precision import inference_network
+from dash_repro.params import load_params
 from dash_repro.training.teachers import export_tirt, train_teacher
 
 pytestmark = pytest.mark.slow
 
-PARAMS = yaml.safe_load((ROOT / "config/demo.params.yaml").read_text())
+PARAMS = load_params(ROOT / "config/demo.params.yaml")
 PARAMS["train_student"]["monitor_batch"] = 200  # what is measured; trained as there
 DIGITS = PARAMS["prepare_data"]["digits"]
 SAMPLING = PARAMS["experiments"]["sampling"]

@@ -7,13 +7,20 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dash_repro.paper.incomplete import incomplete_table, main
+from dash_repro.params import load_params
 from runledger.judge import Judge
 from runledger.project import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "tests" / "workflow" / "tiny.params.yaml"
 FAILED = "train_student@digits-dash-w4-s42"
+
+
+def write_params(root: Path, params: dict) -> None:
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 
 @pytest.fixture
@@ -23,7 +30,7 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("dvc.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copy(ROOT / "tests/workflow/tiny.params.yaml", tmp_path / "params.yaml")
+    write_params(tmp_path, load_params(TINY))
     verdict = Judge(tmp_path, load_pipeline(tmp_path)).judge()[FAILED]
     note = tmp_path / "results/.state/failures" / f"{FAILED}.json"
     note.parent.mkdir(parents=True)
@@ -49,8 +56,9 @@ def test_cells_of_a_failed_student_say_so(checkout: Path) -> None:
 
 
 def test_a_changed_recipe_has_not_failed(checkout: Path) -> None:
-    path = checkout / "params.yaml"
-    path.write_text(path.read_text().replace("lambda_un: 1.0  ", "lambda_un: 0.9  ", 1))
+    params = load_params(TINY)
+    params["students"]["dash"]["lambda_un"] = 0.9
+    write_params(checkout, params)
     pipeline = load_pipeline(checkout)
     verdicts = Judge(checkout, pipeline).judge()
     _, missing = incomplete_table(checkout, "table4", pipeline, verdicts)

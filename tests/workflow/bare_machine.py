@@ -70,7 +70,8 @@ class BareMachine:
         (folder / "elsewhere" / "demo").mkdir(parents=True)
         (folder / "noise.sh").write_text("echo noise; cd /\n")
         make_workspace(ROOT, self.root, ROOT / "params.yaml")
-        shutil.copy(TINY, self.root / "config" / "demo.params.yaml")
+        tiny = TINY.read_text().replace("base: ../../params", "base: ../params")
+        (self.root / "config" / "demo.params.yaml").write_text(tiny)
         link_environment(self.root)
         said: dict[str, Any] = {"interrupted": self.interrupt("make", "demo")}
         said["whole"] = self.run("make", "demo")

@@ -69,8 +69,12 @@ RUN = {
     "snakemake --config launch=graph ...": (
         "snakemake --config launch=graph -n --cores 1"
     ),
-    "python -m dash_repro.workspace DIR PARAMS.yaml": (
-        "python -m dash_repro.workspace ../other params.yaml"
+    "python -m dash_repro.workspace DIR FILE": (
+        "python -m dash_repro.workspace ../other config/demo.params.yaml"
+    ),
+    "dash-repro params KEY": "python -m dash_repro params train_teacher.width",
+    "dash-repro params --check FILE": (
+        "python -m dash_repro params --check config/demo.params.yaml"
     ),
     "make plan": "",
     "dvc config --local cache.shared group": "",

@@ -59,7 +59,7 @@ def shared(tmp_path_factory) -> Path:
         weights_of(workspace).parent.mkdir()
         torch.manual_seed(0)
         torch.jit.script(InceptionDouble().eval()).save(str(weights_of(workspace)))
-        params = yaml.safe_load(TINY.read_text())
+        params = load_params(TINY)
         block = {"source": "folder", "path": "../my phötos", "max_train": None}
         params["prepare_data"]["digits"].update(block, max_test=None)
         params["compute_metrics"].update(kid_subsets=2, kid_subset_size=4)

@@ -33,7 +33,7 @@ CHANGES = {  # of the file system, as sys.audit names them
 PRELOADED = """
 snakemake.cli snakemake.api snakemake.report snakemake.report.html_reporter
 snakemake_executor_plugin_slurm snakemake_executor_plugin_cluster_generic
-networkx requests smart_open yte numpy jsonschema
+networkx requests smart_open yte numpy jsonschema pydantic
 dvc.cli.parser dvc.repo dvc.repo.metrics dvc.repo.params dvc.repo.plots dvc.repo.stage
 dvc.repo.datasets dvc.repo.artifacts dvc.data_cloud dvc.cachemgr dvc.scm dvc.lock
 dvc_data.hashfile.db.local dvc_data.hashfile.transfer fsspec.implementations.memory

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
+from dash_repro.params.lookup import close, keys
+
 Problem = tuple[str, str]  # dotted key, and what is wrong with it
-PAPER = {  # what "scale: paper" stands for, besides sources and extractor
-    "train_teacher.iterations": (391_000, 352_000),
-    "train_student.iterations": (234_000, 190_080),
-    "generate_samples.num_samples": (50_000,),
-    "measure_calibration.pairs": (10_000,),
-    "experiments.sampling.steps": (50,),
-    "extractor.name": ("inception",),
-    "train_teacher.width": (128,),
-    "train_teacher.blocks": (2,),
-    "train_student.blocks": (1,),
+NEEDED = {  # blocks that tables and figures name themselves
+    "teachers": {"tirt": "Table 2 needs it", "min_snr": "Table 2 needs it"},
+    "students": {"dash": "figures 1, 6 and D1-D7 need it"},
 }
-SHOWN = 35  # images in one grid of Figure 6
+SHOWN = 5 * 7  # images in one grid of Figure 6
 MOST_SAMPLES = (
     "compute_metrics.is_splits",
     "compute_metrics.kid_subset_size",
@@ -50,37 +44,26 @@ def cross_checks(params: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _paper_scale(params)
 
 
-def _close(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that may have been meant, or ""."""
-    close = difflib.get_close_matches(str(name), [str(one) for one in known], 1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
-
-
 def _names(params: Mapping[str, Any]) -> Iterator[Problem]:
-    """Experiments name datasets, students and teachers that exist."""
-    known = {"datasets": params["prepare_data"], "students": params["students"]}
+    """Experiments name datasets and students, and students teachers, that exist."""
+    sections = {"datasets": "prepare_data", "students": "students"}
+    sections["student"] = "students"
     for name, experiment in params["experiments"].items():
-        used = {key: experiment.get(key, []) for key in known}
-        used["students"] = [
-            *used["students"],
-            *[experiment[k] for k in ["student"] if k in experiment],
-        ]
-        for key, values in used.items():
-            for value in values:
-                if value not in known[key]:
-                    where = "prepare_data" if key == "datasets" else key
-                    says = f"'{value}' is not a block of {where}"
-                    hint = _close(value, known[key])
-                    yield f"experiments.{name}.{key}", says + hint
+        for key in sections.keys() & experiment.keys():
+            named, known = experiment[key], params[sections[key]]
+            for value in named if isinstance(named, list) else [named]:
+                if value not in known:
+                    says = f"'{value}' is not a block of {sections[key]}"
+                    yield f"experiments.{name}.{key}", says + close(value, known)
     for name, student in params["students"].items():
         if student["teacher"] not in params["teachers"]:
-            yield f"students.{name}.teacher", f"no teacher '{student['teacher']}'"
-    for needed in ("tirt", "min_snr"):
-        if needed not in params["teachers"]:
-            yield "teachers", f"the block '{needed}' is missing (Table 2 needs it)"
-    if "dash" not in params["students"]:
-        says = "the block 'dash' is missing (figures 1, 6 and D1-D7 need it)"
-        yield "students", says
+            hint = close(student["teacher"], params["teachers"])
+            says = f"no teacher '{student['teacher']}'{hint}"
+            yield f"students.{name}.teacher", says
+    for section, names in NEEDED.items():
+        for name, why in names.items():
+            if name not in params[section]:
+                yield section, f"the block '{name}' is missing ({why})"
 
 
 def _reserved(params: Mapping[str, Any]) -> Iterator[Problem]:
@@ -196,10 +179,14 @@ def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
     """A run may call itself the paper's protocol only if it is."""
-    for key, allowed in PAPER.items():
-        value = _get(params, key)
-        if value not in allowed:
-            wanted = " or ".join(map(str, allowed))
+    for key, definition in keys():
+        if not definition.get("protocol"):
+            continue
+        value, paper = _get(params, key), definition["default"]
+        if value not in (paper, definition.get("code", paper)):
+            wanted = " or ".join(
+                str(definition[one]) for one in ("default", "code") if one in definition
+            )
             says = f"'paper' needs {key} = {wanted}, found {value}"
             yield "scale", f"{says}; write 'scale: demo'"
     for name, data in params["prepare_data"].items():

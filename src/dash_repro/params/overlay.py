@@ -1,0 +1,136 @@
+"""A params file over the file that it names as its base.
+
+A file with `base: PATH` (relative to its own folder) holds only what differs: blocks
+are merged key by key, other values replace the base's, and `name: null` leaves a block out.
+What inherits a value in the base inherits the overlay's. A block that the base lacks
+takes the keys it does not write from the section it inherits from, or the defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dash_repro.params.lookup import ABSENT, at, block, fields, resolve, schema
+from runledger.errors import UserError
+from runledger.yamlfile import Document, Place, read_yaml
+
+BASE = "base"
+
+
+class Layers:
+    """A params file and its base, the base's base, and so on.
+
+    Attributes:
+        documents: (path, document), the file itself first.
+    """
+
+    def __init__(self, documents: list[tuple[str, Document]]) -> None:
+        self.documents = documents
+
+    @classmethod
+    def read(cls, path: Path | str) -> Layers:
+        """Read a file and the bases it names.
+
+        Raises:
+            UserError: a file is missing, not a mapping, or its own base; YAML's two
+                readers take it differently.
+        """
+        documents: list[tuple[str, Document]] = []
+        while True:
+            document = read_yaml(path)
+            if not isinstance(document.value, dict):
+                raise UserError(
+                    "not a mapping of sections", str(path), "see params.yaml"
+                )
+            documents.append((str(path), document))
+            base = document.value.get(BASE)
+            if base is None:
+                return cls(documents)
+            where = f"{path}, line {document.line((BASE,))}"
+            found = Path(path).parent / str(base)
+            if not isinstance(base, str) or not found.is_file():
+                raise UserError(
+                    f"the base {base!r} is no file",
+                    where,
+                    "name a params file, as seen from this file's folder",
+                )
+            if any(found.samefile(other) for other, _ in documents):
+                raise UserError(f"{base} is its own base", where, "name another file")
+            path = found
+
+    @property
+    def overlaid(self) -> bool:
+        """Whether there is a base."""
+        return len(self.documents) > 1
+
+    def place(self, path: Place) -> tuple[int, Place] | None:
+        """(number of the document, path in it) where a value was written, if it is."""
+        for number, (_, document) in enumerate(self.documents):
+            if at(document.value, path) is not ABSENT:
+                origin = document.origin(path)
+                return (number, path) if origin == path else self.place(origin)
+        return None
+
+    def nearest(self, path: Place) -> tuple[int, Place]:
+        """`place`; of a path that is nowhere, where it would be written."""
+        found = self.place(path)
+        if found or not path:
+            return found or (0, ())
+        number, above = self.nearest(path[:-1])
+        return number, self.documents[number][1].origin((*above, path[-1]))
+
+    def line(self, number: int, path: Place) -> tuple[str, int]:
+        """The file and line, from 1, of a path in a document."""
+        file, document = self.documents[number]
+        return file, document.line(path)
+
+    def value(self) -> dict[str, Any]:
+        """The merged params, complete if the lowest file is."""
+        whole = self._merged(())
+        return dict(self._filled(whole)) if self.overlaid else whole
+
+    def _merged(self, path: Place) -> Any:
+        found = [at(document.value, path) for _, document in self.documents]
+        found = [one for one in found if one is not ABSENT]
+        if not found or not isinstance(found[0], Mapping):
+            written = self.place(path)
+            if written is None:
+                return None
+            number, place = written
+            return at(self.documents[number][1].value, place)
+        blocks = [one for one in found if isinstance(one, Mapping)]
+        names = dict.fromkeys(name for one in reversed(blocks) for name in one)
+        if not path:
+            names.pop(BASE, None)
+        return {
+            name: self._merged((*path, name))
+            for name in names
+            if not self._left_out((*path, name))
+        }
+
+    def _left_out(self, path: Place) -> bool:
+        found = [at(document.value, path) for _, document in self.documents]
+        written = [one for one in found if one is not ABSENT]
+        return written[0] is None and any(isinstance(one, Mapping) for one in written)
+
+    def _filled(self, whole: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Sections, with the blocks that the lowest file lacks made complete."""
+        lowest = self.documents[-1][1].value
+        for section, content in whole.items():
+            node = resolve(schema()["properties"].get(section, {}))
+            keys = fields(block(node))
+            if keys and isinstance(content, Mapping):
+                default = {n: k["default"] for n, k in keys.items() if "default" in k}
+                inherited = whole.get(node.get("inherits"))
+                if isinstance(inherited, Mapping):
+                    default = inherited
+                content = {
+                    name: {**default, **one}
+                    if isinstance(one, Mapping)
+                    and at(lowest, (section, name)) is ABSENT
+                    else one
+                    for name, one in content.items()
+                }
+            yield section, content
