@@ -66,6 +66,7 @@ fast-tests:
 
 drift:
 	@python -m runledger plan --check
+	@python -m dash_repro params --page | cmp -s - docs/params.md || { echo "docs/params.md is not what its keys say: make plan"; false; }
 
 ROUNDS ?= 1000
 test-long: $(READY)  ## what takes longest: ROUNDS random kill -9 of jobs, heads and transfers (1000: an hour; repeat to go on)
@@ -78,8 +79,9 @@ lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }
 	lints=$$(snakemake --lint 2>&1) || { echo "$$lints"; false; }
 
-plan: $(READY)  ## write dvc.yaml from the rules and params.yaml (a run does it, too)
+plan: $(READY)  ## write dvc.yaml from the rules and params.yaml (a run does it, too), and docs/params.md
 	@python -m runledger plan
+	@python -m dash_repro params --page > docs/params.md
 
 status: $(READY)  ## what is valid, stale, present, absent, adopted
 	@python -m runledger status

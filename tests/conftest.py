@@ -20,6 +20,7 @@ FIRST = (
     "tests/workflow/test_records.py",
     "tests/workflow/test_dvc.py",
     "tests/workflow/test_anywhere.py",
+    "tests/workflow/test_extend.py",
 )
 QUICK = ("tests/workflow/test_records.py", "tests/workflow/test_dvc.py")
 # Long, and each of its tests by itself: shared out one by one, at the end.

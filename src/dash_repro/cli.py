@@ -191,23 +191,27 @@ def export(checkpoint: Path, folder: Path) -> None:
 @click.option("--check", type=FILE, help="Say what is wrong with a params file.")
 @click.option("--complete", type=FILE, help="Print a params file over its base, whole.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema, for editors.")
-def params(key: str, check: Path | None, complete: Path | None, schema: bool) -> None:
+@click.option("--page", is_flag=True, help="Print the reference page docs/params.md.")
+def params(
+    key: str, check: Path | None, complete: Path | None, schema: bool, page: bool
+) -> None:
     """Say what a KEY of params.yaml is, or all of them: default, range, source.
 
     KEY is a section, a key, or a dotted one, such as train_teacher.width.
     """
     import json
 
-    from dash_repro.params import load_params
-    from dash_repro.params.lookup import schema as json_schema
+    from dash_repro.params import load_params, lookup, text
     from dash_repro.params.overlay import Layers
-    from dash_repro.params.text import complete as whole
-    from dash_repro.params.text import described
 
     if check:
         load_params(check)
         click.echo(f"{check}: every key is right")
     elif complete:
-        click.echo(whole(Layers.read(complete), load_params(complete)), nl=False)
+        values = load_params(complete)
+        click.echo(text.complete(Layers.read(complete), values), nl=False)
+    elif page:
+        click.echo(text.page(), nl=False)
     else:
-        click.echo(json.dumps(json_schema(), indent=1) if schema else described(key))
+        schema_text = json.dumps(lookup.schema(), indent=1) if schema else ""
+        click.echo(schema_text or text.described(key))

@@ -103,6 +103,11 @@ def test_the_page_has_every_key_with_default_unit_range_and_source() -> None:
     assert "\n## students\n" in text
 
 
+def test_the_page_in_git_is_as_it_would_be_written() -> None:
+    written = (ROOT / "docs" / "params.md").read_text(encoding="utf-8")
+    assert written == run("--page").output, "run `make plan`"
+
+
 def test_the_command_prints_one_key_or_all() -> None:
     every = run().output
     assert every.count("\n    ") == len(KEYS)
