@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dash_repro.params.lookup import close, keys
+from dash_repro.params.lookup import at, close, keys
 
 Problem = tuple[str, str]  # dotted key, and what is wrong with it
 NEEDED = {  # blocks that tables and figures name themselves
@@ -21,13 +21,6 @@ MOST_SAMPLES = (
     "compute_metrics.kid_subset_size",
     "rank_pairs.pool",
 )
-
-
-def _get(params: Mapping[str, Any], dotted: str) -> Any:
-    value: Any = params
-    for part in dotted.split("."):
-        value = value[part]
-    return value
 
 
 def cross_checks(params: Mapping[str, Any]) -> Iterator[Problem]:
@@ -46,10 +39,10 @@ def cross_checks(params: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _names(params: Mapping[str, Any]) -> Iterator[Problem]:
     """Experiments name datasets and students, and students teachers, that exist."""
-    sections = {"datasets": "prepare_data", "students": "students"}
-    sections["student"] = "students"
+    sections = {"datasets": "prepare_data"}
+    sections |= dict.fromkeys(("student", "students"), "students")
     for name, experiment in params["experiments"].items():
-        for key in sections.keys() & experiment.keys():
+        for key in (key for key in sections if key in experiment):
             named, known = experiment[key], params[sections[key]]
             for value in named if isinstance(named, list) else [named]:
                 if value not in known:
@@ -148,7 +141,7 @@ def _sizes(params: Mapping[str, Any]) -> Iterator[Problem]:
     if count < SHOWN:
         yield "generate_samples.num_samples", f"{count}, Figure 6 shows {SHOWN}"
     for name in MOST_SAMPLES:
-        if _get(params, name) > count:
+        if at(params, name.split(".")) > count:
             yield name, "more than generate_samples.num_samples"
     if params["rank_pairs"]["shown"] > params["rank_pairs"]["pool"]:
         yield "rank_pairs.shown", "more than rank_pairs.pool"
@@ -182,7 +175,7 @@ def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
     for key, definition in keys():
         if not definition.get("protocol"):
             continue
-        value, paper = _get(params, key), definition["default"]
+        value, paper = at(params, key.split(".")), definition["default"]
         if value not in (paper, definition.get("code", paper)):
             wanted = " or ".join(
                 str(definition[one]) for one in ("default", "code") if one in definition

@@ -128,14 +128,13 @@ def complete(layers: Layers, params: Mapping[str, Any], head: str = HEAD) -> str
 
 def page() -> str:
     """The reference page docs/params.md."""
-    sections = [_described(name, node) for name, node in fields(schema()).items()]
+    sections = [_section(name, node) for name, node in fields(schema()).items()]
     return "\n\n".join([PAGE, *sections]) + "\n"
 
 
-def _described(name: str, node: Node) -> str:
-    text = (
-        f"## {name}\n\n{node['description'][0].upper()}{node['description'][1:]}.\n\n"
-    )
+def _section(name: str, node: Node) -> str:
+    says = node["description"]
+    text = f"## {name}\n\n{says[0].upper()}{says[1:]}.\n\n"
     if "inherits" in node:
         return f"{text}The keys of a block are those of `{node['inherits']}`."
     found = [(dotted.partition(".")[2], one) for dotted, one in keys(node, name)]
