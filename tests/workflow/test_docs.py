@@ -69,6 +69,9 @@ RUN = {
     "snakemake --config launch=graph ...": (
         "snakemake --config launch=graph -n --cores 1"
     ),
+    "python -m dash_repro.workspace released config/released.params.yaml": (
+        "python -m dash_repro.workspace ../released config/released.params.yaml"
+    ),
     "python -m dash_repro.workspace DIR FILE": (
         "python -m dash_repro.workspace ../other config/demo.params.yaml"
     ),

@@ -132,7 +132,11 @@ def teacher_weights(block: Mapping[str, Any], snr: Tensor) -> TimestepWeights:
 
 
 def student_weights(
-    weighting: str, transferred: Tensor, teachers: Mapping[str, Any], snr: Tensor
+    weighting: str,
+    transferred: Tensor,
+    teachers: Mapping[str, Any],
+    snr: Tensor,
+    normalizer: str = "timesteps",
 ) -> TimestepWeights:
     """The weighting of a student (Eq. 10 and its ablations).
 
@@ -143,12 +147,14 @@ def student_weights(
         transferred: (T,) float64, the teacher's omega_hat.
         teachers: gamma, base, normalizer, normalizer_gradient of the teacher.
         snr: (T,) float64.
+        normalizer: of frozen weights, as in `batch_omega_hat`: "batch" divides the
+            teacher's omega by its mean over the batch (the released code).
     """
     if weighting == "transfer":
-        return TimestepWeights(transferred)
+        return TimestepWeights(transferred, None, normalizer)
     base = base_weight(snr, teachers["gamma"], teachers["base"])
     if weighting == "min_snr":
-        return TimestepWeights(base)
+        return TimestepWeights(base, None, normalizer)
     if weighting == "learned":
         return TimestepWeights(
             base,

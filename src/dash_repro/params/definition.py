@@ -88,6 +88,7 @@ class Training(Section):
     lr_epoch: Count = key(782, "length of an epoch, for cosine_epoch", A1, unit="steps", code=704)
     lr_min: NotNegative = key(0.0, "learning rate where annealing ends", code=1e-6)
     grad_clip: Positive = key(1.0, "largest norm of the gradient", "Appendix A")
+    grad_clip_lambda: bool = key(True, "lambda's gradient is part of that norm", code=False)
     ema_decay: Share = key(..., "tau, decay of the exponential average of the weights", A1)
     label_dropout_mode: Literal["sample", "batch"] = key(
         "sample", "a coin for each image, or one for the batch", "usual", code="batch")
@@ -143,6 +144,8 @@ class Student(Section):
     teacher: Name = key("tirt", "a block of teachers, of the same training seed")
     weighting: Literal["transfer", "min_snr", "learned"] = key(
         "transfer", "the teacher's, frozen; fixed; lambda learned from 0", "Eq. 10")
+    normalizer: Literal["timesteps", "batch"] = key(
+        "timesteps", "mean of frozen weights is over all timesteps or the batch", "Eq. 10", code="batch")
     lambda_lr: Positive = key(1e-4, "learning rate of lambda, if learned; the network's own")
     label_dropout: Share = key(0.0, "share of null labels; only for noise and branches", A1)
     null_init_std: NotNegative = key(1.0, "standard deviation of the null token's first embedding")
@@ -238,7 +241,7 @@ class Sampling(Section):
     steps: Count = key(50, "K, DDIM steps", A2, protocol=True)
     guidance_scale: Number = key(4.0, "w of classifier-free guidance", A2)
     student_guidance: Literal["constant", "tag"] = key("constant", "guidance of students", "Section 4.1", code="tag")
-    sampling_seeds: Seeds = key([0], "seeds of the sets of samples that each training gets")
+    sampling_seeds: Seeds = key([0], "seeds of the sets of samples that each training gets", code=[0, 1, 2])
 
 class Experiments(Section):
     """which runs make which table; seeds are training seeds"""

@@ -116,7 +116,8 @@ class Learner:
             loss = self.objective(self.network, batch, targets, self.weights(batch.t))
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.trained, settings.grad_clip)
+        clipped = self.trained if settings.grad_clip_lambda else self.trained[:1]
+        norm = nn.utils.clip_grad_norm_(clipped, settings.grad_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         current = self.flat.values.detach()[: len(self.ema)]

@@ -26,6 +26,8 @@ class TrainSettings:
         lr_epoch: iterations an epoch, for cosine_epoch.
         lr_min: value at the end of the annealing.
         grad_clip: bound of the global gradient norm.
+        grad_clip_lambda: whether lambda's gradient is part of that norm, and scaled
+            with it; else it is left as it is.
         ema_decay: of the weights' exponential moving average, per iteration.
         label_dropout_mode: "sample" or "batch".
         holdout: share of the training images not trained on.
@@ -42,6 +44,7 @@ class TrainSettings:
     lr_epoch: int
     lr_min: float
     grad_clip: float
+    grad_clip_lambda: bool
     ema_decay: float
     label_dropout_mode: str
     holdout: float

@@ -151,6 +151,7 @@ def build_student(
         curriculum.omega_hat,
         curriculum.weighting,
         schedule.snr(),
+        block["normalizer"],
     )
     return Learner(
         job.id,
