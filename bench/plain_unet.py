@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 
 class PlainBlock(nn.Module):
-    """Residual block (SPEC section 2)."""
+    """Residual block (Section 3.4)."""
 
     def __init__(self, cin: int, cout: int, emb: int, config) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class PlainAttention(nn.Module):
 
 
 class PlainUNet(nn.Module):
-    """The UNet of SPEC section 2 for a `UNetConfig`."""
+    """The UNet of Section 3.4 for a `UNetConfig`."""
 
     def __init__(self, config) -> None:
         super().__init__()

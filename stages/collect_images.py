@@ -1,4 +1,4 @@
-"""Pick the images that one figure shows (SPEC section 6)."""
+"""Pick the images that one figure shows."""
 
 import _path  # noqa: F401
 from runledger.job import Job, main

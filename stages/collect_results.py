@@ -1,4 +1,4 @@
-"""Gather the numbers of one table or figure into one long CSV (SPEC section 6)."""
+"""Gather the numbers of one table or figure into one long CSV."""
 
 import _path  # noqa: F401
 from runledger.job import Job, main

@@ -1,4 +1,4 @@
-"""Frechet distance, inception score and KID of sample sets (SPEC section 5)."""
+"""Frechet distance, inception score and KID of sample sets (Section 4.1, Table A2)."""
 
 import _path  # noqa: F401
 from dash_repro.arrays import load_npz, write_json

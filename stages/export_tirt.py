@@ -1,4 +1,4 @@
-"""Export a teacher's weighting of timesteps (SPEC section 3, Eq. 2)."""
+"""Export a teacher's weighting of timesteps (Section 3.6, Eq. 2)."""
 
 import _path  # noqa: F401
 from dash_repro import runtime

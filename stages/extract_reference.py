@@ -1,4 +1,4 @@
-"""Statistics of real images, and what bounds the metrics (SPEC section 5)."""
+"""Statistics of real images, and what bounds the metrics (Section 4.1)."""
 
 import _path  # noqa: F401
 from dash_repro.arrays import write_json

@@ -1,4 +1,4 @@
-"""Generate sample sets by guided DDIM (SPEC section 5)."""
+"""Generate sample sets by guided DDIM (Section 4.1, Table A2)."""
 
 import _path  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""Lay out one table: LaTeX and a sidecar JSON with every cell (SPEC section 6)."""
+"""Lay out one table: LaTeX and a sidecar JSON with every cell."""
 
 import _path  # noqa: F401
 from runledger.job import Job, main

@@ -1,4 +1,4 @@
-"""Compare a student's guidance gap with its teacher's (SPEC section 5, Eq. 9)."""
+"""Compare a student's guidance gap with its teacher's (Section 4.1, Eq. 9)."""
 
 import _path  # noqa: F401
 from dash_repro.arrays import write_json

@@ -1,4 +1,4 @@
-"""Draw one figure as PDF and PNG (SPEC section 6)."""
+"""Draw one figure as PDF and PNG."""
 
 import _path  # noqa: F401
 from runledger.job import Job, main

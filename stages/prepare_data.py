@@ -1,4 +1,4 @@
-"""Prepare a dataset: one file of labelled images (SPEC section 1)."""
+"""Prepare a dataset: one file of labelled images (Section 4.1)."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""Train students, side by side where they share a teacher (SPEC section 4)."""
+"""Train students, side by side where they share a teacher (Section 3.5)."""
 
 import _path  # noqa: F401
 from dash_repro import runtime

@@ -1,4 +1,4 @@
-"""Train a teacher (SPEC section 3)."""
+"""Train a teacher (Section 3.3)."""
 
 import _path  # noqa: F401
 from dash_repro import runtime

@@ -89,7 +89,7 @@ def bundles(
     Those that failed as planned now, and what rests on them, get bundles of their own,
     or they would hold up the others' again.
     """
-    hopeless = _behind_failures(root, pipeline, verdicts, stale)
+    behind = _behind_failures(root, pipeline, verdicts, stale)
     found: list[Bundle] = []
     for stage in sizes.most:
         parts: dict[tuple, list[str]] = {}
@@ -98,7 +98,7 @@ def bundles(
             if instance.stage == stage:
                 fields = sizes.groups.get(stage, ())
                 words = [_word(field, instance.item[field]) for field in fields]
-                words += ["again"] if name in hopeless else []
+                words += ["again"] if name in behind else []
                 parts.setdefault(tuple(words), []).append(name)
         for words, members in parts.items():
             found += sizes.split(stage, words, members)

@@ -54,17 +54,17 @@ class HeadLock:
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 return self.lease.holder() or {}
-        told = False
+        warned = False
         while (owner := self.lease.try_acquire()) is not None:
             if self.lease.beats or lives(owner):
                 return owner
-            if not told:
+            if not warned:
                 print(
                     f"{self.lease.path} is of {describe(owner)}; "
                     f"looking for {span_of(owner):.0f} s whether that lives",
                     file=sys.stderr,
                 )
-                told = True
+                warned = True
             time.sleep(0.2)
         return None
 

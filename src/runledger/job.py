@@ -276,15 +276,15 @@ class Job:
 
     def _run(self) -> dict[str, Any]:
         legs.end(self.state, self.part, "done")
-        walked = legs.read(self.state) or [legs.lost(self._started)]
+        all_legs = legs.read(self.state) or [legs.unrecorded(self._started)]
         return {
             **self.context.commit,
             **environment.describe(self.root),
-            "start": walked[0]["start"],
-            "end": walked[-1]["end"] or legs.now(),
+            "start": all_legs[0]["start"],
+            "end": all_legs[-1]["end"] or legs.now(),
             "seconds": self.seconds,
             "legs": [
-                {k: v for k, v in leg.items() if k != "instance"} for leg in walked
+                {k: v for k, v in leg.items() if k != "instance"} for leg in all_legs
             ],
             "notes": self.notes,
         }
@@ -292,7 +292,9 @@ class Job:
     def fail(self, error: BaseException) -> None:
         """Note that this instance failed; the others of the process go on."""
         if isinstance(error, Interrupted):
-            self.log.warning("interrupted (%s): state saved, %s", *legs.prospect(_stop))
+            self.log.warning(
+                "interrupted (%s): state saved, %s", *legs.interruption(_stop)
+            )
         elif isinstance(error, UserError):
             self.log.error("%s", error)
         else:
@@ -311,7 +313,7 @@ class Job:
         elif self.key:
             write_atomic(self.state / "seconds", str(self.seconds))
         if self._lease:
-            outcome = legs.prospect(_stop)[0] if status == "interrupted" else status
+            outcome = legs.interruption(_stop)[0] if status == "interrupted" else status
             legs.end(self.state, self.part, outcome)
 
     def finish_part(self) -> None:

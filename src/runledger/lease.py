@@ -208,7 +208,7 @@ class Lease:
         Raises:
             UserError: still held by somebody alive.
         """
-        deadline, told = time.monotonic() + wait, False
+        deadline, warned = time.monotonic() + wait, False
         while (owner := self.try_acquire()) is not None:
             if time.monotonic() > deadline:
                 raise UserError(
@@ -216,9 +216,9 @@ class Lease:
                     str(self.path),
                     "wait for it, or stop it, and repeat the command",
                 )
-            if log and not told:
+            if log and not warned:
                 log.info("waiting for %s", describe(owner))
-                told = True
+                warned = True
             time.sleep(0.5)
 
     def _beat(self) -> None:

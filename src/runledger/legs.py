@@ -65,8 +65,8 @@ def append(path: Path, content: dict[str, Any]) -> None:
         file.write(b"\n" + line if broken else line)
 
 
-def lost(started: float) -> dict[str, Any]:
-    """What is known of a leg whose lines a crash took: its process and its start."""
+def unrecorded(started: float) -> dict[str, Any]:
+    """Describe a leg of which a crash left no line: by its process and its start."""
     start = datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds")
     where = {"host": hostname(), "job_id": job_id(), "gpu": None}
     return {"start": start, "end": None, "outcome": "not known", **where}
@@ -101,8 +101,8 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def prospect(signals: list[int]) -> tuple[str, str]:
-    """Say why a leg ends, and how the run goes on, by the signals that came."""
+def interruption(signals: list[int]) -> tuple[str, str]:
+    """Return (why the leg ends, how the run continues), by the signals received."""
     if signal.SIGUSR1 not in signals:
         return "stopped", "run the same command to go on"
     if "SLURM_JOB_ID" not in os.environ:

@@ -1,6 +1,6 @@
 """Appendix E: what the composite and gap losses leave undetermined, and Eq. 8 not.
 
-And its practical side (SPEC section 8): students that never meet the null token.
+And its practical side: students that never meet the null token.
 """
 
 import pytest

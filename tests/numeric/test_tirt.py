@@ -1,4 +1,4 @@
-"""TIRT: Eq. 2 and its variants, its gradient (SPEC section 8), export and transfer."""
+"""TIRT: Eq. 2 and its variants, its gradient, export and transfer."""
 
 import math
 
@@ -117,7 +117,7 @@ def test_expected_gradient_is_spec_sections_6_and_8():
 
 @pytest.mark.parametrize("normalizer", ["timesteps", "batch"])
 def test_descent_lowers_the_weight_of_harder_timesteps(normalizer):
-    """The opposite of what the text says of the curriculum (SPEC section 6)."""
+    """The opposite of what the text says of the curriculum (Section 3.3)."""
     weights = teacher_weights(block(normalizer=normalizer), SNR)
     losses = torch.linspace(1.0, 0.1, T)  # harder near the clean image
     optimizer = torch.optim.SGD([weights.lambda_], lr=5.0)

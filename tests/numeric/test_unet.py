@@ -1,4 +1,4 @@
-"""The UNet: sizes of SPEC section 2, embedding, attention, norms, initial weights."""
+"""The UNet: the paper's sizes (Section 3.4), embedding, attention, norms, weights."""
 
 import math
 

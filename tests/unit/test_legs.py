@@ -44,11 +44,11 @@ def test_a_leg_is_ended_by_its_own_part(tmp_path: Path) -> None:
 
 def test_why_a_leg_ends(monkeypatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert legs.prospect([signal.SIGTERM])[0] == "stopped"
-    limit = legs.prospect([signal.SIGUSR1])
+    assert legs.interruption([signal.SIGTERM])[0] == "stopped"
+    limit = legs.interruption([signal.SIGUSR1])
     assert limit == ("time limit", "run the same command to go on")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    assert "queue" in legs.prospect([signal.SIGUSR1])[1]
+    assert "queue" in legs.interruption([signal.SIGUSR1])[1]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from dash_repro.paper.items import ITEMS
 from dash_repro.paper.tables import BUILDERS
 
 ROOT = Path(__file__).resolve().parents[2]
-# SPEC section 6, and section 8's plots and section 7's efficiency table.
+# The paper's, two plots of our own, and the efficiency table of the released README.
 TABLES = {
     *("table1", "table2", "table3", "table4", "tableA1", "tableA2", "tableB3"),
     *("tableB4", "tableC5", "tableC6", "tableC7", "anchor", "claims", "tableS1"),

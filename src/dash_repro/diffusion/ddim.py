@@ -1,4 +1,4 @@
-"""Guided DDIM sampling (SPEC section 5; Song et al. 2021, Eq. 12)."""
+"""Guided DDIM sampling (Table A2; Song et al. 2021, Eq. 12)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def ddim_step(
     Args:
         x, eps: (B, ...) float32.
         coefficients: (6,), a row of `ddim_coefficients`, on the same device.
-        clip_x0: clamp x0 to [-1, 1]; eps is not recomputed from it (SPEC section 5).
+        clip_x0: clamp x0 to [-1, 1]; eps is not recomputed from it (our choice).
         noise: like x; None for eta = 0.
     """
     _, x_scale, eps_scale, signal, direction, sigma = coefficients.unbind()

@@ -88,7 +88,7 @@ def summarize_gaps(stats: Mapping[str, Tensor]) -> dict[str, float]:
         `rho` = E||Delta_S|| / E||Delta_T|| (Eq. 9; NaN where the teacher has no gap),
         `cos` = mean of the samples' cosines (a sample with a zero gap counts as 0),
         `gap_mse` = E||Delta_S - Delta_T||^2 / d, `err_cond`, `err_uncond` likewise
-        for the branches (SPEC section 5).
+        for the branches (Section 4.1).
     """
     mean_t = stats["norm_t"].mean().item()
     mean_s = stats["norm_s"].mean().item()

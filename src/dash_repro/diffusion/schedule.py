@@ -1,4 +1,4 @@
-"""Forward process: cosine schedule in float64, SNR, and noising (SPEC section 1)."""
+"""Forward process: cosine schedule in float64, SNR, and noising (Section 3.1)."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def require_same_schedule(
 
 
 def add_noise(alpha_bar: Tensor, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) noise (SPEC section 1).
+    """x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) noise (Section 3.1).
 
     Args:
         alpha_bar: (T,) float64; keep it on the device of x0 to spare a copy a call.

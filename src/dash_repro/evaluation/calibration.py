@@ -1,4 +1,4 @@
-"""Calibration of a student's guidance gap against its teacher's (SPEC section 5)."""
+"""Calibration of a student's guidance gap against its teacher's (Eq. 9)."""
 
 from __future__ import annotations
 
@@ -169,5 +169,5 @@ def _defined(summary: dict[str, float]) -> dict[str, float | None]:
 
 
 def to_model_range(images: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, C) to float32 (N, C, H, W) in [-1, 1] (SPEC section 1)."""
+    """uint8 (N, H, W, C) to float32 (N, C, H, W) in [-1, 1]."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1.0

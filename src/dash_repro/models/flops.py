@@ -12,7 +12,7 @@ from dash_repro.models.unet import UNet
 def count_flops(model: UNet) -> int:
     """FLOPs of one image's forward pass: 2 per multiply-add of conv and matmul.
 
-    Biases, norms, activations and additions are not counted (SPEC section 2).
+    Biases, norms, activations and additions are not counted.
 
     Args:
         model: its mode is kept.

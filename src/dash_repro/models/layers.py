@@ -1,4 +1,4 @@
-"""Layers of the UNet (SPEC section 2)."""
+"""Layers of the UNet (Section 3.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The UNet that teacher and students share (SPEC section 2; Sections 3.3, 3.4)."""
+"""The UNet that teacher and students share (Sections 3.3, 3.4)."""
 
 from __future__ import annotations
 

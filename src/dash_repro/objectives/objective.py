@@ -1,4 +1,4 @@
-"""What a network is trained to do with a batch (SPEC sections 3, 4)."""
+"""What a network is trained to do with a batch (Sections 3.3, 3.5)."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def both_branches(
 
 
 class FrozenTeacher:
-    """A teacher in eval mode, without gradients or label dropout (SPEC section 4).
+    """A teacher in eval mode, without gradients or label dropout (Section 3.5).
 
     In fp16 its weights are converted once: autocast would cast those of a frozen
     network anew in every forward.

@@ -67,7 +67,7 @@ class TrainSettings:
 
 
 def learning_rate(settings: TrainSettings, step: int, initial: float) -> float:
-    """Learning rate of iteration `step` (SPEC section 7, row 11).
+    """Learning rate of iteration `step` (Appendix A).
 
     lr_min + (initial - lr_min) (1 + cos(pi x)) / 2, where x is the share of the
     iterations done ("cosine") or of the epochs done ("cosine_epoch").

@@ -1,4 +1,4 @@
-"""Training students, those of one teacher and seed side by side (SPEC section 4)."""
+"""Training students, those of one teacher and seed side by side (Section 3.5)."""
 
 from __future__ import annotations
 

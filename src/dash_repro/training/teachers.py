@@ -1,4 +1,4 @@
-"""Training a teacher, and exporting its weighting of timesteps (SPEC section 3)."""
+"""Training a teacher, and exporting its weighting of timesteps (Section 3.3)."""
 
 from __future__ import annotations
 

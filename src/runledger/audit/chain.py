@@ -21,14 +21,14 @@ LEVELS = (OBJECTION, UNCHECKED, NOTICE)
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing that a reviewer should hear.
+    """One thing that a reviewer should know.
 
     Attributes:
-        level: OBJECTION (the audit fails), UNCHECKED, or NOTICE (said, no more).
+        level: OBJECTION (the audit fails), UNCHECKED, or NOTICE (for information).
         kind: two or three words that group findings.
         subject: file, instance, cell or commit it is about.
         detail: what was found and what was expected.
-        instances: whose results it puts in doubt; everything that rests on them too.
+        instances: in doubt, and with them everything that depends on them.
         cells: table cells and figures in doubt (filled in by who knows the tables).
     """
 
@@ -70,7 +70,7 @@ class FreshStore(Store):
 
 @dataclass
 class RawRecord:
-    """One record file as it lies there, with what is wrong with it."""
+    """A record file as found on disk, with its first defect ("" if none)."""
 
     path: Path
     folder: str  # stage/id, from where it lies
@@ -152,7 +152,7 @@ class Chain:
         return past[-1] if past else None
 
     def ancestors(self, name: str) -> frozenset[str]:
-        """An instance and everything it rests on, code fingerprints left out."""
+        """An instance and everything it depends on, code fingerprints left out."""
         if name not in self._ancestors:
             found = {name}
             for dep in self.verdicts[name].instance.deps:

@@ -93,10 +93,10 @@ def check_verdicts(chain: Chain) -> Iterator[Finding]:
         own = [reason for reason in verdict.reasons if not _inherited(reason, chain)]
         never = own == ["never run"]
         inherited = len(own) < len(verdict.reasons) and (never or not own)
-        said = verdict.instance.key_name in broken and any(
+        reported = verdict.instance.key_name in broken and any(
             UNUSABLE in reason for reason in own
         )
-        if verdict.valid or inherited or said:
+        if verdict.valid or inherited or reported:
             continue
         kind = "missing run" if never else "stale"
         detail = (
@@ -212,7 +212,7 @@ def _dep_md5(chain: Chain, verdict: Verdict, dep: str) -> str | None:
 
 
 def check_adopted(chain: Chain) -> Iterator[Finding]:
-    """Adopted bytes are said; one without a reason or a source is an objection."""
+    """Report adopted records as notices; object if reason or origin is missing."""
     for name in chain.instances:
         record = chain.verdicts[name].record
         if record is None or record.adopted is None:
