@@ -8,6 +8,7 @@ takes the keys it does not write from the section it inherits from, or the defau
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Layers:
             if base is None:
                 return cls(documents)
             where = f"{path}, line {document.line((BASE,))}"
-            found = Path(path).parent / str(base)
+            found = Path(os.path.normpath(Path(path).parent / str(base)))
             if not isinstance(base, str) or not found.is_file():
                 raise UserError(
                     f"the base {base!r} is no file",
