@@ -81,7 +81,7 @@ lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 
 plan: $(READY)  ## write dvc.yaml from the rules and params.yaml (a run does it, too), and docs/params.md
 	@python -m runledger plan
-	@python -m dash_repro params --page > docs/params.md
+	@python -m dash_repro params --page -o docs/params.md
 
 status: $(READY)  ## what is valid, stale, present, absent, adopted
 	@python -m runledger status

@@ -192,8 +192,16 @@ def export(checkpoint: Path, folder: Path) -> None:
 @click.option("--complete", type=FILE, help="Print a params file over its base, whole.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema, for editors.")
 @click.option("--page", is_flag=True, help="Print the reference page docs/params.md.")
+@click.option(
+    "-o", "--output", type=FILE, help="Write to a file what would be printed."
+)
 def params(
-    key: str, check: Path | None, complete: Path | None, schema: bool, page: bool
+    key: str,
+    check: Path | None,
+    complete: Path | None,
+    schema: bool,
+    page: bool,
+    output: Path | None,
 ) -> None:
     """Say what a KEY of params.yaml is, or all of them: default, range, source.
 
@@ -206,12 +214,16 @@ def params(
 
     if check:
         load_params(check)
-        click.echo(f"{check}: every key is right")
+        said = f"{check}: every key is right\n"
     elif complete:
-        values = load_params(complete)
-        click.echo(text.complete(Layers.read(complete), values), nl=False)
+        said = text.complete(Layers.read(complete), load_params(complete))
     elif page:
-        click.echo(text.page(), nl=False)
+        said = text.page()
+    elif schema:
+        said = json.dumps(lookup.schema(), indent=1) + "\n"
     else:
-        schema_text = json.dumps(lookup.schema(), indent=1) if schema else ""
-        click.echo(schema_text or text.described(key))
+        said = text.described(key) + "\n"
+    if output:
+        output.write_text(said, encoding="utf-8")
+    else:
+        click.echo(said, nl=False)

@@ -146,6 +146,17 @@ def test_the_command_prints_complete_params_and_the_schema() -> None:
     assert json.loads(run("--schema").output) == schema()
 
 
+def test_a_file_can_be_written_over_itself(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text().replace("  # T, the", " # the"))
+    assert run("--complete", path, "-o", path).output == ""
+    assert path.read_text() == run("--complete", ROOT / "params.yaml").output
+    before = path.read_text().replace("w_max: 4.0", "w_max: x")
+    path.write_text(before)
+    assert run("--complete", path, "-o", path).exit_code == 1
+    assert path.read_text() == before
+
+
 def test_find_knows_keys_of_named_blocks_and_nothing_else() -> None:
     assert find(["teachers", "any_name", "gamma"])["default"] == 5.0
     assert find(["teachers", "Tirt-2", "gamma", "more"]) == {}

@@ -76,6 +76,9 @@ RUN = {
         "python -m dash_repro.workspace ../other config/demo.params.yaml"
     ),
     "dash-repro params KEY": "python -m dash_repro params train_teacher.width",
+    "dash-repro params --complete params.yaml -o params.yaml": (
+        "python -m dash_repro params --complete params.yaml -o params.yaml"
+    ),
     "dash-repro params --check FILE": (
         "python -m dash_repro params --check config/demo.params.yaml"
     ),

@@ -30,8 +30,7 @@ def extended(heading: str, folder: Path) -> tuple[Path, Workspace]:
     )
     python = str(BIN / "python")
     copy.run(python, "-m", "runledger", "plan")
-    page = copy.run(python, "-m", "dash_repro", "params", "--page")
-    (copy.root / "docs" / "params.md").write_text(page, encoding="utf-8")
+    copy.run(python, "-m", "dash_repro", "params", "--page", "-o", "docs/params.md")
     tiny = "tests/workflow/tiny.params.yaml"
     copy.run(python, "-m", "dash_repro.workspace", "../small", tiny)
     return copy.root, Workspace(folder / "small")
