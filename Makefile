@@ -66,6 +66,7 @@ fast-tests:
 
 drift:
 	@python -m runledger plan --check
+	@python -m dash_repro items --check
 	@python -m dash_repro params --page | cmp -s - docs/params.md || { echo "docs/params.md is not what its keys say: make plan"; false; }
 
 ROUNDS ?= 1000
@@ -79,7 +80,8 @@ lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }
 	lints=$$(snakemake --lint 2>&1) || { echo "$$lints"; false; }
 
-plan: $(READY)  ## write dvc.yaml from the rules and params.yaml (a run does it, too), and docs/params.md
+plan: $(READY)  ## write dvc.yaml from the rules and params.yaml (a run does it, too), docs/params.md, and what lists the paper's items
+	@python -m dash_repro items --renew
 	@python -m runledger plan
 	@python -m dash_repro params --page -o docs/params.md
 

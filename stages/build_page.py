@@ -6,11 +6,12 @@ from runledger.job import Job, main
 
 def run(job: Job) -> None:
     """Join the sidecars of the tables and the PNGs of the figures."""
-    from dash_repro.paper.document import build_page
+    from dash_repro.paper.document import build_page, load_contents
 
     tables = [path for _, path in job.inputs("make_table")]
     figures = [path for _, path in job.inputs("plot_figure")]
-    page = build_page(tables, figures, job.params["scale"])
+    contents = load_contents(*job.sources)
+    page = build_page(tables, figures, contents, job.params["scale"])
     job.output("index.html").write_text(page, encoding="utf-8")
 
 

@@ -6,12 +6,15 @@ from runledger.job import Job, main
 
 def run(job: Job) -> None:
     """Run LaTeX on copies of the inputs."""
+    from dash_repro.paper.document import load_contents
     from dash_repro.paper.pdf import build_pdf
 
     tables = [path for _, path in job.inputs("make_table")]
     figures = [path for _, path in job.inputs("plot_figure")]
-    (main_tex,) = [path for path in job.sources if path.name == "main.tex"]
-    build_pdf(main_tex, tables, figures, job.output("main.pdf"))
+    sources = {path.name: path for path in job.sources}
+    contents = load_contents(sources["contents.yaml"])
+    pdf = job.output("main.pdf")
+    build_pdf(sources["main.tex"], contents, tables, figures, pdf)
 
 
 if __name__ == "__main__":

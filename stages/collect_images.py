@@ -16,7 +16,7 @@ def run(job: Job) -> None:
     ]
     class_names = load_npz(job.input("prepare_data"), ["class_names"])["class_names"]
     pairs = job.input("rank_pairs") if job.inputs("rank_pairs") else None
-    chosen = select_images(item, samples, class_names, pairs)
+    chosen = select_images(job.item["layout"], samples, class_names, pairs)
     write_images(job.output(f"{item}.npz"), chosen)
     job.note(images=int(chosen["images"][..., 0, 0, 0].size))
 

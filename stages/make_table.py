@@ -6,7 +6,7 @@ from runledger.job import Job, main
 
 def run(job: Job) -> None:
     """Build the item's table from its collected rows and the paper's CSVs."""
-    from dash_repro.paper.tables import make_table
+    from dash_repro.paper.make import make_table
 
     item = job.item["item"]
     make_table(
@@ -17,7 +17,6 @@ def run(job: Job) -> None:
         job.params["make_table"],
         job.output(f"{item}.tex"),
         job.output(f"{item}.json"),
-        allow_missing=bool(job.item.get("allow_missing")),
     )
 
 

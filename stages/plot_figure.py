@@ -7,10 +7,9 @@ from runledger.job import Job, main
 def run(job: Job) -> None:
     """Draw the item from its collected rows or images."""
     from dash_repro.paper.figures.make import plot_figure
-    from dash_repro.paper.items import ITEMS
 
     item = job.item["item"]
-    made_by = "collect_images" if ITEMS[item].images else "collect_results"
+    made_by = "collect_images" if job.inputs("collect_images") else "collect_results"
     by_number = plot_figure(
         item,
         job.input(made_by),

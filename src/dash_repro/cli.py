@@ -227,3 +227,28 @@ def params(
         output.write_text(said, encoding="utf-8")
     else:
         click.echo(said, nl=False)
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only say whether the lists have drifted.")
+@click.option("--renew", is_flag=True, help="Write the lists that have.")
+def items(check: bool, renew: bool) -> None:
+    """List the tables and figures of the paper.
+
+    In a checkout, paper/contents.yaml and the README's table list them, too.
+    """
+    from dash_repro.paper import listing
+
+    if renew:
+        for path in listing.renew(Path.cwd()):
+            click.echo(f"{path} renewed")
+    elif check:
+        names = listing.drifted(Path.cwd())
+        if names:
+            raise UserError(
+                f"{', '.join(names)}: not what the registered items say",
+                "src/dash_repro/paper",
+                "make plan",
+            )
+    else:
+        click.echo(listing.readme_table(), nl=False)

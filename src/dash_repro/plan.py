@@ -12,17 +12,12 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from dash_repro.paper.items import (
-    ALL,
-    FIRST,
-    ITEMS,
-    SECOND,
-    STUDENTS,
-    ItemSpec,
-    Need,
-)
+from dash_repro.paper.items import ITEMS
+from dash_repro.paper.needs import ALL, FIRST, SECOND, STUDENTS, Need
+from dash_repro.paper.registry import FigureSpec, ItemSpec
 
 Item = dict[str, Any]
+CONTENTS = "paper/contents.yaml"  # the items, section by section
 SAMPLER = re.compile(r"(cfg|tag)([0-9.]+)-k(\d+)-n(\d+)")
 _MODEL = ("model", "width")
 SHOWN = {  # of a member's identity, by the wildcards of its stage's ids
@@ -118,8 +113,14 @@ class Plan:
         return {"teacher_samples": ids[0], "student_samples": ids[1]}
 
     def collected(self, wildcards: Any) -> Item:
-        """Identities of what an item collects."""
-        return {"members": dict(sorted(self._members[wildcards.item].items()))}
+        """Identities of what an item collects, its derived curves or its layout."""
+        spec, found = ITEMS[wildcards.item], self._members[wildcards.item]
+        known: Item = {"members": dict(sorted(found.items()))}
+        if spec.derived:
+            known["derived"] = list(spec.derived)
+        if isinstance(spec, FigureSpec) and spec.images:
+            known["layout"] = spec.layout
+        return known
 
     def plotted(self, wildcards: Any) -> Item:
         """The file that a figure is drawn from."""
@@ -188,14 +189,14 @@ class Plan:
         paper = self.paper(wildcards)
         tables = [f"results/tables/{name}.tex" for name in paper["tables"]]
         figures = [f"results/figures/{name}.pdf" for name in paper["figures"]]
-        return sorted([*tables, *figures, "paper/main.tex"])
+        return sorted([*tables, *figures, "paper/main.tex", CONTENTS])
 
     def page_files(self, wildcards: Any) -> list[str]:
         """What the page shows."""
         paper = self.paper(wildcards)
         tables = [f"results/tables/{name}.json" for name in paper["tables"]]
         figures = [f"results/figures/{name}.png" for name in paper["figures"]]
-        return sorted([*tables, *figures])
+        return sorted([*tables, *figures, CONTENTS])
 
     # experiments, expanded
 

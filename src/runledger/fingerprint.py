@@ -19,7 +19,8 @@ from pathlib import Path
 from runledger.canonical import digest, write_once
 from runledger.errors import UserError
 
-SCHEME = 1  # of source_digest; raise it when what counts changes
+SCHEME = 2  # of what is remembered of a file; raise it when that changes
+ALL = "*"  # in a dotted name: every module of the package
 _SKIPPED = {"ctx", "type_comment", "kind", "lineno", "col_offset", "type_ignores"}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -67,9 +68,14 @@ def source_digest(text: str) -> str:
 
 
 def _imports(tree: ast.Module, package: list[str]) -> Iterable[str]:
-    """Yield the dotted names that a module imports, relative ones made absolute."""
+    """Yield the dotted names that a module imports, relative ones made absolute.
+
+    A call of runledger.plugins.import_all stands for all modules of the package.
+    """
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_all":
+            yield ".".join([*package, ALL])
+        elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
@@ -106,6 +112,11 @@ class Fingerprinter:
     def _find(self, name: str) -> list[Path]:
         """Return the files that importing a dotted name runs, outermost first."""
         parts = name.split(".")
+        if parts[-1] == ALL:
+            folders = (self.root.joinpath(top, *parts[:-1]) for top in self.roots)
+            names = {entry.stem for folder in folders for entry in folder.glob("[!_]*")}
+            found = (self._find(".".join([*parts[:-1], one])) for one in sorted(names))
+            return [path for paths in found for path in paths]
         if not name or parts[0] in self.exclude:
             return []
         for top in self.roots:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from dash_repro.paper.claim_cells import OurCells, PaperCells
+from dash_repro.paper.claim_curves import extra_values, rank_correlation
 from dash_repro.paper.claims import Claim, load_claims
-from dash_repro.paper.claims_table import extra_values, rank_correlation
 from dash_repro.paper.formula import Formula, FormulaError, NotTestable
 from dash_repro.paper.needs import TEACHER
 from dash_repro.paper.rows import Collected, Row
+from dash_repro.paper.tables import TABLES
 from dash_repro.paper.uncertainty import Estimate, above_zero
 from dash_repro.paper.verdicts import (
     FAILS,
@@ -27,11 +28,12 @@ from dash_repro.paper.verdicts import (
 PAPER = Path(__file__).resolve().parents[2] / "paper"
 SOURCES = {path.name: path for path in (PAPER / "tables").glob("*.csv")}
 CLAIMS = {claim.id: claim for claim in load_claims(PAPER / "claims.yaml")}
+READ = TABLES["claims"].read
 NAMES = {"trained_w": "w4.0"}
 
 
 def on_paper(claim, cells=None):
-    cells = cells or PaperCells(SOURCES)
+    cells = cells or PaperCells(SOURCES, READ)
     return judge(claim, measure_paper(claim, cells, NAMES), 0.05, True)
 
 
@@ -106,7 +108,7 @@ class Changed(PaperCells):
     """The paper's tables with every measured number changed."""
 
     def __init__(self, change):
-        super().__init__(SOURCES)
+        super().__init__(SOURCES, READ)
         self._change = change
 
     def value(self, address):
@@ -144,7 +146,7 @@ def test_claims_about_figures_cannot_be_tested_on_the_paper():
 
 
 def test_one_dataset_makes_two_dataset_claims_not_testable():
-    cells = PaperCells(SOURCES)
+    cells = PaperCells(SOURCES, READ)
     measured = measure_ours(
         CLAIMS["cross_dataset_ratio"], cells, {}, ("cifar10",), NAMES
     )

@@ -28,7 +28,7 @@ def evidence(params: Any = PARAMS, **about: Any) -> Any:
 
     class Cells(dict):
         def get(self, address: str, default: Any = None) -> Any:
-            expected = expectations.of(address)
+            expected = expectations.expected_for(address)
             if expected is None:
                 return default
             exponent = expected.exponent or 0

@@ -130,3 +130,35 @@ def test_equal_params_have_one_spelling() -> None:
         canonical(float("nan"))
     with pytest.raises(TypeError, match="cannot be part of a recipe"):
         canonical({1, 2})
+
+
+def test_modules_that_a_package_finds_are_followed(tmp_path: Path) -> None:
+    files = {
+        "stages/s.py": "from p.things import THINGS\n",
+        "src/p/__init__.py": "",
+        "src/p/things/__init__.py": (
+            "from runledger.plugins import import_all\nimport_all(__name__, __path__)\n"
+        ),
+        "src/p/things/one.py": "from p.base import x\n",
+        "src/p/things/deeper/__init__.py": "",
+        "src/p/base.py": "x = 1\n",
+        "src/p/other.py": "",
+    }
+    before = project(tmp_path, files)
+    assert set(before.modules("stages/s.py")) == set(files) - {"src/p/other.py"}
+    (tmp_path / "src/p/things/two.py").write_text("y = 2\n")
+    after = Fingerprinter(tmp_path)
+    assert "src/p/things/two.py" in after.modules("stages/s.py")
+    assert after.fingerprint("stages/s.py") != before.fingerprint("stages/s.py")
+
+
+def test_a_stage_of_the_paper_follows_what_it_lays_out_and_no_more() -> None:
+    modules = Fingerprinter(ROOT).modules
+    made = {
+        stage: {name for name in modules(f"stages/{stage}.py") if "/paper/" in name}
+        for stage in ("make_table", "plot_figure", "collect_results", "build_page")
+    }
+    tables = "src/dash_repro/paper/tables/students.py"
+    figures = "src/dash_repro/paper/figures/curves.py"
+    assert {stage for stage, names in made.items() if tables in names} == {"make_table"}
+    assert {s for s, names in made.items() if figures in names} == {"plot_figure"}

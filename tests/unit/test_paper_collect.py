@@ -116,13 +116,14 @@ def test_one_value_asked_for_means_exactly_one():
 
 def test_params_are_found_by_dotted_key():
     params = {"a": {"b": {"c": [1, 2.5]}, "d": None}}
-    found = Collected(param_rows("t", params, ["a.b", "a.d"]), "here")
+    found = Collected(param_rows("t", params), "here")
     assert found.param("a.b.c") == [1, 2.5]
     assert found.param("a.d") is None
     with pytest.raises(CollectedError, match=r"a\.b\.x"):
         found.param("a.b.x")
-    with pytest.raises(CollectedError):
-        found.param("a")
+    assert found.param("a") == params["a"]
+    with pytest.raises(CollectedError, match="'z'"):
+        found.param("z")
 
 
 def test_a_metrics_file_without_a_key_names_the_file(tmp_path):

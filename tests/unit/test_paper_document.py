@@ -8,11 +8,14 @@ from html.parser import HTMLParser
 import pytest
 from paper_fixtures import ROOT, FakeJob, Workspace, small_params
 
-from dash_repro.paper.document import build_page
-from dash_repro.paper.pdf import PaperError, build_pdf, unusable
+from dash_repro.paper.document import build_page, load_contents
+from dash_repro.paper.items import ITEMS
+from dash_repro.paper.pdf import PaperError, build_pdf, contents_tex, unusable
 from runledger.errors import UserError
 
 MAIN = ROOT / "paper" / "main.tex"
+CONTENTS_FILE = ROOT / "paper" / "contents.yaml"
+CONTENTS = load_contents(CONTENTS_FILE)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,8 @@ def test_page_is_self_contained_and_shows_every_cell(workspace):
             for path in files(workspace, "figures", "png")
         ),
     ]
-    job = FakeJob({}, {"scale": "demo"}, inputs, out=workspace.root / "paper")
+    out = workspace.root / "paper"
+    job = FakeJob({}, {"scale": "demo"}, inputs, [CONTENTS_FILE], out)
     stage.run(job)
     text = (job.out / "index.html").read_text(encoding="utf-8")
     reader = Reader()
@@ -81,20 +85,20 @@ def test_page_is_self_contained_and_shows_every_cell(workspace):
 
 
 def test_page_of_the_paper_scale_does_not_say_demo():
-    assert "Demo" not in build_page([], [], "paper")
+    assert "Demo" not in build_page([], [], CONTENTS, "paper")
 
 
 def test_page_refuses_an_item_that_no_section_shows(tmp_path):
     path = tmp_path / "tableZ9.json"
     path.write_text("{}")
     with pytest.raises(UserError, match="tableZ9"):
-        build_page([path], [], "paper")
+        build_page([path], [], CONTENTS, "paper")
 
 
 def test_without_latex_the_message_names_the_packages(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(PaperError, match="texlive-latex-extra") as error:
-        build_pdf(MAIN, [], [], tmp_path / "main.pdf")
+        build_pdf(MAIN, CONTENTS, [], [], tmp_path / "main.pdf")
     assert "index.html" in str(error.value)
 
 
@@ -143,7 +147,7 @@ def test_a_broken_table_is_reported_with_latex_first_error(tmp_path):
     broken = tmp_path / "table2.tex"
     broken.write_text("\\begin{tabular}{l} a & b \\undefinedmacro \\end{tabular}\n")
     with pytest.raises(PaperError, match=r"LaTeX failed: !"):
-        build_pdf(MAIN, [broken], [], tmp_path / "main.pdf")
+        build_pdf(MAIN, CONTENTS, [broken], [], tmp_path / "main.pdf")
 
 
 @needs_latex
@@ -159,15 +163,28 @@ def test_pdf_holds_tables_and_figures_and_repeats(workspace, tmp_path):
     ]
     made = []
     for name in ("a", "b"):
-        job = FakeJob({}, {"scale": "demo"}, inputs, [MAIN], tmp_path / name)
+        job = FakeJob(
+            {}, {"scale": "demo"}, inputs, [MAIN, CONTENTS_FILE], tmp_path / name
+        )
         build_paper.run(job)
         made.append((job.out / "main.pdf").read_bytes())
     assert made[0] == made[1] and len(made[0]) > 20_000
 
 
-def test_no_measured_number_is_typed_in_main_tex():
+def test_every_item_is_in_the_pdf_once_and_panels_share_a_figure():
+    text = contents_tex(CONTENTS)
+    for item, spec in ITEMS.items():
+        named = "\\maybetable{%s}" if spec.kind == "table" else "\\panel{%s}"
+        assert text.count(named % item) == 1, item
+    assert text.count("\\maybefigure") == len([i for i in ITEMS if "figure" in i]) - 4
+    (figure4,) = [line for line in text.splitlines() if "figure4a" in line]
+    assert "(a) TAG's guidance" in figure4 and "(c) Ratio of guidance" in figure4
+
+
+def test_no_measured_number_is_typed_in_the_papers_text():
     """Outside of lengths, file names and the arXiv id there is no number at all."""
     text = re.sub(r"(?m)%.*$", "", MAIN.read_text(encoding="utf-8"))
+    text += contents_tex(CONTENTS)
     body = text.split("\\begin{document}")[1]
     body = re.sub(r"\\maybe(?:table|figure)\{[^}]*\}", "", body)
     body = re.sub(r"\\panel\{[^}]*\}\{[^}]*\}", "", body)

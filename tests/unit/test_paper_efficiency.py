@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from dash_repro.paper.rows import Collected, Row
-from dash_repro.paper.tables_efficiency import _comparable
+from dash_repro.paper.tables.efficiency import _comparable
 
 
 def profile(instance, name, device, kind):

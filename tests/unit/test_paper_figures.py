@@ -12,7 +12,7 @@ from PIL import Image
 
 from dash_repro.arrays import load_npz
 from dash_repro.paper.figures.grids import GAP, tile
-from dash_repro.paper.figures.make import TIMELESS, build_figure
+from dash_repro.paper.figures.make import build_figure
 from dash_repro.paper.figures.style import Style, spread
 from dash_repro.paper.images import PAPER_CLASSES, select_images, shown_classes
 from dash_repro.paper.items import ITEMS
@@ -68,7 +68,8 @@ def test_demo_figures_say_so_and_papers_do_not(workspace, tmp_path):
         red = (pixels[..., 0] - pixels[..., 1] > 100) & (pixels[..., 2] < 90)
         sizes[scale] = int(red.sum())
     assert sizes["demo"] > 20 and sizes["paper"] == 0
-    assert TIMELESS == ("figure1", "figure2", "figure3")
+    diagrams = {item for item in FIGURES if ITEMS[item].diagram}
+    assert diagrams == {"figure1", "figure2", "figure3"}
 
 
 @pytest.mark.parametrize(
@@ -208,13 +209,13 @@ def test_too_few_images_are_an_error_with_the_key():
     member = {"model": "dash", "steps": 50}
     samples = [Samples("x", member, images, np.arange(10))]
     with pytest.raises(CollectedError, match="num_samples"):
-        select_images("figure7", samples, np.array(["a"]), None)
+        select_images("grid 4x4", samples, np.array(["a"]), None)
     classes = np.array(list("abcdefghij"))
-    chosen = select_images("figureD1", samples, classes, None)
+    chosen = select_images("classes", samples, classes, None)
     assert chosen["images"].shape[:3] == (1, 1, 10)  # one of each is all there is
     with pytest.raises(CollectedError, match="of a class"):
         one = Samples("x", member, images, np.zeros(10, np.int64))
-        select_images("figureD1", [one], classes, None)
+        select_images("classes", [one], classes, None)
 
 
 def test_labels_are_spread_apart_in_order_and_kept_inside():

@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dash_repro.paper.document import SECTIONS
-from dash_repro.paper.figures.make import PLOTS
-from dash_repro.paper.items import ITEMS
-from dash_repro.paper.tables import BUILDERS
+import pytest
+
+from dash_repro.paper.items import ITEMS, contents
+from dash_repro.paper.registry import FigureSpec, Section, TableSpec, register
 
 ROOT = Path(__file__).resolve().parents[2]
 # The paper's, two plots of our own, and the efficiency table of the released README.
@@ -28,19 +28,36 @@ def test_items_are_those_of_the_spec():
     assert {item for item, spec in ITEMS.items() if spec.kind == "figure"} == FIGURES
 
 
-def test_every_item_has_a_builder():
-    assert set(BUILDERS) == TABLES
-    pictures = {item for item, spec in ITEMS.items() if spec.images}
-    assert set(PLOTS) | pictures == FIGURES and not set(PLOTS) & pictures
+def test_every_item_is_listed_once_in_the_papers_order():
+    listed = [entry["item"] for part in contents() for entry in part["items"]]
+    assert listed == list(ITEMS)
+    parts = {part["section"]: part["items"] for part in contents()}
+    assert list(parts) == [section.value for section in Section]
+    names = [entry["item"] for entry in parts["Appendix A: settings"]]
+    assert names == ["tableA1", "tableA2", "anchor"]
+    assert [e["item"] for e in parts["Students"]][:3] == [
+        "table3",
+        "table4",
+        "figure5a",
+    ]
 
 
-def test_every_item_is_on_the_page_and_in_main_tex_once():
-    shown = [item for _, items in SECTIONS for item in items]
-    assert sorted(shown) == sorted(ITEMS)
-    text = (ROOT / "paper" / "main.tex").read_text(encoding="utf-8")
-    for item, spec in ITEMS.items():
-        named = "\\maybetable{%s}" if spec.kind == "table" else "\\panel{%s}"
-        assert text.count(named % item) == 1, item
+def test_items_know_their_printed_names_and_panels():
+    labels = {item: spec.label for item, spec in ITEMS.items()}
+    assert labels["table3"] == "Table 3" and labels["figureS1"] == "Figure S1"
+    assert labels["anchor"] == "Table A3" and labels["claims"] == "Claims"
+    panels = {item for item, spec in ITEMS.items() if getattr(spec, "panel", "")}
+    assert panels == {f"figure{n}{letter}" for n in (4, 5) for letter in "abc"}
+
+
+def test_a_name_is_taken_once():
+    about = {"title": "", "section": Section.STUDENTS}
+    for spec in (
+        TableSpec(name="table3", build=print, **about),
+        FigureSpec(name="figure1", draw=print, caption="", **about),
+    ):
+        with pytest.raises(ValueError, match=f"two items are called {spec.name}"):
+            register(spec)
 
 
 def test_sources_exist_and_needs_name_known_experiments():
@@ -60,9 +77,10 @@ def test_sources_exist_and_needs_name_known_experiments():
 
 
 def test_items_import_nothing_heavy():
+    """Nothing beyond numpy, which Snakemake itself has loaded."""
     code = (
         "import sys; sys.path.insert(0, 'src'); import dash_repro.paper.items; "
-        "print([m for m in ('torch', 'numpy', 'matplotlib', 'pandas', 'yaml') "
+        "print([m for m in ('torch', 'scipy', 'matplotlib', 'pandas', 'yaml') "
         "if m in sys.modules])"
     )
     run = subprocess.run(

@@ -337,11 +337,14 @@ def test_markup_escapes_and_sets_scripts():
     reason="LaTeX is not installed",
 )
 def test_every_table_compiles(workspace, tmp_path):
+    from dash_repro.paper.document import load_contents
     from dash_repro.paper.pdf import build_pdf
 
     for item in TABLES:
         workspace.table(item)
     tables = sorted((workspace.root / "tables").glob("*.tex"))
     assert {path.stem for path in tables} == set(TABLES)
-    build_pdf(ROOT / "paper" / "main.tex", tables, [], tmp_path / "main.pdf")
+    contents = load_contents(ROOT / "paper" / "contents.yaml")
+    main = ROOT / "paper" / "main.tex"
+    build_pdf(main, contents, tables, [], tmp_path / "main.pdf")
     assert (tmp_path / "main.pdf").read_bytes().startswith(b"%PDF")

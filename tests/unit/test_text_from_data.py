@@ -171,6 +171,7 @@ def test_the_tex_reader_undoes_the_writer_on_any_text() -> None:
 def test_latex_prints_every_text_as_it_is(tmp_path, long) -> None:
     from dataclasses import replace
 
+    from dash_repro.paper.document import load_contents
     from dash_repro.paper.pdf import build_pdf
 
     texts = [*HOSTILE, *CONTROL, *FOREIGN, *_LETTERS]
@@ -181,7 +182,8 @@ def test_latex_prints_every_text_as_it_is(tmp_path, long) -> None:
         sources.append(tmp_path / f"{item}.tex")
         sources[-1].write_text(to_latex(table), encoding="utf-8")
     pdf = tmp_path / "main.pdf"
-    build_pdf(ROOT / "paper" / "main.tex", sources, [], pdf)
+    contents = load_contents(ROOT / "paper" / "contents.yaml")
+    build_pdf(ROOT / "paper" / "main.tex", contents, sources, [], pdf)
     if shutil.which("pdftotext") is None:
         return
     run = subprocess.run(["pdftotext", str(pdf), "-"], capture_output=True, check=True)

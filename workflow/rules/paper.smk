@@ -1,4 +1,4 @@
-# What an item collects is listed in src/dash_repro/paper/items.py.
+# What an item collects is said where it is defined: src/dash_repro/paper/tables and figures.
 rule collect_results:
     input:
         unpack(

@@ -41,7 +41,7 @@ def cell_account(audit: Audit, address: str) -> dict[str, Any]:
     if cell is None:
         raise _unknown(audit, address)
     item = address.partition("/")[0]
-    expected = evidence.expectations.of(address)
+    expected = evidence.expectations.expected_for(address)
     again = ""
     if expected is not None and cell["kind"] == "measured":
         first = evidence.numbers(expected.first)

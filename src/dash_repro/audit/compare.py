@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -10,16 +11,11 @@ from typing import Any
 
 from dash_repro.audit import exact
 from dash_repro.audit.evidence import Evidence
+from dash_repro.audit.expected import LAYOUTS
 from dash_repro.audit.printed import PAPER, paper_values
 
 PAPER_DATASETS = ("cifar10", "cifar100")
 PAPER_SAMPLES, PAPER_PAIRS = 50_000, 10_000  # Table A2
-BESIDE = {  # Tables 3 and B3 (4 and B4) share a CSV: which shows which column
-    "table3": lambda column: not column.endswith("_std"),
-    "table4": lambda column: not column.endswith("_std"),
-    "tableB3": lambda column: "_fid" in column or "_is" in column,
-    "tableB4": lambda column: "_fid" in column or "_is" in column,
-}
 SETTINGS = ("steps", "l_im", "l_un", "l_an", "source")
 
 
@@ -63,7 +59,7 @@ def compare(evidence: Evidence, item: str) -> Iterator[Comparison]:
     """Every value of the paper's CSV behind an item, in its order."""
     mapping = dataset_mapping(evidence, item)
     for (row, column), text in paper_values(evidence, item).items():
-        if item in BESIDE and not BESIDE[item](column):
+        if not re.fullmatch(LAYOUTS[item].beside, column):
             continue
         ours_row, ours_column = row, column
         for paper, ours in mapping.items():
@@ -72,15 +68,12 @@ def compare(evidence: Evidence, item: str) -> Iterator[Comparison]:
         address = f"{item}/{ours_row}/{ours_column}"
         if item == "tableC7" and len(mapping) > 1:
             address = f"{item}/{mapping[PAPER_DATASETS[0]]}_{row}/{column}"
-        yield _one(evidence, item, (row, column), text, address, mapping)
+        yield _comparison(evidence, item, (row, column), text, address, mapping)
 
 
 def dataset_mapping(evidence: Evidence, item: str) -> dict[str, str]:
     """Our datasets in the place of the paper's, first for first."""
-    name = {"tableB3": "table3", "tableB4": "table4", "tableS1": "table3"}.get(
-        item, item
-    )
-    ours = evidence.params["experiments"][name]["datasets"]
+    ours = evidence.params["experiments"][LAYOUTS[item].experiment]["datasets"]
     return dict(zip(PAPER_DATASETS, ours, strict=False))
 
 
@@ -88,7 +81,7 @@ def _renamed(text: str, paper: str, ours: str) -> str:
     return f"{ours}_{text[len(paper) + 1 :]}" if text.startswith(f"{paper}_") else text
 
 
-def _one(
+def _comparison(
     evidence: Evidence,
     item: str,
     place: tuple[str, str],
@@ -121,7 +114,7 @@ def _numbers(
     evidence: Evidence, address: str, cell: Mapping[str, Any]
 ) -> tuple[Fraction, float] | None:
     """Our unrounded value in the cell's unit, and the spread over its seeds."""
-    expected = evidence.expectations.of(address)
+    expected = evidence.expectations.expected_for(address)
     if expected is None or cell["kind"] != "measured":
         return None
     first = [v.seeded for v in evidence.numbers(expected.first)]

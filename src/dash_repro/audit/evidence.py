@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.audit import exact
-from dash_repro.audit.expected import Expectations, Expected, Source
+from dash_repro.audit.expected import DISTANCES, Expectations, Expected, Source
 from runledger.audit import Chain
 from runledger.store import md5_file
 
@@ -21,7 +21,6 @@ RAW_FILES = {
     "measure_calibration": "calibration.json",
     "profile_model": "profile.json",
 }
-MARKED = {("compute_metrics", "frechet"), ("compute_metrics", "kid")}
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ class Evidence:
         if expected is None or expected.statistic != "mean":
             return ""
         source = expected.first
-        if (source.stage, source.metric) not in MARKED:
+        if (source.stage, source.metric) not in DISTANCES:
             return ""
         dataset = source.identity["dataset"]
         bound = self.expectations.bound("constant", source.metric, dataset)

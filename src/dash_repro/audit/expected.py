@@ -1,8 +1,8 @@
 """What a table cell must show, from its address and params.yaml alone.
 
-The address grammar and this table of sources are written apart from the builders of
-the tables: a builder that puts another student's, dataset's or seed's numbers into a
-box disagrees with them.
+A second opinion on purpose: the grammar of addresses and the table of sources below are
+written apart from the builders of the tables. A builder that puts another student's,
+dataset's or seed's numbers into a box disagrees with them.
 """
 
 from __future__ import annotations
@@ -12,29 +12,105 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-EXPERIMENT = {"tableB3": "table3", "tableB4": "table4"}
-MEASURES = {  # column ending -> stage, name in its file, key of its decimals
-    "fid": ("compute_metrics", "frechet", "decimals"),
-    "is": ("compute_metrics", "inception_score", "decimals"),
-    "kid": ("compute_metrics", "kid", "decimals"),
-    "rho": ("measure_calibration", "rho", "calibration_decimals"),
-    "cos": ("measure_calibration", "cos", "calibration_decimals"),
-    "gap_mse": ("measure_calibration", "gap_mse", "gap_decimals"),
+TEACHER = "teacher_tirt"
+SAMPLES, GAPS = "compute_metrics", "measure_calibration"
+MEASURES: dict[str, tuple[str, str, str, int | None, bool]] = {
+    # ending of a column -> stage, name in its file, key of its decimals, exponent
+    # (None: one unit a column, a multiple of three), whether it is a distance
+    "fid": (SAMPLES, "frechet", "decimals", 0, True),
+    "is": (SAMPLES, "inception_score", "decimals", 0, False),
+    "kid": (SAMPLES, "kid", "decimals", 3, True),
+    "rho": (GAPS, "rho", "calibration_decimals", 0, False),
+    "cos": (GAPS, "cos", "calibration_decimals", 0, False),
+    "gap_mse": (GAPS, "gap_mse", "gap_decimals", None, False),
 }
-_COLUMN = re.compile(r"(.+)_(fid|is|kid|rho|cos|gap_mse)(_std)?")
-_BOUND = re.compile(r"(?:(.+)_)?bound_(real|constant|noise)")
-PROFILED = {  # rows of table S1 -> key of profile.json, exponent, decimals
+DISTANCES = {(stage, name) for stage, name, _, _, far in MEASURES.values() if far}
+PROFILED = {  # row, or column -> key of profile.json, exponent, decimals
+    "params_m": ("parameters", -6, 1),
+    "parameters": ("parameters", -6, 1),
     "parameters_m": ("parameters", -6, 2),
     "flops_50step_cfg_g": ("sampling_flops", -9, 1),
     "latency_ms_t4_batch64": ("sampling_latency_s", 3, 1),
     "peak_memory_mb_t4_batch64": ("peak_memory_bytes", -6, 1),
 }
-TABLE2 = {  # row -> teacher, guidance
-    "min_snr": ("teacher_min_snr", "low"),
-    "fixed_cfg": ("teacher_min_snr", "high"),
-    "tag_only": ("teacher_min_snr", "tag"),
-    "tirt_only": ("teacher_tirt", "low"),
-    "full": ("teacher_tirt", "tag"),
+TEACHERS = {  # row of Table 2 -> teacher, constant guidance scale (None: TAG)
+    "min_snr": ("teacher_min_snr", "table2.guidance_scale"),
+    "fixed_cfg": ("teacher_min_snr", "sampling.guidance_scale"),
+    "tag_only": ("teacher_min_snr", None),
+    "tirt_only": (TEACHER, "table2.guidance_scale"),
+    "full": (TEACHER, None),
+}
+# Patterns of rows and columns; {d} stands for the experiment's datasets.
+_MEASURE = rf"(?P<dataset>{{d}})_(?P<measure>{'|'.join(MEASURES)})(?P<std>_std)?"
+_SIZE = r"(?P<size>params_m)"
+_ROLE = r"(?P<role>teacher|student|ratio)"
+_BOUND = r"bound_(?P<bound>real|constant|noise)"
+_NETWORK = r"(?P<model>\w+)"
+_OWN = r".*(?<!_std)"  # columns of a CSV that two tables share
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the addresses of a table read.
+
+    Attributes:
+        experiment: block of `experiments`.
+        rows, columns: patterns, tried in this order.
+        csv, keys: the paper's values, and the columns that name their rows.
+        beside: pattern of the CSV's columns that this table shows.
+    """
+
+    experiment: str
+    rows: tuple[str, ...] = (_BOUND, _NETWORK)
+    columns: tuple[str, ...] = (_SIZE, _MEASURE)
+    csv: str = ""
+    keys: tuple[str, ...] = ("model",)
+    beside: str = ".*"
+
+
+_T3 = {"csv": "table3_main.csv"}
+_T4 = {"csv": "table4_ablation.csv", "keys": ("configuration",)}
+_SPREADS = r".*_(fid|is).*"
+LAYOUTS = {
+    "table2": Layout(
+        "table2",
+        (_BOUND, f"(?P<teacher>{'|'.join(TEACHERS)})"),
+        csv="table2_teacher_ablation.csv",
+        keys=("method",),
+    ),
+    "table3": Layout("table3", **_T3, beside=_OWN),
+    "table4": Layout("table4", columns=(_MEASURE,), **_T4, beside=_OWN),
+    "tableB3": Layout("table3", columns=(_MEASURE,), **_T3, beside=_SPREADS),
+    "tableB4": Layout("table4", columns=(_MEASURE,), **_T4, beside=_SPREADS),
+    "tableC5": Layout(
+        "tableC5",
+        (rf"(?P<dataset>{{d}})_{_BOUND}", rf"(?P<dataset>{{d}})_{_NETWORK}"),
+        (r"fid_(?P<steps>\d+)",),
+        csv="tableC5_steps.csv",
+        keys=("dataset", "model"),
+    ),
+    "tableC6": Layout(
+        "tableC6",
+        (_BOUND, rf"{_NETWORK}_(?P<width>\d+)"),
+        (_SIZE, r"(?P<size>compression)", _MEASURE),
+        csv="tableC6_width.csv",
+        keys=("config", "width"),
+    ),
+    "tableC7": Layout(
+        "tableC7",
+        (rf"(?:(?P<dataset>{{d}})_)?{_BOUND}", rf"(?:(?P<dataset>{{d}})_)?{_NETWORK}"),
+        (r"w(?P<scale>\d+\.\d+)",),
+        csv="tableC7_guidance.csv",
+    ),
+    "anchor": Layout("anchor", columns=(_MEASURE,)),
+    "tableA1": Layout("table3", (r"(?P<key>parameters)",), (_ROLE,)),
+    "tableS1": Layout(
+        "table3",
+        (f"(?P<key>{'|'.join(PROFILED)})",),
+        (_ROLE,),
+        csv="released_code_efficiency.csv",
+        keys=("metric",),
+    ),
 }
 
 
@@ -51,10 +127,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Expected:
-    """How a measured cell must come about.
-
-    ``exponent`` None: one unit for the whole column, a multiple of three.
-    """
+    """How a measured cell must come about; exponent as in MEASURES."""
 
     statistic: str
     decimals: int
@@ -77,200 +150,144 @@ class Expectations:
         self.sampling = self.experiments["sampling"]
         self.settings = params["make_table"]
 
-    def of(self, address: str) -> Expected | None:
+    def expected_for(self, address: str) -> Expected | None:
         """What the cell must show; None where no measurement belongs."""
         item, row, column = address.split("/")
-        bound = _BOUND.fullmatch(row)
-        if bound is not None:
-            return self._bound(item, bound[1], bound[2], column)
-        builder = {
-            "table2": self._table2,
-            "table3": self._rows,
-            "table4": self._rows,
-            "tableB3": self._rows,
-            "tableB4": self._rows,
-            "anchor": self._rows,
-            "tableC5": self._steps,
-            "tableC6": self._width,
-            "tableC7": self._scales,
-            "tableA1": self._a1,
-            "tableS1": self._s1,
-        }.get(item)
-        return builder(item, row, column) if builder else None
-
-    # sources
-
-    def _sampler(self, model: str, **change: Any) -> dict[str, Any]:
-        teacher = model.startswith("teacher_")
-        kind = "tag" if teacher else self.sampling["student_guidance"]
-        scale = (
-            self.params["tag"]["w_max"]
-            if kind == "tag"
-            else self.sampling["guidance_scale"]
-        )
-        known = {"guidance": kind, "scale": scale, "steps": self.sampling["steps"]}
-        return {**known, **change}
-
-    def _seeds(self, item: str) -> tuple[int, ...]:
-        return tuple(self.experiments[EXPERIMENT.get(item, item)]["seeds"])
-
-    def _measure(
-        self,
-        item: str,
-        column: str,
-        dataset: str,
-        model: str,
-        width: int | None,
-        **sampler: Any,
-    ) -> Source:
-        stage, metric, _ = MEASURES[column]
-        identity: dict[str, Any] = {"dataset": dataset}
-        if stage == "measure_calibration":
-            identity |= {"student": model, "width": width}
-            return Source(stage, metric, identity, self._seeds(item))
-        width = self.params["train_teacher"]["width"] if width is None else width
-        identity |= {"model": model, "width": width, **self._sampler(model, **sampler)}
-        samplings = tuple(self.sampling["sampling_seeds"])
-        return Source(stage, metric, identity, self._seeds(item), samplings)
-
-    def _profile(self, dataset: str, model: str, width: int | None, key: str) -> Source:
-        width = self.params["train_teacher"]["width"] if width is None else width
-        identity = {"dataset": dataset, "model": model, "width": width}
-        return Source("profile_model", key, identity)
-
-    def _cell(self, column: str, first: Source, spread: bool) -> Expected:
-        decimals = self.settings[MEASURES[column][2]]
-        exponent = {"gap_mse": None, "kid": 3}.get(column, 0)
-        return Expected("std" if spread else "mean", decimals, first, exponent=exponent)
-
-    # tables
-
-    def _bound(
-        self, item: str, dataset: str | None, name: str, column: str
-    ) -> Expected | None:
-        """A set that bounds the metrics: one instance a dataset, no seeds."""
-        if item in ("tableC5", "tableC7"):  # the distance in every column
-            parts = (dataset or self.experiments[item]["datasets"][0], "fid", False)
-        else:
-            parts = self._split(item, column)
-        if parts is None or MEASURES[parts[1]][0] != "compute_metrics":
+        if item not in LAYOUTS:
             return None
-        source = self.bound(name, MEASURES[parts[1]][1], parts[0])
-        return self._cell(parts[1], source, parts[2])
+        layout = LAYOUTS[item]
+        block = self.experiments[layout.experiment]
+        datasets = "|".join(map(re.escape, block["datasets"]))
+        own = _first_match(layout.rows, row, datasets)
+        shown = _first_match(layout.columns, column, datasets)
+        if own is None or shown is None:
+            return None
+        facts = {"dataset": block["datasets"][0], **own, **shown}
+        if "bound" in facts:
+            return self._bound(facts)
+        if "key" in facts:
+            return self._profiled(facts, block)
+        return self._network(facts, block, layout.experiment)
+
+    def _bound(self, facts: Mapping[str, str]) -> Expected | None:
+        """A set that bounds the metrics; one instance a dataset, no seeds."""
+        measure = facts.get("measure", "fid")  # of sweeps, in every column
+        if "size" in facts or MEASURES[measure][0] != SAMPLES:
+            return None
+        source = self.bound(facts["bound"], MEASURES[measure][1], facts["dataset"])
+        return self._cell(measure, source, "std" in facts)
 
     @staticmethod
     def bound(name: str, metric: str, dataset: str) -> Source:
         """A metric of a bounding set."""
         return Source("extract_reference", f"{name}_{metric}", {"dataset": dataset})
 
-    def _split(self, item: str, column: str) -> tuple[str, str, bool] | None:
-        match = _COLUMN.fullmatch(column)
-        datasets = self.experiments[EXPERIMENT.get(item, item)]["datasets"]
-        if match is None or match[1] not in datasets:
-            return None
-        return match[1], match[2], bool(match[3])
-
-    def _rows(self, item: str, row: str, column: str) -> Expected | None:
-        block = self.experiments[EXPERIMENT.get(item, item)]
-        model = "teacher_tirt" if row == "teacher" else row
-        width = None if row == "teacher" else block["width"]
-        if column == "params_m":
-            source = self._profile(block["datasets"][0], model, width, "parameters")
-            return Expected("mean", 1, source, exponent=-6)
-        parts = self._split(item, column)
-        if parts is None:
-            return None
-        dataset, measure, spread = parts
-        if row == "teacher" and measure in ("rho", "cos", "gap_mse"):
-            return None  # by definition
-        source = self._measure(item, measure, dataset, model, width)
-        return self._cell(measure, source, spread)
-
-    def _table2(self, item: str, row: str, column: str) -> Expected | None:
-        if row not in TABLE2:
-            return None  # literature
-        model, kind = TABLE2[row]
-        block = self.experiments["table2"]
-        if column == "params_m":
-            source = self._profile(block["datasets"][0], model, None, "parameters")
-            return Expected("mean", 1, source, exponent=-6)
-        parts = self._split(item, column)
-        if parts is None:
-            return None
-        scale = {
-            "low": block["guidance_scale"],
-            "high": self.sampling["guidance_scale"],
-        }.get(kind)
-        change = {"guidance": "constant", "scale": scale} if scale is not None else {}
-        dataset, measure, _ = parts
-        source = self._measure(item, measure, dataset, model, None, **change)
-        return self._cell(measure, source, False)
-
-    def _pair(
-        self, item: str, row: str, dataset: str, **sampler: Any
+    def _profiled(
+        self, facts: Mapping[str, str], block: Mapping[str, Any]
     ) -> Expected | None:
-        block = self.experiments[item]
-        place = (item, "fid", dataset)
-        teacher = self._measure(*place, "teacher_tirt", None, **sampler)
-        student = self._measure(*place, block["student"], block["width"], **sampler)
-        decimals = self.settings["decimals"]
-        if row == "gap":
-            return Expected("difference", decimals, student, teacher)
-        return Expected("mean", decimals, teacher if row == "teacher" else student)
+        """A number of the profiles of the teacher and of dash."""
+        key, exponent, decimals = PROFILED[facts["key"]]
+        teacher = self._profile(block, TEACHER, None, key)
+        student = self._profile(block, "dash", block["width"], key)
+        if facts["role"] == "ratio":
+            return Expected("ratio", 2, teacher, student)
+        own = teacher if facts["role"] == "teacher" else student
+        return Expected("mean", decimals, own, exponent=exponent)
 
-    def _steps(self, item: str, row: str, column: str) -> Expected | None:
-        for dataset in self.experiments[item]["datasets"]:
-            if row.startswith(f"{dataset}_"):
-                part = row.removeprefix(f"{dataset}_")
-                return self._pair(item, part, dataset, steps=int(column[4:]))
-        return None
+    def _network(
+        self, facts: Mapping[str, str], block: Mapping[str, Any], experiment: str
+    ) -> Expected | None:
+        """A number of one network, or the gap between two."""
+        model, width = facts.get("model", ""), facts.get("width", block.get("width"))
+        change: dict[str, Any] = {}
+        if "teacher" in facts:
+            model, scale = TEACHERS[facts["teacher"]]
+            if scale is not None:
+                name, _, key = scale.partition(".")
+                change = {"guidance": "constant", "scale": self.experiments[name][key]}
+        elif model == "teacher":
+            model = TEACHER
+        width = None if model.startswith("teacher_") else int(width)
+        if "size" in facts:
+            return self._size(facts["size"], block, model, width)
+        if "measure" in facts:
+            place = (experiment, facts["measure"], facts["dataset"])
+            if model.startswith("teacher_") and MEASURES[facts["measure"]][0] == GAPS:
+                return None  # by definition
+            source = self._measure(place, model, width, change)
+            return self._cell(facts["measure"], source, "std" in facts)
+        if "steps" in facts:
+            change = {"steps": int(facts["steps"])}
+        else:
+            change = {"scale": float(facts["scale"])}
+        place = (experiment, "fid", facts["dataset"])
+        teacher = self._measure(place, TEACHER, None, change)
+        student = self._measure(place, block["student"], block["width"], change)
+        if model == "gap":
+            return Expected("difference", self.settings["decimals"], student, teacher)
+        return self._cell("fid", teacher if model == TEACHER else student, False)
 
-    def _scales(self, item: str, row: str, column: str) -> Expected | None:
-        datasets = self.experiments[item]["datasets"]
-        if len(datasets) == 1:
-            return self._pair(item, row, datasets[0], scale=float(column[1:]))
-        for dataset in datasets:
-            if row.startswith(f"{dataset}_"):
-                part = row.removeprefix(f"{dataset}_")
-                return self._pair(item, part, dataset, scale=float(column[1:]))
-        return None
-
-    def _width(self, item: str, row: str, column: str) -> Expected | None:
-        name, _, number = row.rpartition("_")
-        teacher = name == "teacher"
-        model, width = ("teacher_tirt", None) if teacher else (name, int(number))
-        first = self.experiments[item]["datasets"][0]
-        own = self._profile(first, model, width, "parameters")
-        if column == "params_m":
-            return Expected("mean", 1, own, exponent=-6)
-        if column == "compression":
-            whole = self._profile(first, "teacher_tirt", None, "parameters")
+    def _size(
+        self, size: str, block: Mapping[str, Any], model: str, width: int | None
+    ) -> Expected:
+        own = self._profile(block, model, width, "parameters")
+        if size == "compression":
+            whole = self._profile(block, TEACHER, None, "parameters")
             return Expected("ratio", 1, whole, own)
-        parts = self._split(item, column)
-        if parts is None or (teacher and parts[1] in ("rho", "cos")):
-            return None
-        source = self._measure(item, parts[1], parts[0], model, width)
-        return self._cell(parts[1], source, False)
+        _, exponent, decimals = PROFILED[size]
+        return Expected("mean", decimals, own, exponent=exponent)
 
-    def _a1(self, item: str, row: str, column: str) -> Expected | None:
-        if row != "parameters" or column not in ("teacher", "student"):
-            return None
-        return Expected("mean", 1, self._of_table3(column, "parameters"), exponent=-6)
+    def _measure(
+        self,
+        place: tuple[str, str, str],
+        model: str,
+        width: int | None,
+        change: Mapping[str, Any],
+    ) -> Source:
+        """A measure of a network over the experiment's seeds.
 
-    def _of_table3(self, column: str, key: str) -> Source:
-        block = self.experiments["table3"]
-        model, width = {
-            "teacher": ("teacher_tirt", None),
-            "student": ("dash", block["width"]),
-        }[column]
-        return self._profile(block["datasets"][0], model, width, key)
+        Args:
+            place: experiment, measure, dataset.
+            change: of the model's default sampler.
+        """
+        experiment, measure, dataset = place
+        stage, metric, *_ = MEASURES[measure]
+        seeds = tuple(self.experiments[experiment]["seeds"])
+        identity: dict[str, Any] = {"dataset": dataset}
+        if stage == GAPS:
+            identity |= {"student": model, "width": width}
+            return Source(stage, metric, identity, seeds)
+        width = self.params["train_teacher"]["width"] if width is None else width
+        identity |= {"model": model, "width": width, **self._sampler(model), **change}
+        samplings = tuple(self.sampling["sampling_seeds"])
+        return Source(stage, metric, identity, seeds, samplings)
 
-    def _s1(self, item: str, row: str, column: str) -> Expected | None:
-        if column not in ("teacher", "student", "ratio"):
-            return None
-        key, exponent, decimals = PROFILED[row]
-        if column == "ratio":
-            both = (self._of_table3(which, key) for which in ("teacher", "student"))
-            return Expected("ratio", 2, *both)
-        source = self._of_table3(column, key)
-        return Expected("mean", decimals, source, exponent=exponent)
+    def _sampler(self, model: str) -> dict[str, Any]:
+        teacher = model.startswith("teacher_")
+        kind = "tag" if teacher else self.sampling["student_guidance"]
+        scale = self.sampling["guidance_scale"]
+        scale = self.params["tag"]["w_max"] if kind == "tag" else scale
+        return {"guidance": kind, "scale": scale, "steps": self.sampling["steps"]}
+
+    def _profile(
+        self, block: Mapping[str, Any], model: str, width: int | None, key: str
+    ) -> Source:
+        width = self.params["train_teacher"]["width"] if width is None else width
+        identity = {"dataset": block["datasets"][0], "model": model, "width": width}
+        return Source("profile_model", key, identity)
+
+    def _cell(self, measure: str, first: Source, spread: bool) -> Expected:
+        _, _, decimals, exponent, _ = MEASURES[measure]
+        statistic = "std" if spread else "mean"
+        return Expected(statistic, self.settings[decimals], first, exponent=exponent)
+
+
+def _first_match(
+    patterns: tuple[str, ...], text: str, datasets: str
+) -> dict[str, str] | None:
+    """The named parts of the first pattern that a text matches as a whole."""
+    for pattern in patterns:
+        match = re.fullmatch(pattern.replace("{d}", datasets), text)
+        if match is not None:
+            return {k: v for k, v in match.groupdict().items() if v is not None}
+    return None

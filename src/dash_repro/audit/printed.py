@@ -7,28 +7,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dash_repro.audit.evidence import Evidence
+from dash_repro.audit.expected import LAYOUTS
 from runledger.audit.chain import OBJECTION, Finding
 
-PAPER = {  # item -> the paper's CSV and the columns that name its rows
-    "table2": ("table2_teacher_ablation.csv", ("method",)),
-    "table3": ("table3_main.csv", ("model",)),
-    "table4": ("table4_ablation.csv", ("configuration",)),
-    "tableB3": ("table3_main.csv", ("model",)),
-    "tableB4": ("table4_ablation.csv", ("configuration",)),
-    "tableC5": ("tableC5_steps.csv", ("dataset", "model")),
-    "tableC6": ("tableC6_width.csv", ("config", "width")),
-    "tableC7": ("tableC7_guidance.csv", ("model",)),
-    "tableS1": ("released_code_efficiency.csv", ("metric",)),
-}
+# items whose cells the paper prints, too
+PAPER = {item: layout for item, layout in LAYOUTS.items() if layout.csv}
 
 
 def paper_values(evidence: Evidence, item: str) -> dict[tuple[str, str], str]:
     """{(row, column): text} of the paper's CSV behind an item."""
     if item not in PAPER:
         return {}
-    name, keys = PAPER[item]
+    keys = PAPER[item].keys
     try:
-        path = evidence.root / "paper" / "tables" / name
+        path = evidence.root / "paper" / "tables" / PAPER[item].csv
         with open(path, newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
     except OSError:

@@ -13,14 +13,14 @@ from typing import Any
 
 from dash_repro.arrays import ArrayFileError
 from dash_repro.audit.evidence import Evidence
-from dash_repro.paper.collect import identity_row, read_instance
+from dash_repro.paper.collect import gather
 from dash_repro.paper.context import Context
-from dash_repro.paper.items import ITEMS
-from dash_repro.paper.rows import Collected, Row, param_rows, read_rows
+from dash_repro.paper.rows import Collected, read_rows
 from dash_repro.paper.table import to_latex, to_sidecar
-from dash_repro.paper.tables import BUILDERS
+from dash_repro.paper.tables import TABLES
 from runledger.audit.chain import OBJECTION, UNCHECKED, Finding
 from runledger.errors import UserError
+from runledger.job import nested
 from runledger.pipeline import lookup
 
 
@@ -33,7 +33,7 @@ def check_rebuild(evidence: Evidence) -> Iterator[Finding]:
             continue
         try:
             rows = _rows(evidence, item)
-            table = BUILDERS[item](_context(evidence, item, rows))
+            table = TABLES[item].table(_context(evidence, item, rows))
         except (UserError, OSError, KeyError, ValueError) as error:
             reason = getattr(error, "what", None) or str(error)
             detail = f"cannot be laid out again here: {reason}"
@@ -48,18 +48,15 @@ def _rows(evidence: Evidence, item: str) -> Collected:
     if evidence.collected(item) is not None:
         return read_rows(evidence.root / "results" / "collect_results" / f"{item}.csv")
     instance = evidence.chain.verdicts[f"collect_results-{item}"].instance
-    spec, members = ITEMS[item], instance.item["members"]
-    rows: list[Row] = param_rows(item, evidence.params, spec.params)
+    files = []
     for dep in instance.deps:
-        path = Path(dep)
-        member = members.get(f"{path.parts[1]}/{path.parts[2]}")
-        if member is None:
-            continue
-        if not (evidence.root / path).is_file():
-            raise ArrayFileError("its data is not here", dep, "make pull")
-        base = identity_row(item, path.parts[1], path.parts[2], member)
-        rows += read_instance(evidence.root / path, base)
-    return Collected(rows, item)
+        member = "/".join(Path(dep).parts[1:3])
+        if member in instance.item["members"]:
+            files.append((member, evidence.root / dep))
+            if not (evidence.root / dep).is_file():
+                raise ArrayFileError("its data is not here", dep, "make pull")
+    params = nested(evidence.chain.pipeline.named_params(instance))
+    return Collected(gather(instance.item, params, files), item)
 
 
 def _context(evidence: Evidence, item: str, rows: Collected) -> Context:
@@ -70,8 +67,7 @@ def _context(evidence: Evidence, item: str, rows: Collected) -> Context:
         if dep not in evidence.chain.pipeline.producer
     }
     params: Any = evidence.params
-    missing = bool(instance.item.get("allow_missing"))
-    return Context(item, rows, params["make_table"], params["scale"], sources, missing)
+    return Context(item, rows, params["make_table"], params["scale"], sources)
 
 
 def _compare(item: str, sidecar: Any, tex: str, table: Any) -> Iterator[Finding]:
@@ -102,8 +98,6 @@ def _params(evidence: Evidence, item: str, rows: Collected) -> Iterator[Finding]
         if row.metric != "param":
             continue
         now, was = lookup(evidence.params, row.name), json.loads(row.value)
-        if row.name == "students":  # only those that the item's experiments name
-            now = {name: now.get(name) for name in was}
         if now != was:
             detail = f"{row.name} is not what params.yaml says: collect again"
             yield Finding(OBJECTION, "other params", item, detail)

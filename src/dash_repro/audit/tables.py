@@ -76,7 +76,7 @@ def check_cell(
     evidence: Evidence, address: str, cell: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """(kind, detail) of whatever is wrong with one cell's number."""
-    expected = evidence.expectations.of(address)
+    expected = evidence.expectations.expected_for(address)
     wanted = evidence.mark(expected) if cell["kind"] == "measured" else ""
     if cell.get("mark", "") != wanted:
         yield "wrong mark", f"marked {cell.get('mark', '')!r}, not {wanted!r}"
@@ -167,7 +167,7 @@ def may_be_dash(
         return True
     if not column.endswith("_cos"):
         return False
-    rho = evidence.expectations.of(address.removesuffix("cos") + "rho")
+    rho = evidence.expectations.expected_for(address.removesuffix("cos") + "rho")
     numbers = evidence.numbers(rho.first) if rho else []
     limit = evidence.params["measure_calibration"]["cos_undefined_below"]
     return exact.average([v.seeded for v in numbers]) < Fraction(repr(limit))
@@ -270,7 +270,7 @@ def check_collected(
         key = (row["stage"], row["instance"], metric, row["sampling_seed"])
         held.setdefault(key, []).append(row["value"])
     for address, cell in sidecar["cells"].items():
-        expected = evidence.expectations.of(address)
+        expected = evidence.expectations.expected_for(address)
         if cell["kind"] != "measured" or expected is None:
             continue
         for value in cell["values"]:

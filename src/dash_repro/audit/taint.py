@@ -36,7 +36,7 @@ class Taint:
             found = {f"{v['stage']}@{v['instance']}" for v in cell["values"]}
             if cell.get("kind") == "record":
                 found |= self._trainings(address)
-            expected = self.evidence.expectations.of(address)
+            expected = self.evidence.expectations.expected_for(address)
             if expected is not None:
                 found |= self.evidence.instances_of(expected)
         known = frozenset(found & set(self.chain.verdicts))

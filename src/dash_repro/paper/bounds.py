@@ -1,14 +1,11 @@
-"""Rows of a quality table that bound its metrics, and the note that explains them."""
+"""The sets that bound the metrics of a table, and the note that explains them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.context import COLUMN_METRICS, WORSE, Context, dash
+from dash_repro.paper.context import WORSE, Context
 from dash_repro.paper.names import dataset_name
-from dash_repro.paper.quality import decimals_of
-from dash_repro.paper.table import Entry, Line
 
 STANDIN_NOTE = (
     "The distance and score come from a stand-in extractor and must not be compared "
@@ -19,64 +16,6 @@ BOUNDS = {  # sets of bounds.json -> label of their row
     "constant": "Constant mean image",
     "noise": "Uniform noise",
 }
-
-
-def bound_lines(
-    context: Context,
-    datasets: Sequence[str],
-    before: Sequence[str] = (),
-    after: Sequence[str] = (),
-) -> list[Line]:
-    """A row for each bound of a table whose columns are FID and IS by dataset.
-
-    Args:
-        datasets: of the quality columns.
-        before, after: names of the columns around them, which networks alone have.
-    """
-    lines = []
-    for bound, label in BOUNDS.items():
-        row = f"bound_{bound}"
-        cells = [no_network(context, row, name) for name in before]
-        for dataset in datasets:
-            for column in ("fid", "is"):
-                name = f"{dataset}_{column}"
-                cells.append(bound_cell(context, bound, dataset, column, row, name))
-        cells += [no_network(context, row, name) for name in after]
-        entries = tuple(Entry((cell,)) for cell in cells)
-        lines.append(Line(row, label, entries, rule=not lines))
-    return lines
-
-
-def bound_row(
-    context: Context, prefix: str, dataset: str, columns: Sequence[str]
-) -> list[Line]:
-    """The rows of a table whose columns all show the distance on one dataset.
-
-    Args:
-        prefix: of the rows' ids.
-        columns: names; what they vary does not touch a bound.
-    """
-    lines = []
-    for bound, label in BOUNDS.items():
-        row = f"{prefix}bound_{bound}"
-        cells = [
-            bound_cell(context, bound, dataset, "fid", row, name) for name in columns
-        ]
-        lines.append(Line(row, label, tuple(Entry((cell,)) for cell in cells)))
-    return lines
-
-
-def bound_cell(
-    context: Context, bound: str, dataset: str, column: str, row: str, name: str
-) -> Cell:
-    """One metric of one bound, the mean over its sets."""
-    rows = context.bound(bound, COLUMN_METRICS[column], dataset)
-    return context.measured(f"{row}/{name}", rows, decimals_of(context, column))
-
-
-def no_network(context: Context, row: str, name: str) -> Cell:
-    """A box that only a network could fill."""
-    return dash(f"{context.item}/{row}/{name}", "these images come from no network")
 
 
 def quality_notes(context: Context, datasets: Sequence[str]) -> list[str]:

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
 from dash_repro.paper.aggregate import statistic_of
 from dash_repro.paper.context import PaperTable
 from dash_repro.paper.formula import NotTestable
+from dash_repro.paper.registry import TableSpec
 from dash_repro.paper.table import Table
-
-PAPER_TABLES = {
-    "table2": ("table2_teacher_ablation.csv", ("method",)),
-    "table3": ("table3_main.csv", ("model",)),
-    "table4": ("table4_ablation.csv", ("configuration",)),
-    "tableB3": ("table3_main.csv", ("model",)),
-    "tableB4": ("table4_ablation.csv", ("configuration",)),
-    "tableC5": ("tableC5_steps.csv", ("dataset", "model")),
-    "tableC6": ("tableC6_width.csv", ("config", "width")),
-    "tableC7": ("tableC7_guidance.csv", ("model",)),
-}
 
 
 class PaperCells:
-    """The paper's own numbers, from its CSVs."""
+    """The paper's own numbers, from its CSVs.
 
-    def __init__(self, sources: Mapping[str, Path]) -> None:
+    Args:
+        sources: its CSVs by file name.
+        tables: that claims read.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, Path], tables: Iterable[TableSpec]
+    ) -> None:
         self._tables = {
-            item: PaperTable.load(sources[name], *keys)
-            for item, (name, keys) in PAPER_TABLES.items()
+            spec.name: PaperTable.load(sources[spec.csv], *spec.keys)
+            for spec in tables
+            if spec.csv
         }
         self.read: list[str] = []
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dash_repro.paper.formula import FormulaError
 from runledger.canonical import read_text
 
@@ -59,6 +57,8 @@ def load_claims(path: Path | str) -> list[Claim]:
     Raises:
         FormulaError: a claim with unknown or missing keys, or an id used twice.
     """
+    import yaml  # not for the Snakefile, which reads what is registered
+
     entries = yaml.safe_load(read_text(path))
     known = {entry.name for entry in fields(Claim)}
     for entry in entries:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dash_repro.arrays import ArrayFileError, load_npz, read_json
-from dash_repro.paper.rows import CollectedError, Row, number_text
+from dash_repro.paper.rows import CollectedError, Row, number_text, param_rows
 
 CALIBRATION_METRICS = ("rho", "cos", "gap_mse", "err_cond", "err_uncond")
 SNAPSHOTS = (
@@ -38,7 +38,7 @@ def identity_row(
     Args:
         item: table or figure.
         stage, instance: producer of the file.
-        member: typed identity from the plan (dash_repro.paper.items).
+        member: typed identity from the plan (dash_repro.paper.needs).
 
     Raises:
         CollectedError: the identity is of another stage, or names no dataset.
@@ -57,6 +57,31 @@ def identity_row(
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def gather(
+    item: Mapping[str, Any],
+    params: Mapping[str, Any],
+    files: Iterable[tuple[str, Path]],
+) -> list[Row]:
+    """All rows of a table or figure.
+
+    Args:
+        item: what the plan says of it: "item", "members" and "derived".
+        params: those that it is shown with, nested.
+        files: (member, result file of it).
+    """
+    from dash_repro.paper.derived import DERIVED
+
+    name = item["item"]
+    rows = param_rows(name, params)
+    for curve in item.get("derived", ()):
+        rows += DERIVED[curve](name, params)
+    for member, path in files:
+        stage, _, instance = member.partition("/")
+        base = identity_row(name, stage, instance, item["members"][member])
+        rows += read_instance(path, base)
+    return rows
 
 
 def read_instance(path: Path, base: Row) -> list[Row]:

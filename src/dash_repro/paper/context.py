@@ -17,11 +17,10 @@ from dash_repro.paper.aggregate import (
     round_half_up,
     statistic_of,
 )
+from dash_repro.paper.measures import DISTANCES
 from dash_repro.paper.rows import Collected, CollectedError, Row
 from runledger.errors import UserError
 
-COLUMN_METRICS = {"fid": "frechet", "is": "inception_score", "kid": "kid"}
-DISTANCES = ("frechet", "kid")
 WORSE = "‡"  # mark of a distance above the constant image's
 
 
@@ -101,7 +100,7 @@ class Context:
             raise UserError(
                 f"{self.item} reads {name}, which is not among its inputs",
                 "paper/tables",
-                "restore the file from git and name it in dash_repro.paper.items",
+                "restore the file from git, and name it where the table is registered",
             )
         return PaperTable.load(self.sources[name], *keys)
 
@@ -139,7 +138,7 @@ class Context:
                     "steps": sampler.steps,
                     "sampling_seed": sampling_seed,
                 }
-                rows += self._one(metric, **where)
+                rows += self._found(metric, **where)
         return rows
 
     def calibration(
@@ -149,7 +148,7 @@ class Context:
         rows = Rows()
         for seed in self.param(f"experiments.{experiment}.seeds"):
             where = {"dataset": dataset, "model": model, "width": width, "seed": seed}
-            rows += self._one(metric, **where)
+            rows += self._found(metric, **where)
         return rows
 
     def profile(
@@ -157,15 +156,15 @@ class Context:
     ) -> list[Row]:
         """The row of one number of a network's profile."""
         where = {"dataset": dataset, "model": model, "width": width}
-        return self._one("profile", name=key, **where)
+        return self._found("profile", name=key, **where)
 
     def bound(self, name: str, metric: str, dataset: str) -> list[Row]:
         """Rows of a metric of a bounding set: real, constant, noise (bounds.json)."""
         where = {"stage": "extract_reference", "dataset": dataset}
         found = self.collected.find(f"{name}_{metric}", **where)
-        return Rows(found) if found else self._one(f"{name}_{metric}", **where)
+        return Rows(found) if found else self._found(f"{name}_{metric}", **where)
 
-    def _one(self, metric: str, **where: Any) -> list[Row]:
+    def _found(self, metric: str, **where: Any) -> list[Row]:
         if self.allow_missing and not self.collected.find(metric, **where):
             return Rows(reasons=self._reasons(where))
         return Rows([self.collected.one(metric, **where)])
@@ -205,6 +204,22 @@ class Context:
             extractor=_same(rows, "extractor"),
             **more,
         )
+
+    def of_two(
+        self,
+        statistic: str,
+        address: str,
+        first: list[Row],
+        second: list[Row],
+        decimals: int,
+        paper: str = "",
+    ) -> Cell:
+        """A cell of the difference or ratio of two means."""
+        values = [value_of(row) for row in first]
+        values += [value_of(row, "second") for row in second]
+        rows = [*first, *second] if first and second else []
+        about = {"statistic": statistic, "values": values, "paper": paper}
+        return self.measured(address, rows, decimals, **about)
 
     def _mark(self, row: Row, values: Sequence[Value]) -> str:
         """WORSE for a distance above that of the dataset's constant image."""
@@ -251,25 +266,20 @@ def printed(address: str, value: str, decimals: int) -> Cell:
     return Cell(address, text, "literature", decimals=decimals, paper=value)
 
 
-def protocol(
-    context: Context,
-    experiment: str,
-    steps: Sequence[int] = (),
-    scales: Sequence[float] = (),
-) -> str:
+def protocol(context: Context, experiment: str, varied: str = "default") -> str:
     """Sentence on samples, steps, guidance and seeds; a demo says so first.
 
     Args:
         experiment: its seeds are named.
-        steps, scales: given where the table varies them; then they are not repeated.
+        varied: the samplers of the table's Need; what they vary is not repeated.
     """
     sampling = context.param("experiments.sampling")
     seeds = context.param(f"experiments.{experiment}.seeds")
     rows = context.collected.find("frechet")
     counts = " or ".join(sorted({row.n for row in rows}, key=int)) or "no"
     parts = [f"{counts} samples"]
-    parts += [] if steps else [f"{sampling['steps']}-step DDIM"]
-    parts += [] if scales else [guidance(sampling)]
+    parts += [] if varied == "steps" else [f"{sampling['steps']}-step DDIM"]
+    parts += [] if varied in ("scales", "table2") else [guidance(sampling)]
     if len(seeds) > 1:
         parts.append(f"mean over training seeds {', '.join(map(str, seeds))}")
     else:

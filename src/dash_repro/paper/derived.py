@@ -9,7 +9,7 @@ from dash_repro.paper.rows import PARAMS_STAGE, Row, number_text
 
 
 def tag_rows(item: str, params: Mapping[str, Any]) -> list[Row]:
-    """w(t) of TAG (Eq. 3) at every timestep, for Figure 4a."""
+    """w(t) of TAG (Eq. 3) at every timestep."""
     from dash_repro.diffusion.guidance import tag_scale
 
     timesteps, tag = params["diffusion"]["timesteps"], params["tag"]
@@ -45,8 +45,6 @@ def _curve(item: str, metric: str, values: list[float]) -> list[Row]:
 
 
 DERIVED: dict[str, Callable[[str, Mapping[str, Any]], list[Row]]] = {
-    "figure4a": tag_rows,
-    "figure4b": min_snr_rows,
-    "figureS1": min_snr_rows,
-    "claims": min_snr_rows,
+    "tag": tag_rows,
+    "min_snr": min_snr_rows,
 }

@@ -8,30 +8,33 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.arrays import read_json
-from dash_repro.paper.items import ITEMS
-from dash_repro.paper.table import name_of, to_page
+from dash_repro.paper.markup import to_html
+from dash_repro.paper.table import to_page
 from runledger.errors import UserError
+from runledger.yamlfile import load_yaml
 
-SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("What is compared", ("table1", "figure1", "figure2", "figure3")),
-    ("Teacher", ("table2", "figure4a", "figure4b", "figure4c")),
-    ("Students", ("table3", "table4", "figure5a", "figure5b", "figure5c")),
-    ("Samples", ("figure6", "figure7")),
-    ("Claims of the text", ("claims",)),
-    ("Appendix A: settings", ("tableA1", "tableA2", "anchor")),
-    ("Appendix B: spread over seeds", ("tableB3", "tableB4")),
-    ("Appendix C: steps, width, guidance", ("tableC5", "tableC6", "tableC7")),
-    ("Appendix D: samples", tuple(f"figureD{index}" for index in range(1, 8))),
-    ("Supplement: what the paper does not show", ("tableS1", "figureS1", "figureS2")),
-)
+Contents = Sequence[Mapping[str, Any]]
 
 
-def build_page(tables: Sequence[Path], figures: Sequence[Path], scale: str) -> str:
+def load_contents(path: Path) -> Contents:
+    """Sections with their items, as paper/contents.yaml lists them.
+
+    Returns:
+        [{"section": title, "items": [{"item", "kind", "label", "title", of figures
+        "caption", "share", "wide" and "panel"}]}], as dash_repro.paper.items.contents.
+    """
+    return load_yaml(path)
+
+
+def build_page(
+    tables: Sequence[Path], figures: Sequence[Path], contents: Contents, scale: str
+) -> str:
     """One self-contained HTML page with every table and figure, in the paper's order.
 
     Args:
         tables: sidecar JSON files of make_table.
         figures: .png files of plot_figure.
+        contents: see `load_contents`.
         scale: "paper" or "demo".
 
     Raises:
@@ -39,42 +42,45 @@ def build_page(tables: Sequence[Path], figures: Sequence[Path], scale: str) -> s
     """
     sidecars = {path.stem: read_json(path) for path in tables}
     pictures = {path.stem: path for path in figures}
-    shown = [item for _, items in SECTIONS for item in items]
-    lost = sorted((set(sidecars) | set(pictures)) - set(shown))
+    shown = {entry["item"] for part in contents for entry in part["items"]}
+    lost = sorted((set(sidecars) | set(pictures)) - shown)
     if lost:
         raise UserError(
             f"no section shows {lost}",
-            "dash_repro.paper.document.SECTIONS",
-            "add them to a section",
+            "paper/contents.yaml",
+            "run `make plan`, which writes it from the registered items",
         )
-    parts = [_section(title, items, sidecars, pictures) for title, items in SECTIONS]
+    parts = [
+        _section(part["section"], part["items"], sidecars, pictures)
+        for part in contents
+    ]
     mark = "" if scale == "paper" else f"<p class='demo'>{DEMO}</p>"
     return PAGE.format(mark=mark, body="\n".join(parts))
 
 
 def _section(
     title: str,
-    items: Sequence[str],
+    items: Sequence[Mapping[str, Any]],
     sidecars: Mapping[str, Any],
     pictures: Mapping[str, Path],
 ) -> str:
     parts = []
-    for item in items:
-        if item in sidecars:
-            parts.append(to_page(sidecars[item]))
-        elif item in pictures:
-            parts.append(_picture(item, pictures[item]))
+    for entry in items:
+        if entry["item"] in sidecars:
+            parts.append(to_page(sidecars[entry["item"]]))
+        elif entry["item"] in pictures:
+            parts.append(_picture(entry, pictures[entry["item"]]))
     return f"<h2>{title}</h2>\n<div class='items'>{''.join(parts)}</div>"
 
 
-def _picture(item: str, path: Path) -> str:
+def _picture(entry: Mapping[str, Any], path: Path) -> str:
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    title = f"{name_of(item)}. {ITEMS[item].title}"
-    panel = " class='panel'" if item[:7] in ("figure4", "figure5") else ""
+    panel = " class='panel'" if "panel" in entry else ""
     return (
-        f"<figure id='{item}'{panel}><img alt='{title}' "
+        f"<figure id='{entry['item']}'{panel}><img alt='{entry['title']}' "
         f"src='data:image/png;base64,{data}'>"
-        f"<figcaption><b>{name_of(item)}.</b> {ITEMS[item].title}</figcaption></figure>"
+        f"<figcaption><b>{entry['label']}.</b> {to_html(entry['caption'])}"
+        "</figcaption></figure>"
     )
 
 

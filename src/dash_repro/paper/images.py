@@ -26,7 +26,6 @@ PAPER_CLASSES = (  # columns of Figures D3 and D4
 )
 SHOWN_CLASSES = 10
 PER_CLASS = 5  # or as many as a small run has of each
-MATCHED_GRID, STEPS_GRID = (5, 7), (4, 4)  # rows, columns
 
 
 @dataclass(frozen=True)
@@ -53,30 +52,32 @@ def read_samples(instance: str, path: Path, member: Mapping[str, Any]) -> Sample
 
 
 def select_images(
-    item: str, samples: Sequence[Samples], class_names: np.ndarray, pairs: Path | None
+    layout: str, samples: Sequence[Samples], class_names: np.ndarray, pairs: Path | None
 ) -> dict[str, np.ndarray]:
     """Arrays of the item's small npz.
 
     Args:
-        item: figure6, figure7 or figureD1 to figureD7.
-        samples: the sample sets that ITEMS names for it.
+        layout: "grid ROWSxCOLUMNS" of each sample set, "classes" in columns, or "pairs"
+            that pairs.json names.
+        samples: the sample sets of the figure.
         class_names: of the dataset.
-        pairs: pairs.json, for figureD6 and figureD7.
+        pairs: pairs.json; for "pairs" only.
 
     Returns:
         images (G, R, C, H, W, channels) uint8 and labels (G, R, C) int64 of G groups of
         R rows and C columns; groups (G,), their titles; columns (C,) titles or none;
         instances (G,); distances (C,) or none; class_names.
     """
-    if item in ("figureD6", "figureD7"):
+    kind, _, shape = layout.partition(" ")
+    if kind == "pairs":
         if pairs is None:
-            raise CollectedError("no pairs.json", item, "run rank_pairs first")
+            raise CollectedError("no pairs.json", layout, "run rank_pairs first")
         chosen = _pairs(_ordered(samples), read_json(pairs))
-    elif item in ("figureD1", "figureD2", "figureD3", "figureD4"):
+    elif kind == "classes":
         chosen = _by_class(samples[0], class_names)
     else:
-        shape = MATCHED_GRID if item == "figure6" else STEPS_GRID
-        chosen = _grids(_ordered(samples), shape)
+        rows, columns = map(int, shape.split("x"))
+        chosen = _grids(_ordered(samples), (rows, columns))
     return {**chosen, "class_names": class_names}
 
 

@@ -10,19 +10,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from dash_repro.arrays import write_json
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.collect import identity_row, read_instance
+from dash_repro.paper.collect import gather
 from dash_repro.paper.context import Context
-from dash_repro.paper.derived import DERIVED
-from dash_repro.paper.items import ITEMS
-from dash_repro.paper.rows import Row, param_rows, read_rows, write_rows
+from dash_repro.paper.registry import in_order
+from dash_repro.paper.rows import Row, read_rows, write_rows
 from dash_repro.paper.table import Entry, Table, to_latex, to_sidecar
-from dash_repro.paper.tables import BUILDERS
+from dash_repro.paper.tables import TABLES
 from runledger.errors import UserError
 from runledger.execution import failure
+from runledger.job import nested
 from runledger.judge import Judge, Verdict
 from runledger.pipeline import Pipeline
 from runledger.project import load_pipeline
@@ -93,7 +92,7 @@ def incomplete_table(
         absent=[(collect.item["members"][m], why) for m, why in missing.items()],
     )
     try:
-        table = BUILDERS[item](context)
+        table = TABLES[item].table(context)
     except (LookupError, ValueError, ArithmeticError) as error:
         raise UserError(f"cannot do without: {error!r}", item, "") from error
     return _marked(table, missing), missing
@@ -103,11 +102,9 @@ def _rows(
     root: Path, item: str, pipeline: Pipeline, verdicts: Mapping[str, Verdict]
 ) -> tuple[list[Row], dict[str, str]]:
     """The rows that collect_results would gather, of what there is."""
-    collect, spec = pipeline[f"collect_results-{item}"], ITEMS[item]
+    collect = pipeline[f"collect_results-{item}"]
     store, why = Store(root), Missing(root, pipeline, verdicts)
-    rows = param_rows(item, _params(pipeline, collect.name), spec.params)
-    if item in DERIVED:
-        rows += DERIVED[item](item, _params(pipeline, collect.name))
+    files: list[tuple[str, Path]] = []
     missing: dict[str, str] = {}
     for dep in collect.deps:
         maker = pipeline.producer.get(dep, "")
@@ -121,16 +118,9 @@ def _rows(
         ):
             missing[member] = "its file is not here: make pull"
         else:
-            stage, _, id = member.partition("/")
-            base = identity_row(item, stage, id, collect.item["members"][member])
-            rows += read_instance(root / dep, base)
-    return rows, missing
-
-
-def _params(pipeline: Pipeline, name: str) -> dict[str, Any]:
-    from runledger.job import nested
-
-    return nested(pipeline.named_params(pipeline[name]))
+            files.append((member, root / dep))
+    params = nested(pipeline.named_params(collect))
+    return gather(collect.item, params, files), missing
 
 
 def _bring(store: Store, root: Path, path: str, verdict: Verdict) -> bool:
@@ -177,8 +167,8 @@ def main(root: Path) -> int:
     """Write all tables that can be built; returns the exit status."""
     pipeline = load_pipeline(root)
     verdicts = Judge(root, pipeline).judge()
-    for item, spec in ITEMS.items():
-        if spec.kind != "table" or f"make_table-{item}" not in pipeline.instances:
+    for item in in_order(TABLES):
+        if f"make_table-{item}" not in pipeline.instances:
             continue
         try:
             table, missing = incomplete_table(root, item, pipeline, verdicts)

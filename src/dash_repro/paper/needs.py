@@ -73,27 +73,6 @@ class Need:
         return self.source[1]
 
 
-@dataclass(frozen=True)
-class ItemSpec:
-    """What one table or figure is made of.
-
-    Attributes:
-        kind: "table" or "figure".
-        title: short name, for pages and logs.
-        needs: instances that collect_results (or collect_images) reads.
-        params: dotted keys of params.yaml that the collecting stage records as rows.
-        sources: files in git that make_table reads (none for figures).
-        images: collected by collect_images instead of collect_results.
-    """
-
-    kind: str
-    title: str
-    needs: tuple[Need, ...] = ()
-    params: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    images: bool = False
-
-
 def metrics(
     experiment: str,
     models: tuple[str, ...] = (STUDENTS,),
@@ -119,11 +98,6 @@ def experiments(*names: str) -> tuple[str, ...]:
     return tuple(f"experiments.{name}" for name in (*names, "sampling"))
 
 
-def images_of(title: str, *needs: Need, params: tuple[str, ...] = ()) -> ItemSpec:
-    """A figure of generated images."""
-    return ItemSpec("figure", title, needs, params, images=True)
-
-
 def samples(
     models: tuple[str, ...],
     datasets: str,
@@ -132,3 +106,9 @@ def samples(
 ) -> Need:
     """Need of samples.npz, first seed."""
     return Need(SAMPLES, experiment, tuple(models), datasets, FIRST, samplers)
+
+
+EXPORT_NEED = Need(EXPORT, "table3", (TEACHER,), seeds=FIRST)
+CURRICULUM_NEED = Need(CURRICULUM, "table3", (TEACHER,), seeds=FIRST)
+HISTORY_NEED = Need(HISTORY, "table4", ("dash", "no_un"), FIRST, optional_models=True)
+TIRT_PARAMS = ("diffusion", "teachers.tirt", "teachers.min_snr", "experiments.table3")

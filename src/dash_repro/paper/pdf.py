@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from dash_repro.paper.document import Contents
+from dash_repro.paper.markup import to_tex
 from runledger.canonical import digest, write_atomic
 from runledger.errors import UserError
 
@@ -55,15 +58,49 @@ def unusable(root: Path) -> str | None:
     return None
 
 
+def contents_tex(contents: Contents) -> str:
+    """What main.tex reads as contents.tex: sections, tables, figures with captions."""
+    lines = []
+    for part in contents:
+        lines.append(rf"\section*{{{to_tex(part['section'])}}}")
+        panels: dict[str, list[Mapping[str, Any]]] = {}
+        for entry in part["items"]:
+            if entry["kind"] == "table":
+                lines.append(rf"\maybetable{{{entry['item']}}}")
+            else:
+                name = entry["label"].removesuffix(entry.get("panel", ""))
+                panels.setdefault(name, []).append(entry)
+        lines += [_figure_tex(name, entries) for name, entries in panels.items()]
+    return "\n".join([*lines, ""])
+
+
+def _figure_tex(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
+    """One figure, of one picture or of several side by side."""
+    pictures = r"\hfill".join(
+        rf"\panel{{{entry['item']}}}{{{entry['share']}}}" for entry in entries
+    )
+    texts = (
+        (f"({entry['panel']}) " if "panel" in entry else "") + to_tex(entry["caption"])
+        for entry in entries
+    )
+    caption = rf"\textbf{{{name}.}} {' '.join(texts)}"
+    return rf"\maybefigure{{{entries[0]['item']}}}{{{pictures}}}{{{caption}}}"
+
+
 def build_pdf(
-    main_tex: Path, tables: Sequence[Path], figures: Sequence[Path], pdf: Path
+    main_tex: Path,
+    contents: Contents,
+    tables: Sequence[Path],
+    figures: Sequence[Path],
+    pdf: Path,
 ) -> None:
     """Run latexmk on main.tex beside copies of its tables and figures.
 
     Args:
         main_tex: paper/main.tex.
-        tables, figures: .tex and .pdf files; those that main.tex names and that are not
-            here are left out of the document.
+        contents: see dash_repro.paper.document.load_contents.
+        tables, figures: .tex and .pdf files; items whose file is not here are left out
+            of the document.
         pdf: file to write; equal inputs give equal bytes with one TeX installation.
 
     Raises:
@@ -79,6 +116,8 @@ def build_pdf(
     with tempfile.TemporaryDirectory(prefix="dash-paper-") as name:
         folder = Path(name)
         shutil.copy(main_tex, folder / "main.tex")
+        text = contents_tex(contents)
+        (folder / "contents.tex").write_text(text, encoding="utf-8")
         for kind, files in (("tables", tables), ("figures", figures)):
             (folder / kind).mkdir()
             for file in files:

@@ -13,6 +13,7 @@ from typing import Any
 from runledger.errors import UserError
 
 PARAMS_STAGE = "params"
+ITEM_FOLDERS = "dash_repro.paper.tables or .figures"
 
 
 class CollectedError(UserError):
@@ -88,27 +89,35 @@ def read_rows(path: Path | str) -> Collected:
         return Collected([Row(*line) for line in reader], str(path))
 
 
-def param_rows(item: str, params: Mapping[str, Any], keys: Iterable[str]) -> list[Row]:
-    """One row per dotted key of params.yaml, with its value as JSON."""
+def param_rows(item: str, params: Mapping[str, Any], above: str = "") -> list[Row]:
+    """One row per param, named by its dotted key, with its value as JSON.
+
+    Args:
+        item: table or figure.
+        params: as a job has them, nested; what is no mapping is a value.
+        above: key of the mapping that is written.
+    """
     rows = []
-    for key in dict.fromkeys(keys):
-        value: Any = params
-        for part in key.split("."):
-            value = value[part]
-        text = json.dumps(_plain(value), sort_keys=True)
-        rows.append(
-            Row(item=item, metric="param", name=key, value=text, stage=PARAMS_STAGE)
-        )
+    for name, value in params.items():
+        key = f"{above}.{name}" if above else str(name)
+        if isinstance(value, Mapping) and value:
+            rows += param_rows(item, value, key)
+            continue
+        about = {"metric": "param", "name": key, "value": json.dumps(value)}
+        rows.append(Row(item=item, stage=PARAMS_STAGE, **about))
     return rows
 
 
-def _plain(value: Any) -> Any:
-    """Nested mappings and sequences as dicts and lists, for JSON."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
+def _tree(rows: Iterable[Row]) -> dict[str, Any]:
+    """Params as they were nested before `param_rows`."""
+    tree: dict[str, Any] = {}
+    for row in rows:
+        *above, last = row.name.split(".")
+        node = tree
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = json.loads(row.value)
+    return tree
 
 
 class Collected:
@@ -117,22 +126,10 @@ class Collected:
     def __init__(self, rows: Iterable[Row], where: str) -> None:
         self.where = where
         self.rows = sorted(rows)
-        self._params = {
-            row.name: json.loads(row.value)
-            for row in self.rows
-            if row.stage == PARAMS_STAGE and row.metric == "param"
-        }
+        self._params = _tree(row for row in self.rows if row.metric == "param")
         self._by_metric: dict[str, list[Row]] = {}
         for row in self.rows:
             self._by_metric.setdefault(row.metric, []).append(row)
-
-    def has_param(self, key: str) -> bool:
-        """Whether `param(key)` would find a value."""
-        try:
-            self.param(key)
-        except CollectedError:
-            return False
-        return True
 
     def param(self, key: str) -> Any:
         """Value of a dotted key of params.yaml that was recorded with the rows.
@@ -140,23 +137,17 @@ class Collected:
         Raises:
             CollectedError: neither it nor a section that holds it was recorded.
         """
-        parts = key.split(".")
-        for cut in range(len(parts), 0, -1):
-            head = ".".join(parts[:cut])
-            if head not in self._params:
-                continue
-            value = self._params[head]
-            for part in parts[cut:]:
-                if not isinstance(value, dict) or part not in value:
-                    break
-                value = value[part]
-            else:
-                return value
-        raise CollectedError(
-            f"the params row {key!r} is missing",
-            self.where,
-            "name it in dash_repro.paper.items.ITEMS, then collect again",
-        )
+        value: Any = self._params
+        for part in key.split("."):
+            if not isinstance(value, dict) or part not in value:
+                raise CollectedError(
+                    f"the params row {key!r} is missing",
+                    self.where,
+                    "name it among the params where the item is registered "
+                    f"({ITEM_FOLDERS}), then collect again",
+                )
+            value = value[part]
+        return value
 
     def find(self, metric: str, **where: Any) -> list[Row]:
         """Rows of a metric whose columns equal `where` (None: not compared)."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.markup import to_html, to_plain, to_tex
+from dash_repro.paper.registry import TABLES
 from dash_repro.paper.rows import CollectedError
 
 
@@ -44,7 +45,7 @@ class Table:
     """A whole table.
 
     Attributes:
-        item: its name in ITEMS.
+        item: name under which it is registered.
         caption: what it shows, with the protocol.
         groups: (heading, columns spanned) over the header; empty: no such row.
         header: headings, the first over the labels.
@@ -75,6 +76,11 @@ class Table:
                         raise ValueError(f"two cells are called {cell.address}")
                     cells[cell.address] = cell
         object.__setattr__(self, "cells", cells)
+
+    @property
+    def label(self) -> str:
+        """Printed name: "Table 3"."""
+        return TABLES[self.item].label
 
 
 def _require_text(item: str, row: str, entry: Entry) -> None:
@@ -145,16 +151,8 @@ def _long_latex(
     ]
 
 
-def name_of(item: str) -> str:
-    """Printed name of an item: "Table 3", "Figure S1", "Claims"."""
-    for prefix in ("table", "figure"):
-        if item.startswith(prefix):
-            return f"{prefix.capitalize()} {item[len(prefix) :]}"
-    return {"anchor": "Table A3", "claims": "Claims"}.get(item, item)
-
-
 def _caption_tex(table: Table) -> str:
-    return rf"\textbf{{{name_of(table.item)}.}} {to_tex(table.caption)}"
+    return rf"\textbf{{{table.label}.}} {to_tex(table.caption)}"
 
 
 def _group_lines(groups: Sequence[tuple[str, int]]) -> list[str]:
@@ -171,7 +169,7 @@ def to_sidecar(table: Table) -> dict[str, Any]:
     """The table as plain data: its text box by box, and every cell by address."""
     return {
         "item": table.item,
-        "name": name_of(table.item),
+        "name": table.label,
         "caption": table.caption,
         "groups": [list(group) for group in table.groups],
         "header": list(table.header),

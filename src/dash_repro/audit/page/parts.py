@@ -12,14 +12,12 @@ from dash_repro.audit.compare import Comparison
 from dash_repro.audit.cost import cost
 from dash_repro.audit.page.dag import by_stage
 from dash_repro.audit.taint import short
-from dash_repro.paper.document import SECTIONS
+from dash_repro.paper.figures import FIGURES
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_html
-from dash_repro.paper.table import name_of
+from dash_repro.paper.registry import Section, in_order
 
 escape = html.escape
-GRIDS = ("figure6", "figure7", *(f"figureD{index}" for index in range(1, 8)))
-WIDE = ("figure1", "figure2", "figure7", "figureD5", "figureS1", "figureS2")
 
 
 def css(status: str) -> str:
@@ -65,11 +63,12 @@ def _finding(finding: Any, everything: Sequence[str]) -> str:
 def tables(audit: Audit, compared: Mapping[str, Comparison]) -> str:
     """Every table in the paper's order, each cell a button."""
     parts = []
-    for title, items in SECTIONS:
-        shown = [i for i in items if i in audit.evidence.sidecars and i != "claims"]
-        if shown:
-            parts.append(f"<h3>{escape(title)}</h3>")
-            parts += [_table(audit, item, compared) for item in shown]
+    shown = [i for i in ITEMS if i in audit.evidence.sidecars and i != "claims"]
+    for section in Section:
+        within = [item for item in shown if ITEMS[item].section == section]
+        if within:
+            parts.append(f"<h3>{escape(section.value)}</h3>")
+            parts += [_table(audit, item, compared) for item in within]
     return "".join(parts)
 
 
@@ -136,13 +135,13 @@ def button(audit: Audit, address: str, compared: Mapping[str, Comparison]) -> st
 def figures(audit: Audit, grids: bool) -> str:
     """Sample grids, or the other figures, embedded."""
     parts = []
-    for item in (i for _, items in SECTIONS for i in items):
-        if item not in audit.evidence.figures or (item in GRIDS) != grids:
+    for item, spec in in_order(FIGURES).items():
+        if item not in audit.evidence.figures or spec.images != grids:
             continue
         path = audit.evidence.root / "results" / "figures" / f"{item}.png"
         status = audit.statuses.get(item, "ok")
-        title = f"{name_of(item)}. {ITEMS[item].title}"
-        wide = ' class="wide"' if item in WIDE else ""
+        title = f"{spec.label}. {spec.title}"
+        wide = ' class="wide"' if spec.wide else ""
         if path.is_file():
             data = base64.b64encode(path.read_bytes()).decode("ascii")
             picture = (
@@ -153,8 +152,8 @@ def figures(audit: Audit, grids: bool) -> str:
             picture = "<p class='soft'>The picture’s bytes are not here: make pull.</p>"
         runs = len(audit.taint.closure(item))
         parts.append(
-            f'<figure id="{item}"{wide}>{picture}<figcaption><b>{name_of(item)}.</b> '
-            f"{escape(ITEMS[item].title)} {chip(status)} from {runs} runs</figcaption>"
+            f'<figure id="{item}"{wide}>{picture}<figcaption><b>{spec.label}.</b> '
+            f"{to_html(spec.caption)} {chip(status)} from {runs} runs</figcaption>"
             "</figure>"
         )
     return f'<div class="figures">{"".join(parts)}</div>'
@@ -165,11 +164,11 @@ def against(compared: Mapping[str, Sequence[Comparison]]) -> str:
     parts = []
     for item, found in compared.items():
         good = sum(one.comparable for one in found)
-        rows = "".join(_against(one) for one in found)
+        rows, name = "".join(_against(one) for one in found), ITEMS[item].label
         parts.append(
-            f"<details><summary>{name_of(item)}: {len(found)} values, {good} comparable"
+            f"<details><summary>{name}: {len(found)} values, {good} comparable"
             '</summary><div class="scroll" tabindex="0" role="region" '
-            f'aria-label="{name_of(item)}, the paper against this run">'
+            f'aria-label="{name}, the paper against this run">'
             '<table class="list"><thead><tr><th>row</th><th>column</th><th>paper</th>'
             "<th>ours</th><th>difference</th><th>in seeds’ spread</th>"
             "<th>not comparable, because</th></tr></thead>"

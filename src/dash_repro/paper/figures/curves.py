@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from typing import TYPE_CHECKING
 
 from dash_repro.paper.aggregate import statistic_of
 from dash_repro.paper.context import value_of
@@ -14,9 +11,28 @@ from dash_repro.paper.figures.data import Curve, curve, first_dataset, models_of
 from dash_repro.paper.figures.style import GREY, LIGHT, PANEL, Style, end_labels, spread
 from dash_repro.paper.markup import to_plot
 from dash_repro.paper.names import metric_name, model_name
-from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.needs import (
+    CALIBRATION,
+    EXPORT,
+    FIRST,
+    HISTORY_NEED,
+    STUDENTS,
+    TEACHER,
+    TIRT_PARAMS,
+    Need,
+    experiments,
+    metrics,
+    profile,
+)
+from dash_repro.paper.registry import Section, figure
 from dash_repro.paper.rows import Collected, Row
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANEL_SHARE = 0.325  # of the text's width: three panels in a row
+COMPARED = ("dash", "composite", "gap_match")  # students whose gaps are shown over t
 LABEL_ROOM = 1.34  # x range beyond the data, for labels at the ends of lines
 TIMESTEP = "timestep t  (0: image, T: noise)"
 
@@ -36,8 +52,8 @@ def plot_name(model: str) -> str:
 
 
 def _panel(style: Style, height: float = 0.40) -> tuple[Figure, Axes]:
-    figure = style.new(PANEL, height)
-    return figure, figure.add_subplot()
+    drawing = style.new(PANEL, height)
+    return drawing, drawing.add_subplot()
 
 
 def _room(axes: Axes, low: float, high: float, room: float = LABEL_ROOM) -> None:
@@ -56,9 +72,18 @@ def _band(axes: Axes, line: Curve, color: str, dashed: bool = False) -> None:
         axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.18, lw=0)
 
 
+@figure(
+    "figure4a",
+    title="TAG guidance schedule",
+    section=Section.TEACHER,
+    params=("tag", "diffusion.timesteps", *experiments("table2")),
+    derived=("tag",),
+    caption="TAG's guidance scale over the timesteps beside the constant ones.",
+    share=PANEL_SHARE,
+)
 def figure4a(collected: Collected, style: Style) -> Figure:
     """TAG's w(t) (Eq. 3) beside the two constant scales of Table 2."""
-    figure, axes = _panel(style)
+    drawing, axes = _panel(style)
     tag = curve(collected.find("tag_scale"), "x")
     low = float(collected.param("experiments.table2.guidance_scale"))
     high = float(collected.param("experiments.sampling.guidance_scale"))
@@ -74,12 +99,23 @@ def figure4a(collected: Collected, style: Style) -> Figure:
     axes.set_xlabel(TIMESTEP)
     axes.set_ylabel("guidance scale w(t)")
     end_labels(axes, labels, style.font_size - 1)
-    return figure
+    return drawing
 
 
+@figure(
+    "figure4b",
+    title="TIRT weights",
+    section=Section.TEACHER,
+    needs=(Need(EXPORT, "table3", (TEACHER,), FIRST, FIRST),),
+    params=TIRT_PARAMS,
+    derived=("min_snr",),
+    caption="Timestep weights learned by the teacher of the first seed, beside "
+    "Min-SNR.",
+    share=PANEL_SHARE,
+)
 def figure4b(collected: Collected, style: Style) -> Figure:
     """The teacher's learned weights beside Min-SNR's, both of mean one."""
-    figure, axes = _panel(style)
+    drawing, axes = _panel(style)
     dataset = first_dataset(collected, "omega_hat")
     rows = collected.find("omega_hat", dataset=dataset, model=TEACHER)
     learned, base = curve(rows, "x"), curve(collected.find("omega_min_snr"), "x")
@@ -96,12 +132,21 @@ def figure4b(collected: Collected, style: Style) -> Figure:
         (last, float(base.mean[-1]), "Min-SNR", GREY),
     ]
     end_labels(axes, labels, style.font_size - 1)
-    return figure
+    return drawing
 
 
+@figure(
+    "figure4c",
+    title="Gap ratio by timestep",
+    section=Section.TEACHER,
+    needs=(Need(CALIBRATION, "table3", COMPARED, FIRST, optional_models=True),),
+    params=("diffusion.timesteps", "experiments.table3"),
+    caption="Ratio of guidance gaps by timestep.",
+    share=PANEL_SHARE,
+)
 def figure4c(collected: Collected, style: Style) -> Figure:
     """rho by timestep of DASH, composite and gap matching; band: seeds."""
-    figure, axes = _panel(style)
+    drawing, axes = _panel(style)
     last = float(collected.param("diffusion.timesteps"))
     axes.axhline(1, color=LIGHT, lw=0.8, zorder=0)
     labels = []
@@ -115,20 +160,31 @@ def figure4c(collected: Collected, style: Style) -> Figure:
     axes.set_xlabel(TIMESTEP)
     axes.set_ylabel("gap ratio ρ(t)")
     end_labels(axes, labels, style.font_size - 1)
-    return figure
+    return drawing
 
 
 def iterations_axis(axes: Axes, last: float) -> None:
     """Iterations in thousands where they are many."""
+    from matplotlib.ticker import FuncFormatter
+
     thousands = last >= 5000
     axes.set_xlabel("iteration (thousands)" if thousands else "iteration")
     if thousands:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}"))
 
 
+@figure(
+    "figure5a",
+    title="Gap ratio over training",
+    section=Section.STUDENTS,
+    needs=(HISTORY_NEED,),
+    params=("experiments.table4",),
+    caption="Ratio of guidance gaps during training.",
+    share=PANEL_SHARE,
+)
 def figure5a(collected: Collected, style: Style) -> Figure:
     """rho during training of DASH, and of DASH without L_un."""
-    figure, axes = _panel(style)
+    drawing, axes = _panel(style)
     axes.axhline(1, color=LIGHT, lw=0.8, zorder=0)
     labels, last = [], 0.0
     for model in models_of(collected, "rho_step"):
@@ -142,16 +198,32 @@ def figure5a(collected: Collected, style: Style) -> Figure:
     iterations_axis(axes, last)
     axes.set_ylabel("gap ratio ρ")
     end_labels(axes, labels, style.font_size - 1)
-    return figure
+    return drawing
 
 
 def _mean(rows: Sequence[Row]) -> float:
     return float(statistic_of([value_of(row) for row in rows], "mean", 0))
 
 
+@figure(
+    "figure5b",
+    title="Gap magnitude against direction",
+    section=Section.STUDENTS,
+    needs=(
+        Need(CALIBRATION, "table3", datasets=FIRST),
+        Need(CALIBRATION, "table4", datasets=FIRST),
+    ),
+    params=(
+        "experiments.table3",
+        "experiments.table4",
+        "measure_calibration.cos_undefined_below",
+    ),
+    caption="Magnitude against direction of the gap.",
+    share=PANEL_SHARE,
+)
 def figure5b(collected: Collected, style: Style) -> Figure:
     """Magnitude (rho) against direction (cosine) of the students' gaps."""
-    figure, axes = _panel(style)
+    drawing, axes = _panel(style)
     limit = collected.param("measure_calibration.cos_undefined_below")
     left_out, points = [], []
     for model in models_of(collected, "rho"):
@@ -184,7 +256,7 @@ def figure5b(collected: Collected, style: Style) -> Figure:
         text = f"ρ < {limit:g}: {', '.join(left_out)}"
         size = style.font_size - 2.5
         axes.set_title(text, fontsize=size, color=GREY, loc="left")
-    return figure
+    return drawing
 
 
 def side_labels(
@@ -194,9 +266,9 @@ def side_labels(
     size: float,
 ) -> None:
     """Names in a column right of a scatter, each joined to its point by a thin line."""
-    figure = axes.get_figure()
-    figure.draw_without_rendering()
-    height = axes.get_position().height * figure.get_size_inches()[1] * 72
+    drawing = axes.get_figure()
+    drawing.draw_without_rendering()
+    height = axes.get_position().height * drawing.get_size_inches()[1] * 72
     low, high = axes.get_ylim()
     step = 1.15 * size / height * (high - low)
     ordered = sorted(points, key=lambda point: point[1])
@@ -216,9 +288,26 @@ def side_labels(
         )
 
 
+@figure(
+    "figure5c",
+    title="Quality against parameters",
+    section=Section.STUDENTS,
+    needs=(
+        metrics("table3", datasets=FIRST),
+        metrics("table3", (TEACHER,), datasets=FIRST),
+        metrics("tableC6", datasets=FIRST),
+        profile("table3", (STUDENTS, TEACHER)),
+        profile("tableC6", (STUDENTS,)),
+    ),
+    params=(*experiments("table3", "tableC6"), "tag"),
+    caption="Sample quality against parameters.",
+    share=PANEL_SHARE,
+)
 def figure5c(collected: Collected, style: Style) -> Figure:
     """Distance to the training images against parameters, at every width trained."""
-    figure, axes = _panel(style)
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    drawing, axes = _panel(style)
     dataset = first_dataset(collected, "frechet")
     points = _pareto_points(collected, dataset)
     labels = []
@@ -241,7 +330,7 @@ def figure5c(collected: Collected, style: Style) -> Figure:
     names = {metric_name(row.name) for row in collected.find("frechet")}
     axes.set_ylabel(f"{' or '.join(sorted(names))} ↓")
     side_labels(axes, labels, sizes[-1] * 1.5, style.font_size - 2)
-    return figure
+    return drawing
 
 
 def _pareto_points(

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from dash_repro.paper.figures.labels import class_label
 from dash_repro.paper.figures.style import GREY, Style
+from dash_repro.paper.needs import (
+    FIRST,
+    PAIRS,
+    SECOND,
+    STUDENTS,
+    TEACHER,
+    Need,
+    samples,
+)
+from dash_repro.paper.registry import FigureSpec, Section, register
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GAP = 2  # white pixels between images
 FOOT = 0.05
@@ -127,3 +140,92 @@ def _pairs(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
             color=GREY,
         )
     return figure
+
+
+_BOTH = (TEACHER, "dash")
+# images of the second dataset come with the fewest trainings: those of Table C5
+_STEPS = ("default", "tableC5")
+
+
+def _images(name: str, title: str, *needs: Need, **about: Any) -> None:
+    """Register a figure of generated images."""
+    about = {"section": Section.APPENDIX_D, **about}
+    register(
+        FigureSpec(name=name, title=title, needs=needs, draw=image_figure, **about)
+    )
+
+
+_images(
+    "figure6",
+    "Teacher and student samples",
+    samples(_BOTH, FIRST),
+    section=Section.SAMPLES,
+    layout="grid 5x7",
+    caption="Samples of teacher and student from the same noise and labels.",
+    share=0.9,
+)
+_images(
+    "figure7",
+    "Student samples by step count",
+    samples((STUDENTS,), FIRST, "steps", "tableC5"),
+    section=Section.SAMPLES,
+    layout="grid 4x4",
+    caption="Student samples with fewer sampling steps, same noise and labels.",
+    wide=True,
+)
+_images(
+    "figureD1",
+    "Teacher by class",
+    samples((TEACHER,), FIRST),
+    layout="classes",
+    caption="Teacher, five samples a class in columns, first dataset.",
+    share=0.8,
+)
+_images(
+    "figureD2",
+    "Student by class",
+    samples(("dash",), FIRST),
+    layout="classes",
+    caption="Student, laid out as Figure D1.",
+    share=0.8,
+)
+_images(
+    "figureD3",
+    "Teacher by class",
+    samples((TEACHER,), SECOND, *_STEPS),
+    layout="classes",
+    caption="Teacher, five samples a class in columns, second dataset.",
+    share=0.8,
+)
+_images(
+    "figureD4",
+    "Student by class",
+    samples(("dash",), SECOND, *_STEPS),
+    layout="classes",
+    caption="Student, laid out as Figure D3.",
+    share=0.8,
+)
+_images(
+    "figureD5",
+    "Student samples by step count",
+    samples((STUDENTS,), SECOND, "steps", "tableC5"),
+    layout="grid 4x4",
+    caption="Student samples with fewer sampling steps, second dataset.",
+    wide=True,
+)
+_images(
+    "figureD6",
+    "Worst matched pairs",
+    samples(_BOTH, FIRST),
+    Need(PAIRS, "table3", (), FIRST, ""),
+    layout="pairs",
+    caption="The matched pairs whose features lie farthest apart, first dataset.",
+)
+_images(
+    "figureD7",
+    "Worst matched pairs",
+    samples(_BOTH, SECOND, *_STEPS),
+    Need(PAIRS, "tableC5", (), SECOND, ""),
+    layout="pairs",
+    caption="The same for the second dataset.",
+)

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from matplotlib import get_data_path
-from matplotlib.ft2font import FT2Font
-
 from runledger.errors import printable
 
 FONT = "DejaVu Sans"  # comes with matplotlib: the same bytes on every machine
@@ -35,6 +32,9 @@ def drawable(text: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _glyphs() -> frozenset[int]:
+    from matplotlib import get_data_path
+    from matplotlib.ft2font import FT2Font
+
     path = Path(get_data_path()) / "fonts" / "ttf" / f"{FONT.replace(' ', '')}.ttf"
     return frozenset(FT2Font(str(path)).get_charmap())
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from dash_repro.paper.figures.pipeline import millions
 from dash_repro.paper.figures.style import GREY, LIGHT, Style
-from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.needs import TEACHER, profile
+from dash_repro.paper.registry import Section, figure
 from dash_repro.paper.rows import Collected
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 RED = "#B00020"
 
@@ -38,6 +41,24 @@ class Net:
     color: str
 
 
+@figure(
+    "figure2",
+    title="Architectures",
+    section=Section.COMPARED,
+    needs=(profile("table3", (TEACHER, "dash")),),
+    params=(
+        "network",
+        "prepare_data",
+        "train_teacher.width",
+        "train_teacher.blocks",
+        "train_student.blocks",
+        "experiments.table3",
+    ),
+    caption="Networks of teacher and student with their channel widths; a star marks "
+    "self-attention, dashed lines are skip connections.",
+    wide=True,
+    diagram=True,
+)
 def figure2(collected: Collected, style: Style) -> Figure:
     """Teacher and student UNets, box widths proportional to channels."""
     network, table3 = collected.param("network"), collected.param("experiments.table3")
@@ -55,10 +76,10 @@ def figure2(collected: Collected, style: Style) -> Figure:
         Net(f"Teacher, {sizes[0]}", teacher_width, blocks[0], *shared, GREY),
         Net(f"Student, {sizes[1]}", width, blocks[1], *shared, style.color("dash")),
     )
-    figure = style.new(1.25, 0.46)
-    for axes, net in zip(figure.subplots(1, 2), nets, strict=True):
+    drawing = style.new(1.25, 0.46)
+    for axes, net in zip(drawing.subplots(1, 2), nets, strict=True):
         _network(axes, net, style.font_size - 2)
-    return figure
+    return drawing
 
 
 def _network(axes: Axes, net: Net, size: float) -> None:
@@ -104,6 +125,8 @@ def _level(
     axes: Axes, net: Net, centre: tuple[float, float], channels: int, blocks: int
 ) -> None:
     """One bar a residual block, stacked; a bar's length shows its channels."""
+    from matplotlib.patches import Rectangle
+
     length = 1.0 * channels / net.widest
     height = 0.52 / blocks
     for index in range(blocks):
@@ -127,21 +150,32 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
     axes.annotate("", end, xytext=start, arrowprops=arrow)
 
 
+@figure(
+    "figure3",
+    title="Solution geometry",
+    section=Section.COMPARED,
+    params=("students.composite.guidance_scale",),
+    caption="Residuals of the two branches at which a loss vanishes. Left: the "
+    "composite loss vanishes on a line through collapse and through shifts of both "
+    "branches. Right: two branch losses vanish at one point.",
+    share=0.9,
+    diagram=True,
+)
 def figure3(collected: Collected, style: Style) -> Figure:
     """Residuals of the two branches at which the losses vanish (Eqs. 11, 12).
 
     The teacher's gap is drawn as a unit; collapse sits at ((w - 1) gap, w gap).
     """
     w = float(collected.param("students.composite.guidance_scale"))
-    figure = style.new(1.0, 0.46)
-    left, right = figure.subplots(1, 2)
+    drawing = style.new(1.0, 0.46)
+    left, right = drawing.subplots(1, 2)
     for axes in (left, right):
         _residual_axes(axes, style.font_size)
     left.set_title("composite objective")
     right.set_title("two branch objectives")
     _composite(left, w, style)
     _branches(right, style)
-    return figure
+    return drawing
 
 
 def _residual_axes(axes: Axes, size: float) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from typing import TYPE_CHECKING
 
 from dash_repro.paper.aggregate import display
 from dash_repro.paper.context import value_of
 from dash_repro.paper.figures.style import GREY, Style
-from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.needs import TEACHER, profile
+from dash_repro.paper.registry import Section, figure
 from dash_repro.paper.rows import Collected
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COND, UNCOND, GOLD = "#0072B2", "#D55E00", "#B8860B"
 WIDE, LOW, HIGH = 100.0, -2.0, 54.0
@@ -27,6 +29,8 @@ def box(
     fill: str = "white",
 ) -> None:
     """A rounded box with centred text; place is left, bottom, width, height."""
+    from matplotlib.patches import FancyBboxPatch
+
     left, bottom, width, height = place
     style = "round,pad=0,rounding_size=1.2"
     axes.add_patch(
@@ -58,10 +62,22 @@ def millions(collected: Collected, model: str, width: int | None = None) -> str:
     return display(values, "mean", 1, 0, -6) + "M"
 
 
+@figure(
+    "figure1",
+    title="Training pipeline",
+    section=Section.COMPARED,
+    needs=(profile("table3", (TEACHER, "dash")),),
+    params=("students.dash", "experiments.table3", "experiments.sampling"),
+    caption="Training pipeline of the student. The frozen teacher and the student both "
+    "run with the label and with the null token; three losses and one copied "
+    "curriculum supervise the student.",
+    wide=True,
+    diagram=True,
+)
 def figure1(collected: Collected, style: Style) -> Figure:
     """Teacher and student, four branch outputs, three losses, one curriculum."""
-    figure = style.new(1.25, 0.64)
-    axes = figure.add_subplot()
+    drawing = style.new(1.25, 0.64)
+    axes = drawing.add_subplot()
     axes.set_xlim(0, WIDE)
     axes.set_ylim(LOW, HIGH)
     axes.axis("off")
@@ -79,7 +95,7 @@ def figure1(collected: Collected, style: Style) -> Figure:
     text = f"inference: student alone,\n{sampling['steps']}-step DDIM, {how}"
     route(axes, [(31, 8), (31, 5.2)], GREY)
     axes.text(31, 2.3, text, ha="center", va="center", fontsize=size - 1, color=GREY)
-    return figure
+    return drawing
 
 
 def _networks(axes: Axes, teacher: str, student: str, size: float) -> None:
@@ -109,6 +125,8 @@ def _branches(axes: Axes, size: float) -> None:
 
 def _losses(axes: Axes, block: dict[str, float], size: float) -> None:
     """Three losses with their weights, the curriculum that weights them, and rho."""
+    from matplotlib.patches import FancyBboxPatch
+
     weights = [f"{block[key]:g}" for key in ("lambda_im", "lambda_un", "lambda_an")]
     names = ("im", "un", "an")
     for y, name, weight, color in zip(

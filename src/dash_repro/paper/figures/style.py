@@ -7,16 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from typing import TYPE_CHECKING, Any
 
 from dash_repro.paper.figures.labels import FONT
+
+if TYPE_CHECKING:  # half a second, and the Snakefile reads what figures say of them
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 GREY = "#666666"
 LIGHT = "#D0D0D0"
@@ -59,6 +57,9 @@ class Style:
 
     def new(self, width: float = 1.0, height: float = 0.4) -> Figure:
         """A figure of a share of the full width, and a height in the same unit."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
         size = (self.width * width, self.width * height)
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
@@ -70,6 +71,8 @@ class Style:
 
         All others are matplotlib's own, whatever a matplotlibrc of the user's says.
         """
+        import matplotlib
+
         small = self.font_size - 1.5
         settings = {
             "font.size": self.font_size,
@@ -186,6 +189,8 @@ def spread(
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
     """Few, plainly written ticks of a logarithmic axis that spans low to high."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
         ticks = [digit * 10.0**power for power in decades for digit in digits]

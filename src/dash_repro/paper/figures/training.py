@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from dash_repro.paper.figures.curves import iterations_axis, plot_name
 from dash_repro.paper.figures.data import Curve, curve, models_of
 from dash_repro.paper.figures.style import GREY, LIGHT, Style, log_ticks
 from dash_repro.paper.names import dataset_name
+from dash_repro.paper.needs import CURRICULUM_NEED, FIRST, HISTORY, TIRT_PARAMS, Need
+from dash_repro.paper.registry import Section, figure
 from dash_repro.paper.rows import Collected
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = 6
 TITLES = (
@@ -24,14 +28,26 @@ TITLES = (
 )
 
 
+@figure(
+    "figureS1",
+    title="Where TIRT puts its weight",
+    section=Section.SUPPLEMENT,
+    needs=(CURRICULUM_NEED,),
+    params=TIRT_PARAMS,
+    derived=("min_snr",),
+    caption="Where TIRT puts its weight: the learned factor, the normalised weights, "
+    "their ratio to Min-SNR, and the ratio against the loss at the same timestep; "
+    "teacher of the first seed.",
+    wide=True,
+)
 def figure_s1(collected: Collected, style: Style) -> Figure:
     """sigmoid(lambda), omega_hat, their ratio to Min-SNR over training; ratio and loss.
 
     One row a dataset; lines from light to dark are snapshots, early to final.
     """
     datasets = sorted({row.dataset for row in collected.find("lambda_snapshot")})
-    figure = style.new(1.25, 0.30 * len(datasets) + 0.06)
-    grid = figure.subplots(len(datasets), 4, squeeze=False)
+    drawing = style.new(1.25, 0.30 * len(datasets) + 0.06)
+    grid = drawing.subplots(len(datasets), 4, squeeze=False)
     base = curve(collected.find("omega_min_snr"), "x")
     for index, dataset in enumerate(datasets):
         _tirt_row(grid[index], collected, dataset, base, style)
@@ -41,7 +57,7 @@ def figure_s1(collected: Collected, style: Style) -> Figure:
         grid[index][3].set_xlabel(r"loss $\ell_t$")
     for axes, title in zip(grid[0], TITLES, strict=True):
         axes.set_title(title)
-    return figure
+    return drawing
 
 
 def _tirt_row(
@@ -51,6 +67,8 @@ def _tirt_row(
     base: Curve,
     style: Style,
 ) -> None:
+    import matplotlib
+
     steps = {r.step for r in collected.find("lambda_snapshot", dataset=dataset)}
     ordered = sorted(steps, key=int)
     shades = matplotlib.colormaps["Blues"](np.linspace(0.35, 1.0, len(ordered)))
@@ -111,6 +129,19 @@ def _loss_panel(
     bar.outline.set_visible(False)
 
 
+@figure(
+    "figureS2",
+    title="Branch errors over training",
+    section=Section.SUPPLEMENT,
+    needs=(
+        Need(HISTORY, "table3", datasets=FIRST, seeds=FIRST),
+        Need(HISTORY, "table4", datasets=FIRST, seeds=FIRST),
+    ),
+    params=("experiments.table3", "experiments.table4"),
+    caption="Ratio of guidance gaps and the errors of both branches during training, "
+    "all students, first seed; grey: the other students.",
+    wide=True,
+)
 def figure_s2(collected: Collected, style: Style) -> Figure:
     """rho and both branch errors during training, a small panel pair a student.
 
@@ -119,8 +150,8 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
     """
     models = models_of(collected, "rho_step")
     bands = -(-len(models) // COLUMNS)
-    figure = style.new(1.25, 0.40 * bands)
-    grid = figure.subplots(2 * bands, COLUMNS, squeeze=False, sharex=True)
+    drawing = style.new(1.25, 0.40 * bands)
+    grid = drawing.subplots(2 * bands, COLUMNS, squeeze=False, sharex=True)
     rho = {m: curve(collected.find("rho_step", model=m), "step") for m in models}
     errors = {
         (model, branch): curve(
@@ -145,7 +176,7 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
             text = "full: with label\ndashed: null token"
             _note(below, text, style.font_size - 4, top=True)
         _tidy(above, below, place, place + COLUMNS >= len(models), rho[model], style)
-    return figure
+    return drawing
 
 
 def _log_limits(lines: Sequence[np.ndarray]) -> tuple[float, float]:

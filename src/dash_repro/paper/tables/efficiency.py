@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.context import Context, dash, demo_mark, value_of, word
+from dash_repro.paper.context import Context, dash, demo_mark, word
 from dash_repro.paper.markup import literal
-from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.needs import TEACHER, profile
+from dash_repro.paper.registry import Section, table
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry, Line, Table
 
@@ -29,6 +30,15 @@ EFFICIENCY: dict[str, tuple[str, str, int, int]] = {
 }
 
 
+@table(
+    "tableS1",
+    title="Efficiency",
+    section=Section.SUPPLEMENT,
+    needs=(profile("table3", (TEACHER, "dash")),),
+    params=("profile_model", "experiments.table3"),
+    csv="released_code_efficiency.csv",
+    keys=("metric",),
+)
 def table_s1(context: Context) -> Table:
     """Efficiency of teacher and student beside the released code's README."""
     paper = context.source("released_code_efficiency.csv", "metric")
@@ -78,8 +88,6 @@ def _efficiency_cells(
         for column, (model, width) in places.items()
     }
     both = found["teacher"] + found["student"]
-    values = [value_of(r) for r in found["teacher"]]
-    values += [value_of(r, "second") for r in found["student"]]
     cells = []
     for column in ("teacher", "student", "ratio"):
         readme, address = paper(row, column), f"{row}/{column}"
@@ -88,8 +96,8 @@ def _efficiency_cells(
         if len(both) != 2 or (column == "ratio" and not _comparable(context, both)):
             cells.append(dash(f"tableS1/{address}", "not measured", readme))
         elif column == "ratio":
-            about = {"statistic": "ratio", "values": values, "paper": readme}
-            cells.append(context.measured(address, both, 2, **about))
+            pair = found["teacher"], found["student"]
+            cells.append(context.of_two("ratio", address, *pair, 2, readme))
         else:
             about = {"exponent": exponent, "paper": readme}
             cells.append(context.measured(address, found[column], decimals, **about))

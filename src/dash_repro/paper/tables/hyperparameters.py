@@ -1,4 +1,4 @@
-"""Tables 1, A1 and A2: qualities, params, protocol."""
+"""Table A1: hyperparameters of this run beside the paper's."""
 
 from __future__ import annotations
 
@@ -9,39 +9,18 @@ from typing import Any
 from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.context import Context, dash, demo_mark, word
 from dash_repro.paper.markup import literal
-from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.needs import (
+    STUDENT_COST,
+    TEACHER,
+    TEACHER_COST,
+    Need,
+    profile,
+)
+from dash_repro.paper.registry import Section, table
 from dash_repro.paper.table import Entry, Line, Table
 
-QUALITIES = {
-    "param_compression": "Parameters compressed",
-    "step_reduction": "Steps reduced",
-    "branch_calibration": "Branches calibrated",
-    "curriculum_transfer": "Curriculum transferred",
-}
-TICKS = {"1": "✓", "0": "✗", "?": "?"}
 COSTS = ("training_time", "hardware")
 COST_NOTE = "Hours are wall time, shared equally by students trained together."
-
-
-def table1(context: Context) -> Table:
-    """Table 1: which method addresses what, as the paper's prose tells it."""
-    paper = context.source("table1_qualitative.csv", "method")
-    lines = []
-    for row, line in paper.by_id.items():
-        cells = (
-            word(f"table1/{row}/{name}", TICKS[line[name]], "literature", line[name])
-            for name in QUALITIES
-        )
-        entries = tuple(Entry((cell,)) for cell in cells)
-        lines.append(Line(row, line["label"], entries, rule=row == "dash"))
-    return Table(
-        context.item,
-        "Distillation approaches compared (✓ addressed, ✗ not addressed, ? the text "
-        "does not say). The tick marks of the paper’s table were lost when its text "
-        "was extracted: these are reconstructed from its prose.",
-        ("Method", *QUALITIES.values()),
-        tuple(lines),
-    )
 
 
 def _number(value: float) -> str:
@@ -161,6 +140,28 @@ def _a1_cells(context: Context, row: str, ours: Mapping[str, Pair], line) -> lis
     return cells
 
 
+@table(
+    "tableA1",
+    title="Hyperparameters",
+    section=Section.APPENDIX_A,
+    needs=(
+        profile("table3", (TEACHER, "dash")),
+        Need(TEACHER_COST, "table3", (TEACHER,)),
+        Need(STUDENT_COST, "table3", ("dash",)),
+    ),
+    params=(
+        "network",
+        "train_teacher",
+        "train_student",
+        "teachers.tirt",
+        "students",
+        "tag",
+        "experiments.table3",
+        "experiments.anchor",
+    ),
+    csv="tableA1_hyperparameters.csv",
+    keys=("key",),
+)
 def table_a1(context: Context) -> Table:
     """Table A1: hyperparameters of this run beside the paper's."""
     paper = context.source("tableA1_hyperparameters.csv", "key")
@@ -185,38 +186,4 @@ def table_a1(context: Context) -> Table:
         tuple(lines),
         (("", 1), ("Teacher", 2), ("Student", 2)),
         (COST_NOTE,),
-    )
-
-
-def _protocol_rows(context: Context) -> dict[str, str]:
-    sampling = context.param("experiments.sampling")
-    scale = float(sampling["guidance_scale"])
-    tag = sampling["student_guidance"] == "tag"
-    guided = "TAG" if tag else f"w = {scale:.1f}"
-    return {
-        "sampler": f"DDIM, {sampling['steps']} steps, {guided}",
-        "num_samples": str(context.param("generate_samples")["num_samples"]),
-        "pairs": str(context.param("measure_calibration.pairs")),
-        "calibration": "ρ, cos(Δ), gap MSE",
-        "seeds": _joined(context.param("experiments.table3.seeds")),
-    }
-
-
-def table_a2(context: Context) -> Table:
-    """Table A2: evaluation protocol of this run beside the paper's."""
-    paper = context.source("tableA2_protocol.csv", "key")
-    ours = _protocol_rows(context)
-    lines = []
-    for row, line in paper.by_id.items():
-        cells = (
-            word(f"tableA2/{row}/paper", line["value"], "literature", line["value"]),
-            word(f"tableA2/{row}/value", ours[row], paper=line["value"]),
-        )
-        entries = tuple(Entry((cell,)) for cell in cells)
-        lines.append(Line(row, line["label"], entries))
-    return Table(
-        context.item,
-        f"Evaluation protocol of the paper and of this run. {demo_mark(context.scale)}",
-        ("Setting", "paper", "this run"),
-        tuple(lines),
     )

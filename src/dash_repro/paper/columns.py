@@ -1,0 +1,371 @@
+"""Columns of the tables of results: what each prints of a row, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from dash_repro.paper.aggregate import Cell, round_half_up, statistic_of, units
+from dash_repro.paper.context import (
+    Context,
+    Sampler,
+    dash,
+    printed,
+    value_of,
+    word,
+)
+from dash_repro.paper.measures import MAIN, MEASURES, SPREAD, STANDIN, quality
+from dash_repro.paper.names import dataset_name, metric_name
+from dash_repro.paper.needs import (
+    ALL,
+    CALIBRATION,
+    FIRST,
+    STUDENTS,
+    TEACHER,
+    Need,
+    bounds,
+    metrics,
+    profile,
+)
+from dash_repro.paper.rows import Row
+from dash_repro.paper.table import Entry
+
+if TYPE_CHECKING:
+    from dash_repro.paper.results import ResultsTable, View
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """Whose numbers a row of a table shows: a network's, or those of a bounding set.
+
+    Attributes:
+        id: its part of the addresses.
+        label: printed name.
+        model: student, or teacher_<block>; "" where no network of ours is meant.
+        width: of a student; None: the teacher's.
+        sampler: None: the model's default.
+        bound: name of a bounding set (bounds.json).
+        rule: a line above it.
+    """
+
+    id: str
+    label: str
+    model: str = ""
+    width: int | None = None
+    sampler: Sampler | None = None
+    bound: str = ""
+    rule: bool = False
+
+
+class Column:
+    """One column of a table, or several that belong together."""
+
+    params: tuple[str, ...] = ()
+
+    def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
+        """Instances that it reads."""
+        return ()
+
+    def heads(self, view: View) -> list[str]:
+        """Headings."""
+        raise NotImplementedError
+
+    def groups(self, view: View) -> list[tuple[str, int]]:
+        """(heading over several columns, how many), "" where there is none."""
+        return [("", len(self.heads(view)))]
+
+    def entries(self, view: View, row: TableRow) -> list[Entry]:
+        """Boxes of one row."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NetworkColumn(Column):
+    """A column that only a network can fill."""
+
+    name: str
+    heading: str
+
+    def heads(self, view: View) -> list[str]:
+        return [self.heading]
+
+    def entries(self, view: View, row: TableRow) -> list[Entry]:
+        if row.bound:
+            return [Entry((no_network(view.context, row.id, self.name),))]
+        paper = view.paper.value(row.id, self.name)
+        if row.model:
+            return [Entry((self.cell(view, row, paper),))]
+        address = f"{view.context.item}/{row.id}/{self.name}"
+        return [Entry((word(address, paper, "literature", paper),))]
+
+    def cell(self, view: View, row: TableRow, paper: str) -> Cell:
+        """The box of a network."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Setting(NetworkColumn):
+    """A setting of the row, as params or its sampler say."""
+
+    text: Callable[[View, TableRow], str]
+    params: tuple[str, ...] = ()
+
+    def cell(self, view: View, row: TableRow, paper: str) -> Cell:
+        address = f"{view.context.item}/{row.id}/{self.name}"
+        return word(address, self.text(view, row), paper=paper)
+
+
+@dataclass(frozen=True)
+class Parameters(NetworkColumn):
+    """Millions of parameters, one digit."""
+
+    name: str = "params_m"
+    heading: str = "Params (M)"
+
+    def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
+        return (profile(spec.experiment, spec.models),)
+
+    def cell(self, view: View, row: TableRow, paper: str) -> Cell:
+        rows = view.parameters(row.model, row.width)
+        about = {"exponent": -6, "paper": paper, "unit": "millions"}
+        return view.context.measured(f"{row.id}/{self.name}", rows, 1, **about)
+
+
+@dataclass(frozen=True)
+class Compression(NetworkColumn):
+    """The teacher's parameters over the row's."""
+
+    name: str = "compression"
+    heading: str = "Compression"
+
+    def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
+        return (profile(spec.experiment, (STUDENTS, TEACHER)),)
+
+    def cell(self, view: View, row: TableRow, paper: str) -> Cell:
+        teacher = view.parameters(TEACHER, None)
+        own = view.parameters(row.model, row.width)
+        address = f"{row.id}/{self.name}"
+        return view.context.of_two("ratio", address, teacher, own, 1, paper)
+
+
+@dataclass(frozen=True)
+class Quality(Column):
+    """Sample metrics, dataset by dataset; of literature, as the paper prints them."""
+
+    params = ("tag",)
+
+    def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
+        models = metrics(spec.experiment, spec.models, spec.samplers)
+        return models, bounds(spec.experiment)
+
+    def names(self, view: View) -> list[str]:
+        """Its columns for one dataset."""
+        return quality(MAIN)
+
+    def heads(self, view: View) -> list[str]:
+        return heads_of(view.context, self.names(view)) * len(view.datasets)
+
+    def groups(self, view: View) -> list[tuple[str, int]]:
+        count = len(self.names(view))
+        return [(dataset_name(dataset), count) for dataset in view.datasets]
+
+    def entries(self, view: View, row: TableRow) -> list[Entry]:
+        return [
+            self.entry(view, row, dataset, column)
+            for dataset in view.datasets
+            for column in self.names(view)
+        ]
+
+    def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
+        """One box."""
+        name = f"{dataset}_{column}"
+        if row.bound or row.model:
+            rows = view.quality(row, dataset, column)
+            paper = "" if row.bound else view.paper.value(row.id, name)
+            digits = MEASURES[column].digits(view.context.settings)
+            cell = view.context.measured(f"{row.id}/{name}", rows, digits, paper=paper)
+            return Entry((cell,))
+        return Entry((_literature(view, row, dataset, column),))
+
+
+def _literature(view: View, row: TableRow, dataset: str, column: str) -> Cell:
+    name = f"{dataset}_{column}"
+    value = view.paper.value(row.id, name)
+    address = f"{view.context.item}/{row.id}/{name}"
+    metric, word_ = MEASURES[column].metric, column.upper()
+    measured = view.context.collected.find(metric, dataset=dataset)
+    if not value:
+        return dash(address, "the paper has no value for this dataset")
+    if {one.name for one in measured} != {word_}:
+        note = f"the literature's {word_} is not this column's metric"
+        return dash(address, note, value)
+    return printed(address, value, 2)
+
+
+@dataclass(frozen=True)
+class Spread(Quality):
+    """Mean and standard deviation of every sample metric."""
+
+    def names(self, view: View) -> list[str]:
+        found = {row.name for row in view.context.collected.find("frechet")}
+        return quality(MAIN, SPREAD, *([STANDIN] if found - {"FID"} else []))
+
+    def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
+        """mean ± std; a dash for the spread of a single value."""
+        context, name = view.context, f"{dataset}_{column}"
+        rows, measure = view.quality(row, dataset, column), MEASURES[column]
+        papers = [
+            "" if row.bound else view.paper.value(row.id, column_)
+            for column_ in (name, f"{name}_std")
+        ]
+        power = measure.exponent
+        about = {"exponent": power, "unit": f"10^-{power}" if power else ""}
+        digits, address = measure.digits(context.settings), f"{row.id}/{name}"
+        mean = context.measured(address, rows, digits, paper=papers[0], **about)
+        if len(units([value_of(one) for one in rows])) <= context.settings["ddof"]:
+            whole = f"{context.item}/{address}_std"
+            spread = dash(whole, "a single value has no spread", papers[1])
+        else:
+            about |= {"statistic": "std", "paper": papers[1]}
+            spread = context.measured(f"{address}_std", rows, digits, **about)
+        return Entry((mean, spread), " ± ")
+
+
+@dataclass(frozen=True)
+class Calibration(Column):
+    """Statistics of the guidance gap; the teacher's own are so by definition.
+
+    Attributes:
+        measures: rho, cos, gap_mse.
+        datasets: ALL or FIRST of the experiment's.
+        joined: the datasets side by side in each box, rather than in columns.
+    """
+
+    measures: tuple[str, ...] = ("rho", "cos", "gap_mse")
+    datasets: str = ALL
+    joined: bool = True
+    params = ("measure_calibration.cos_undefined_below",)
+
+    def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
+        return (Need(CALIBRATION, spec.experiment, datasets=self.datasets),)
+
+    def _datasets(self, view: View) -> list[str]:
+        return view.datasets[:1] if self.datasets == FIRST else view.datasets
+
+    def heads(self, view: View) -> list[str]:
+        unit = unit_text(view.gap_exponent) if "gap_mse" in self.measures else ""
+        heads = [
+            MEASURES[name].heading + (unit if name == "gap_mse" else "")
+            for name in self.measures
+        ]
+        return heads if self.joined else heads * len(self._datasets(view))
+
+    def groups(self, view: View) -> list[tuple[str, int]]:
+        names = " / ".join(dataset_name(dataset) for dataset in self._datasets(view))
+        return [(f"Calibration ({names})", len(self.heads(view)))]
+
+    def entries(self, view: View, row: TableRow) -> list[Entry]:
+        datasets = self._datasets(view)
+        if self.joined and row.bound:
+            context = view.context
+            cells = (no_network(context, row.id, name) for name in self.measures)
+            return [Entry((cell,)) for cell in cells]
+        if self.joined:
+            return [
+                Entry(tuple(self._cell(view, row, d, name) for d in datasets))
+                for name in self.measures
+            ]
+        return [
+            Entry((self._cell(view, row, dataset, name),))
+            for dataset in datasets
+            for name in self.measures
+        ]
+
+    def _cell(self, view: View, row: TableRow, dataset: str, name: str) -> Cell:
+        context, column = view.context, f"{dataset}_{name}"
+        if row.bound:
+            return no_network(context, row.id, column)
+        paper = view.paper.value(row.id, column)
+        address, measure = f"{context.item}/{row.id}/{column}", MEASURES[name]
+        digits = measure.digits(context.settings)
+        if row.model == TEACHER:
+            text = round_half_up(Decimal(0 if name == "gap_mse" else 1), digits)
+            return word(address, text, "definition", paper)
+        place = (view.spec.experiment, dataset, row.model, row.width)
+        reason = shown_as_dash(context, place, name)
+        if reason:
+            return dash(address, reason, paper)
+        power = view.gap_exponent if name == "gap_mse" else 0
+        return context.measured(
+            f"{row.id}/{column}",
+            context.calibration(measure.metric, *place),
+            digits,
+            paper=paper,
+            exponent=power,
+            unit=f"10^-{power}" if power else "",
+        )
+
+
+def no_network(context: Context, row: str, name: str) -> Cell:
+    """A box that only a network could fill."""
+    return dash(f"{context.item}/{row}/{name}", "these images come from no network")
+
+
+def heads_of(context: Context, columns: Sequence[str]) -> list[str]:
+    """Headings of columns of sample metrics, named for what was measured."""
+    heads = []
+    for column in columns:
+        measure = MEASURES[column]
+        rows = context.collected.find(measure.metric)
+        names = sorted({metric_name(row.name) for row in rows}) or [measure.metric]
+        unit = unit_text(measure.exponent)
+        heads.append(f"{' or '.join(names)}{unit} {measure.heading}")
+    return heads
+
+
+def unit_text(exponent: int) -> str:
+    """ " (×10^{−3})" for exponent 3."""
+    return f" (×10^{{−{exponent}}})" if exponent else ""
+
+
+def small_unit(rows: Sequence[Row], decimals: int) -> int:
+    """Exponent e of a column's unit 10^-e: its smallest number keeps two digits.
+
+    The paper's gap MSE fits e = 0; another scale of the same quantity may not.
+
+    Args:
+        rows: of the column.
+        decimals: digits after the point.
+
+    Returns:
+        0, 3, 6, ...
+    """
+    found = [abs(row.number) for row in rows if row.number]
+    smallest, least = min(found, default=Decimal(1)), Decimal(1).scaleb(1 - decimals)
+    exponent = 0
+    while smallest.scaleb(exponent) < least:
+        exponent += 3
+    return exponent
+
+
+def shown_as_dash(
+    context: Context, place: tuple[str, str, str, int | None], column: str
+) -> str:
+    """Why a calibration box is a dash, or "".
+
+    Args:
+        place: experiment, dataset, model, width.
+        column: rho, cos or gap_mse.
+    """
+    if place[2] == "scratch":
+        return "not shown, as in the paper: not distilled from this teacher"
+    if column != "cos":
+        return ""
+    rho = context.calibration("rho", *place)
+    if not rho:
+        return ""
+    limit = context.param("measure_calibration.cos_undefined_below")
+    mean_rho = statistic_of([value_of(row) for row in rho], "mean", 0)
+    return f"undefined: rho below {limit}" if mean_rho < Decimal(repr(limit)) else ""

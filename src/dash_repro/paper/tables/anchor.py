@@ -1,0 +1,30 @@
+"""Appendix A's text on lambda_an as a table; the paper prints no numbers."""
+
+from __future__ import annotations
+
+from dash_repro.paper.columns import Calibration, Quality, Setting, TableRow
+from dash_repro.paper.registry import Section
+from dash_repro.paper.results import View, results_table, students
+
+
+def _lambda_an(view: View, row: TableRow) -> str:
+    return f"{view.context.param('students')[row.model]['lambda_an']:g}"
+
+
+results_table(
+    "anchor",
+    title="Anchor weight (Appendix A)",
+    label="Table A3",
+    section=Section.APPENDIX_A,
+    experiment="anchor",
+    rows=students,
+    columns=(
+        Setting("lambda_an", "λ_{an}", _lambda_an, params=("students",)),
+        Quality(),
+        Calibration(("rho", "cos"), joined=False),
+    ),
+    corner="Student",
+    caption="Weight of the anchor term, {datasets}.",
+    grouped=False,
+    claims=True,
+)
