@@ -135,6 +135,12 @@ class FigureSpec(ItemSpec):
         return bool(self.layout)
 
     @property
+    def in_grid(self) -> int:
+        """Images in one grid of its layout; 0 without a grid."""
+        rows, _, columns = self.layout.removeprefix("grid ").partition("x")
+        return int(rows) * int(columns) if columns else 0
+
+    @property
     def panel(self) -> str:
         """Its letter, where several items make up one figure: figure4a gives a."""
         return self.label[-1] if self.label[-1].islower() else ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from dash_repro.paper.figures import FIGURES
 from dash_repro.params.lookup import at, close, keys
 
 Problem = tuple[str, str]  # dotted key, and what is wrong with it
@@ -15,7 +16,6 @@ NEEDED = {  # blocks that tables and figures name themselves
     "teachers": {"tirt": "Table 2 needs it", "min_snr": "Table 2 needs it"},
     "students": {"dash": "figures 1, 6 and D1-D7 need it"},
 }
-SHOWN = 5 * 7  # images in one grid of Figure 6
 MOST_SAMPLES = (
     "compute_metrics.is_splits",
     "compute_metrics.kid_subset_size",
@@ -138,8 +138,10 @@ def _sizes(params: Mapping[str, Any]) -> Iterator[Problem]:
             says = f"{attention} is none of {name}'s resolutions {levels}"
             yield "network.attention_resolution", says
     count = params["generate_samples"]["num_samples"]
-    if count < SHOWN:
-        yield "generate_samples.num_samples", f"{count}, Figure 6 shows {SHOWN}"
+    most = max(FIGURES.values(), key=lambda figure: figure.in_grid)
+    if count < most.in_grid:
+        says = f"{count}, {most.label} shows {most.in_grid}"
+        yield "generate_samples.num_samples", says
     for name in MOST_SAMPLES:
         if at(params, name.split(".")) > count:
             yield name, "more than generate_samples.num_samples"
