@@ -25,8 +25,12 @@ from dash_repro.diffusion.schedule import Schedule
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.extractors import Extractor, build_extractor
 from dash_repro.evaluation.features import extract_features
-from dash_repro.evaluation.frechet import frechet_to_reference, gaussian_statistics
-from dash_repro.evaluation.kid import squared_mmd
+from dash_repro.evaluation.sample_metrics import METRICS
+from dash_repro.evaluation.sample_metrics.frechet import (
+    frechet_to_reference,
+    gaussian_statistics,
+)
+from dash_repro.evaluation.sample_metrics.kid import squared_mmd
 from dash_repro.launch import launch_mode
 from dash_repro.models.checkpoint import load_checkpoint
 from dash_repro.models.compiled import launched
@@ -327,10 +331,10 @@ def _distances(
     mean, covariance = gaussian_statistics(reference)
     few = reference[:: max(1, len(reference) // KID_IMAGES)].astype(np.float64)
     found = {
-        extractor.frechet_name: jackknife(
+        extractor.metric_name(METRICS["frechet"]): jackknife(
             lambda part: frechet_to_reference(part, mean, covariance), features
         ),
-        extractor.kid_name: jackknife(
+        extractor.metric_name(METRICS["kid"]): jackknife(
             lambda part: squared_mmd(part.astype(np.float64), few), features
         ),
     }

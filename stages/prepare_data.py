@@ -5,8 +5,8 @@ from typing import Any
 
 import _path  # noqa: F401
 from dash_repro.data.dataset import save_dataset
-from dash_repro.data.folder import account_lines
 from dash_repro.data.prepare import prepare
+from dash_repro.data.sources.folder import account_lines
 from runledger.job import Job, main
 
 

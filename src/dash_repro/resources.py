@@ -10,17 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dash_repro.data.sources import SOURCES
+from dash_repro.evaluation.extractors import EXTRACTORS
+from dash_repro.objectives.kinds import OBJECTIVES
 from runledger.resources import Work
 
-PASSES = {  # student passes and teacher passes of a training step, by objective
-    "noise": (1, 0),
-    "features": (1, 1),
-    "branches": (2, 2),
-    "composite": (2, 2),
-    "gap": (2, 2),
-}
-EXTRACTORS = {"inception": 11.4e9, "effnetlite0": 0.144e9}  # FLOP an image
-SOURCES = {"torchvision": (50_000, 10_000), "digits": (1_400, 400)}  # images, at most
 _BACKWARD = 3  # forward and backward, in forwards
 _STATE_COPIES = 4  # weights, their average, two moments of Adam; two generations each
 
@@ -117,7 +111,7 @@ class Counter:
     def images(self, dataset: str) -> tuple[int, int]:
         """Training and test images of a dataset, at most."""
         block = self.params["prepare_data"][dataset]
-        known = SOURCES.get(block["source"], (50_000, 10_000))
+        known = SOURCES[block["source"]].images
         most = (block["max_train"], block["max_test"])
         return tuple(
             min(n, cap) if cap else n for n, cap in zip(known, most, strict=True)
@@ -158,7 +152,7 @@ class Counter:
         )
 
     def _passes(self, item: Mapping[str, Any]) -> tuple[int, int]:
-        return PASSES[self.params["students"][item["student"]]["objective"]]
+        return OBJECTIVES[self.params["students"][item["student"]]["objective"]].passes
 
     def _images_mb(self, dataset: str, count: int) -> float:
         data = self.params["prepare_data"][dataset]
@@ -199,7 +193,7 @@ class Counter:
         return Work(flop, 4 * size, size, made["numerics"], size)
 
     def _features(self, images: float, memory_mb: float) -> Work:
-        flop = images * EXTRACTORS[self.params["extractor"]["name"]]
+        flop = images * EXTRACTORS[self.params["extractor"]["name"]].flop
         return Work(flop, memory_mb + images * 2048 * 4 * 3 / 1e6, 500.0)
 
     def extract_reference(self, item: Mapping[str, Any]) -> Work:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dash_repro.evaluation.errors import EvaluationError
-from dash_repro.evaluation.frechet import (
+from dash_repro.evaluation.sample_metrics.frechet import (
     frechet_distance,
     frechet_to_reference,
     gaussian_statistics,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dash_repro.evaluation.errors import EvaluationError
-from dash_repro.evaluation.inception_score import inception_score
+from dash_repro.evaluation.sample_metrics.inception_score import inception_score
 
 
 def _by_loops(rows) -> float:

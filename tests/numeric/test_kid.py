@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dash_repro.evaluation.errors import EvaluationError
-from dash_repro.evaluation.kid import kid, squared_mmd
+from dash_repro.evaluation.sample_metrics.kid import kid, squared_mmd
 
 
 def _by_loops(x: np.ndarray, y: np.ndarray) -> float:

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from dash_repro.data.dataset import DatasetError
-from dash_repro.data.glyphs import CHARACTERS, FONTS, draw_glyph
 from dash_repro.data.images import to_channels
 from dash_repro.data.prepare import prepare
+from dash_repro.data.sources.glyphs import CHARACTERS, FONTS, draw_glyph
 
 NOWHERE = "http://127.0.0.1:9/archive.tar.gz"  # the discard port: refused at once
 

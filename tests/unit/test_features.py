@@ -10,10 +10,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dash_repro.evaluation.errors import EvaluationError, WeightsError
-from dash_repro.evaluation.extractors import build_extractor
+from dash_repro.evaluation.extractors import EXTRACTORS, build_extractor
 from dash_repro.evaluation.features import extract_features
+from dash_repro.evaluation.sample_metrics import METRICS
 from dash_repro.evaluation.weights import ensure_weights
-from dash_repro.resources import EXTRACTORS
 
 # TorchScript is deprecated; the file that FID is made with is not.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
@@ -116,7 +116,8 @@ def test_inception_probabilities_leave_out_the_bias(config, images):
 def test_modes_are_named_apart_and_never_compared(config):
     legacy = build_extractor(config, CPU)
     clean = build_extractor({**config, "mode": "clean"}, CPU)
-    assert (legacy.frechet_name, clean.frechet_name) == ("FID", "clean-FID")
+    fid = METRICS["frechet"]
+    assert (legacy.metric_name(fid), clean.metric_name(fid)) == ("FID", "clean-FID")
     assert legacy.identity != clean.identity
     with pytest.raises(EvaluationError, match="unknown mode 'pytorch'"):
         build_extractor({**config, "mode": "pytorch"}, CPU)
@@ -143,9 +144,8 @@ def test_effnetlite0_is_its_classifier_and_never_called_fid(images):
     features, probabilities = extract_features(images, extractor, CPU)
     assert features.shape == (11, 1280) and probabilities.shape == (11, 1000)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    names = (extractor.frechet_name, extractor.inception_score_name)
-    assert names == ("fd_effnetlite0", "is_effnetlite0")
-    assert extractor.kid_name == "kid_effnetlite0"
+    names = [extractor.metric_name(metric) for metric in METRICS.values()]
+    assert names == ["fd_effnetlite0", "is_effnetlite0", "kid_effnetlite0"]
 
 
 def test_the_work_of_effnetlite0_is_counted_as_it_is(images):
@@ -154,7 +154,7 @@ def test_the_work_of_effnetlite0_is_counted_as_it_is(images):
     with FlopCounterMode(display=False) as counter:
         extract_features(images, extractor, CPU)
     counted = counter.get_total_flops() / len(images)
-    assert EXTRACTORS["effnetlite0"] == pytest.approx(counted, rel=0.01)
+    assert EXTRACTORS["effnetlite0"].flop == pytest.approx(counted, rel=0.01)
 
 
 def test_effnetlite0_resizes_like_clean_fid_and_agrees_with_the_package(images):

@@ -15,8 +15,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from dash_repro.data.dataset import DatasetError
-from dash_repro.data.folder import account_lines, read_folder
 from dash_repro.data.listing import EXTENSIONS, HIDDEN, list_splits
+from dash_repro.data.sources.folder import account_lines, read_folder
 from runledger.canonical import canonical
 
 COMPOSED = unicodedata.normalize("NFC", "café")

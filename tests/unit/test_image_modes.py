@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from dash_repro.data.dataset import DatasetError
-from dash_repro.data.folder import read_folder
 from dash_repro.data.images import (
     FIRST_FRAME,
     NO_PROFILE,
@@ -20,6 +19,7 @@ from dash_repro.data.images import (
     TURNED,
     as_rgb,
 )
+from dash_repro.data.sources.folder import read_folder
 
 SIDE = 8
 

@@ -12,9 +12,6 @@ from dash_repro.evaluation.bounds import measure_bounds, uniform_noise
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.features import extract_features
-from dash_repro.evaluation.frechet import frechet_distance, gaussian_statistics
-from dash_repro.evaluation.inception_score import inception_score
-from dash_repro.evaluation.kid import kid
 from dash_repro.evaluation.metrics import compute_metrics
 from dash_repro.evaluation.pairs import rank_pairs, require_matched
 from dash_repro.evaluation.profile import LiveTensors, profile_model
@@ -24,6 +21,12 @@ from dash_repro.evaluation.reference import (
     load_reference,
     save_reference,
 )
+from dash_repro.evaluation.sample_metrics.frechet import (
+    frechet_distance,
+    gaussian_statistics,
+)
+from dash_repro.evaluation.sample_metrics.inception_score import inception_score
+from dash_repro.evaluation.sample_metrics.kid import kid
 from dash_repro.models.flops import count_flops
 from dash_repro.models.unet import UNet, UNetConfig
 
@@ -40,7 +43,7 @@ def extractor():
         features = pooled.flatten(1)
         return features, features.softmax(dim=1)
 
-    return Extractor("toy", "toy 1", "fd_toy", "is_toy", "kid_toy", 6, _same, forward)
+    return Extractor("toy", "toy 1", "{short}_toy", 6, _same, forward)
 
 
 def _same(image):

@@ -194,7 +194,7 @@ def params_changed_after_the_run(f: Forger) -> tuple:
 
 
 def code_changed_after_the_run(f: Forger) -> tuple:
-    path = "src/dash_repro/evaluation/frechet.py"
+    path = "src/dash_repro/evaluation/sample_metrics/frechet.py"
     f.write(path, (f.root / path).read_text() + "\nEXTRA = 1\n")
     name = "compute_metrics@digits-dash-w4-s42-cfg4.0-k4-n0"
     return "stale", name, [f"results/{METRICS}/metrics.json"]

@@ -229,7 +229,7 @@ SOURCES = {
         ("generate_samples",),
     ),
     "logic of the Frechet distance": (
-        "src/dash_repro/evaluation/frechet.py",
+        "src/dash_repro/evaluation/sample_metrics/frechet.py",
         "\nfrom __future__ import annotations\n",
         "\nfrom __future__ import annotations\n\nCHANGED = 1\n",
         ("compute_metrics", "extract_reference"),

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from dash_repro.data.cifar import read_torchvision
 from dash_repro.data.dataset import (
     Dataset,
     DatasetError,
     balanced_subset,
     check_dataset,
 )
-from dash_repro.data.digits import read_digits
-from dash_repro.data.folder import read_folder
-from dash_repro.data.glyphs import read_glyphs
 from dash_repro.data.images import to_channels
-
-# A source gets the block and returns an RGB Dataset at image_size; it may stop at
-# max_train and max_test images, and prepare() makes sure of them, and of channels. It
-# may note what it read and left out.
-SOURCES: dict[str, Callable[[Mapping[str, Any], dict[str, Any]], Dataset]] = {
-    "torchvision": read_torchvision,
-    "folder": read_folder,
-    "digits": read_digits,
-    "glyphs": read_glyphs,
-}
+from dash_repro.data.sources import SOURCES
 
 
 def prepare(block: Mapping[str, Any], notes: dict[str, Any] | None = None) -> Dataset:
@@ -49,7 +36,7 @@ def prepare(block: Mapping[str, Any], notes: dict[str, Any] | None = None) -> Da
             f"use one of {', '.join(sorted(SOURCES))}",
         )
     dataset = check_dataset(
-        SOURCES[source](block, {} if notes is None else notes), f"source {source}"
+        SOURCES[source].read(block, {} if notes is None else notes), f"source {source}"
     )
     train = _limited(dataset, "train", block)
     test = _limited(dataset, "test", block)

@@ -11,10 +11,9 @@ import torch
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.features import extract_features
-from dash_repro.evaluation.frechet import frechet_to_reference
-from dash_repro.evaluation.inception_score import inception_score
 from dash_repro.evaluation.progress import Progress
-from dash_repro.evaluation.reference import Reference, kid_of
+from dash_repro.evaluation.reference import Reference
+from dash_repro.evaluation.sample_metrics import METRICS
 
 
 def compute_metrics(
@@ -25,7 +24,7 @@ def compute_metrics(
     device: torch.device,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Frechet distance, inception score and KID, with names that say whose they are.
+    """Every metric of sample_metrics, with names that say whose they are.
 
     Args:
         images: uint8 (N, H, W, C).
@@ -63,16 +62,12 @@ def quality(
         classes: (N, C), class probabilities.
         reference, extractor, settings: see `compute_metrics`.
     """
-    seed = settings["shuffle_seed"]
-    score, score_std = inception_score(classes, settings["is_splits"], seed)
-    kid, kid_std = kid_of(features, reference.features, settings)
-    distance = frechet_to_reference(features, reference.mu, reference.sigma)
-    name = extractor.inception_score_name
-    return {
-        "frechet": {"name": extractor.frechet_name, "value": distance},
-        "inception_score": {"name": name, "value": score, "std": score_std},
-        "kid": {"name": extractor.kid_name, "value": kid, "std": kid_std},
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for key, metric in METRICS.items():
+        value, spread = metric.measure(features, classes, reference, settings)
+        found[key] = {"name": extractor.metric_name(metric), "value": value}
+        found[key] |= {} if spread is None else {"std": spread}
+    return found
 
 
 def _require_same(reference: Reference, extractor: Extractor) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +12,8 @@ from dash_repro.arrays import ArrayFileError, load_npz, save_npz
 from dash_repro.data.dataset import Dataset
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.features import extract_features
-from dash_repro.evaluation.frechet import gaussian_statistics
-from dash_repro.evaluation.kid import kid
 from dash_repro.evaluation.progress import Progress
+from dash_repro.evaluation.sample_metrics.frechet import gaussian_statistics
 
 KEPT_FEATURES = 10_000  # images whose features are stored, for KID's subsets
 
@@ -75,19 +72,6 @@ def _some(features: np.ndarray, seed: int) -> np.ndarray:
     """At most KEPT_FEATURES rows, chosen at random, in their order."""
     order = np.random.default_rng(seed).permutation(len(features))
     return features[np.sort(order[:KEPT_FEATURES])]
-
-
-def kid_of(
-    features: np.ndarray, reference: np.ndarray, metrics: Mapping[str, Any]
-) -> tuple[float, float]:
-    """`kid` with the settings of section `compute_metrics`."""
-    return kid(
-        features,
-        reference,
-        metrics["kid_subsets"],
-        metrics["kid_subset_size"],
-        metrics["shuffle_seed"],
-    )
 
 
 def save_reference(path: Path | str, reference: Reference) -> None:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from dash_repro.diffusion.guidance import tag_scale
 from dash_repro.models.unet import UNet, UNetConfig
 from dash_repro.objectives import losses
+from dash_repro.objectives.kind import Outputs
+from dash_repro.objectives.kinds import OBJECTIVES
 from runledger.errors import UserError
 
 
@@ -121,13 +123,12 @@ class DistillObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.block, self.timesteps, self.tag, self.mode = block, timesteps, tag, mode
-        self.kind = block["objective"]
+        self.kind = OBJECTIVES[block["objective"]]
         self.label_dropout = float(block["label_dropout"])
-        pairs = self.kind in ("composite", "gap")
-        self.needs_features = self.kind == "features"
-        self.needs_uncond = pairs or block["lambda_un"] != 0.0
+        self.needs_features = self.kind.features
+        self.needs_uncond = self.kind.uncond or block["lambda_un"] != 0.0
         anchored = block["lambda_im"] != 0.0 or block["lambda_an"] != 0.0
-        self.needs_cond = pairs or self.needs_features or anchored
+        self.needs_cond = self.kind.cond or anchored
         self.branches = self.needs_cond + self.needs_uncond
         self.projections = nn.ModuleDict(
             {name: nn.Conv2d(*pair, 1) for name, pair in channels.items()}
@@ -149,15 +150,9 @@ class DistillObjective(nn.Module):
             mask = dropped[:, None, None, None]
             cond_t = torch.where(mask, targets.eps_uncond, cond_t)
         total = self._branch_terms(cond, uncond, cond_t, batch, targets, weights)
-        four = (cond, uncond, targets.eps_cond, targets.eps_uncond)
-        if self.kind == "composite":
-            scale = self._guidance_scale(batch.t)
-            total.append(losses.composite_loss(*four, scale, weights))
-        elif self.kind == "gap":
-            total.append(losses.gap_loss(*four, weights))
-        elif self.kind == "features":
-            projected = {name: p(maps[name]) for name, p in self.projections.items()}
-            total.append(losses.feature_loss(projected, targets.features, weights))
+        if self.kind.term is not None:
+            outputs = Outputs(cond, uncond, maps, targets, batch, weights)
+            total.append(self.kind.term(self, outputs))
         return torch.stack(total).sum()
 
     def _branches(
@@ -204,7 +199,7 @@ class DistillObjective(nn.Module):
         factors = (block["lambda_im"], block["lambda_un"], block["lambda_an"])
         return [losses.dash_loss(terms, *factors)] if terms else []
 
-    def _guidance_scale(self, t: Tensor) -> float | Tensor:
+    def guidance_scale(self, t: Tensor) -> float | Tensor:
         """w of the composite loss: constant, or TAG's w(t) as (B, 1, 1, 1)."""
         w = float(self.block["guidance_scale"])
         if self.block["guidance"] == "constant":
@@ -220,15 +215,16 @@ class DistillObjective(nn.Module):
                 where,
                 "give one of them a weight, or name another objective",
             )
-        if self.label_dropout > 0.0 and self.kind != "branches":
+        name = self.block["objective"]
+        if self.label_dropout > 0.0 and not self.kind.label_dropout:
             raise ObjectiveError(
-                f"label_dropout has no meaning for objective: {self.kind}",
+                f"label_dropout has no meaning for objective: {name}",
                 where,
                 "set label_dropout to 0, or the objective to noise or branches",
             )
         known = self.block["guidance"] in ("constant", "tag")
         untagged = self.block["guidance"] == "tag" and self.tag is None
-        if self.kind == "composite" and (untagged or not known):
+        if name == "composite" and (untagged or not known):
             raise ObjectiveError(
                 f"guidance: {self.block['guidance']!r} is not known, or lacks `tag`",
                 where,
@@ -273,10 +269,10 @@ def student_objective(
                 "set lambda_im and lambda_un to 0 and lambda_an to 1",
             )
         return NoiseObjective(block["label_dropout"], mode, block["lambda_an"])
-    if kind in ("branches", "composite", "gap", "features"):
+    if kind in OBJECTIVES:
         return DistillObjective(block, timesteps, tag, mode, channels)
     raise ObjectiveError(
         f"objective: {kind!r} is not known",
         "a block of `students` in params.yaml",
-        "set it to one of branches, noise, composite, gap, features",
+        f"set it to one of {', '.join(OBJECTIVES)}",
     )

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from dash_repro.data.sources import SOURCES
+from dash_repro.objectives.kinds import OBJECTIVES
 from dash_repro.paper.figures import FIGURES
 from dash_repro.params.lookup import at, close, keys
 
@@ -155,7 +157,7 @@ def _sources(params: Mapping[str, Any]) -> Iterator[Problem]:
         if data["source"] == "torchvision" and not cifar:
             says = f"'{data['name']}' is not CIFAR10, CIFAR100"
             yield f"prepare_data.{name}.name", says
-        if data["source"] in ("torchvision", "folder") and not data["path"]:
+        if SOURCES[data["source"]].needs_path and not data["path"]:
             says = f"source {data['source']} needs a path"
             yield f"prepare_data.{name}.path", says
 
@@ -166,7 +168,7 @@ def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
         key, objective = f"students.{name}", block["objective"]
         if objective == "branches" and not any(terms):
             yield f"{key}.objective", "branches, but every lambda is 0"
-        if objective not in ("noise", "branches") and block["label_dropout"]:
+        if not OBJECTIVES[objective].label_dropout and block["label_dropout"]:
             yield f"{key}.label_dropout", "only for noise and branches"
         if objective == "noise" and not block["lambda_an"]:
             yield f"{key}.objective", "noise, but lambda_an is 0"

@@ -10,6 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from dash_repro.data.sources import SOURCES
+from dash_repro.evaluation.extractors import EXTRACTORS
+from dash_repro.objectives.kinds import OBJECTIVES
 from dash_repro.params.keys import (
     Between01,
     Colour,
@@ -45,8 +48,8 @@ A1, A2 = "Table A1", "Table A2"
 
 class Dataset(Section):
     """the images that one dataset is made from"""
-    source: Literal["torchvision", "folder", "digits", "glyphs"] = key(
-        ..., "CIFAR; folders train/CLASS/, test/CLASS/; two that are built in", "")
+    source: Literal[tuple(SOURCES)] = key(
+        ..., "torchvision: CIFAR; folder: train/CLASS/, test/CLASS/; others are built in", "")
     name: str = key("", "torchvision's class, CIFAR10 or CIFAR100; otherwise empty", "")
     path: str = key("", "folder of the archives or of train/ and test/; built in: empty", "")
     image_size: Annotated[int, Field(ge=8)] = key(
@@ -132,8 +135,8 @@ class TrainStudent(Training):
 
 class Student(Section):
     """an objective, its weights and its teacher"""
-    objective: Literal["branches", "noise", "composite", "gap", "features"] = key(
-        "branches", "Eqs. 5-8; the noise; guided noise; guidance gap; FitNets", "Section 4.3")
+    objective: Literal[tuple(OBJECTIVES)] = key(
+        "branches", "branches: Eqs. 5-8; composite: guided noise; features: FitNets", "Section 4.3")
     lambda_im: NotNegative = key(1.0, "weight of |eps_S^y - eps_T^y|^2, Eq. 5", A1)
     lambda_un: NotNegative = key(1.0, "weight of |eps_S^0 - eps_T^0|^2, Eq. 6", A1)
     lambda_an: NotNegative = key(0.1, "weight of |eps_S^y - eps|^2, Eq. 7", A1)
@@ -166,8 +169,8 @@ class GenerateSamples(Section):
 
 class Extractor(Section):
     """features for FID, IS and KID"""
-    name: Literal["inception", "effnetlite0"] = key(
-        "inception", "the second is an offline stand-in, never called FID", A2, protocol=True)
+    name: Literal[tuple(EXTRACTORS)] = key(
+        "inception", "effnetlite0 is an offline stand-in, never called FID", A2, protocol=True)
     mode: Literal["legacy_tensorflow", "clean"] = key(
         "legacy_tensorflow", "resizing of clean-fid; papers on CIFAR use the first")
     weights_url: str = key(

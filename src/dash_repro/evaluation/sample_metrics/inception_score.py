@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from dash_repro.evaluation.errors import EvaluationError, require_finite
+from dash_repro.evaluation.metric import metric
+
+if TYPE_CHECKING:
+    from dash_repro.evaluation.reference import Reference
 
 
 def inception_score(
@@ -42,3 +49,14 @@ def _score(probabilities: np.ndarray) -> float:
     # 0 log 0 = 0: a float32 softmax underflows to exact zeros.
     ratio = np.divide(values, marginal, out=np.ones_like(values), where=values > 0)
     return float(np.exp((values * np.log(ratio)).sum(axis=1).mean()))
+
+
+@metric("inception_score", label="IS", short="is")
+def of_images(
+    features: np.ndarray,
+    classes: np.ndarray,
+    reference: Reference,
+    settings: Mapping[str, Any],
+) -> tuple[float, float]:
+    """The score of a set of images; see metric.Metric."""
+    return inception_score(classes, settings["is_splits"], settings["shuffle_seed"])

@@ -1,16 +1,22 @@
-"""The feature extractors that params.yaml can name, and what each makes of images."""
+"""A feature extractor, and where each registers, from its own module.
+
+Imports nothing heavy: params and the Snakefile read which there are, and their cost.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from dash_repro.evaluation.errors import EvaluationError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    Build = Callable[[Mapping[str, Any], torch.device], "Extractor"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +27,8 @@ class Extractor:
         name: as in params.yaml.
         identity: name and everything that moves features, so that statistics of one
             are never compared with another's.
-        frechet_name, inception_score_name, kid_name: of the metrics made with it;
-            only the Inception network's are called FID, IS, KID.
+        naming: name of a metric made with it, of the metric's {label} or {short}; only
+            the Inception network's metrics bear the label: FID, IS, KID.
         dimension: D, of the features.
         resize: one image, uint8 (H, W, 3), to uint8 or float32 (h, w, 3) in 0..255.
         forward: float32 (B, 3, h, w) in 0..255 to features (B, D) and class
@@ -31,30 +37,40 @@ class Extractor:
 
     name: str
     identity: str
-    frechet_name: str
-    inception_score_name: str
-    kid_name: str
+    naming: str
     dimension: int
     resize: Callable[[np.ndarray], np.ndarray]
     forward: Callable[[Tensor], tuple[Tensor, Tensor]]
 
-
-def _inception(config: Mapping[str, Any], device: torch.device) -> Extractor:
-    from dash_repro.evaluation.inception import build_inception
-
-    return build_inception(config, device)
+    def metric_name(self, metric: Any) -> str:
+        """What a metric of sample_metrics may be called with these features."""
+        return self.naming.format(label=metric.label, short=metric.short)
 
 
-def _effnetlite0(config: Mapping[str, Any], device: torch.device) -> Extractor:
-    from dash_repro.evaluation.effnetlite0 import build_effnetlite0
+@dataclass(frozen=True)
+class Builder:
+    """How an extractor is made, and what it costs.
 
-    return build_effnetlite0(device)
+    Attributes:
+        build: from section `extractor` of params.yaml and a device.
+        flop: of one image, two operations a multiply-add.
+    """
+
+    build: Build
+    flop: float
 
 
-EXTRACTORS: dict[str, Callable[[Mapping[str, Any], torch.device], Extractor]] = {
-    "inception": _inception,
-    "effnetlite0": _effnetlite0,
-}
+EXTRACTORS: dict[str, Builder] = {}
+
+
+def extractor(name: str, flop: float) -> Callable[[Build], Build]:
+    """Register an extractor that the decorated function builds."""
+
+    def decorate(build: Build) -> Build:
+        EXTRACTORS[name] = Builder(build, flop)
+        return build
+
+    return decorate
 
 
 def build_extractor(config: Mapping[str, Any], device: torch.device) -> Extractor:
@@ -71,4 +87,4 @@ def build_extractor(config: Mapping[str, Any], device: torch.device) -> Extracto
             "extractor.name in params.yaml",
             f"use one of {', '.join(sorted(EXTRACTORS))}",
         )
-    return EXTRACTORS[name](config, device)
+    return EXTRACTORS[name].build(config, device)

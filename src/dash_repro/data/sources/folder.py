@@ -13,11 +13,13 @@ from PIL import Image
 from dash_repro.data.dataset import SPLITS, Dataset, DatasetError, class_quotas
 from dash_repro.data.images import as_rgb, fit_image
 from dash_repro.data.listing import Listing, alike, beside_splits, list_splits
+from dash_repro.data.source import source
 
 EXAMPLES = 3  # files named of each kind that is left out
 MOST_BROKEN = 20  # files named in one error
 
 
+@source("folder", needs_path=True)
 def read_folder(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
     """Read class folders; classes and files in the order of their names.
 

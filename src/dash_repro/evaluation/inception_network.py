@@ -1,77 +1,17 @@
-"""The Inception network of FID and IS: NVIDIA's TorchScript file, as clean-fid uses it.
-
-Features are clean-fid's, bit for bit at the same batch size; probabilities come from
-the same pass.
-"""
+"""The network of inception-2015-12-05.pt: features and probabilities of one pass."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from cleanfid.resize import build_resizer
 from torch import Tensor
 
-from dash_repro.evaluation.errors import EvaluationError, WeightsError
-from dash_repro.evaluation.extractors import Extractor
-from dash_repro.evaluation.weights import ensure_weights
+from dash_repro.evaluation.errors import WeightsError
 
-# CIFAR papers' FID is the first; the other resizes with antialiasing and is about a
-# point away, so it goes by clean-fid's name.
-MODES = {"legacy_tensorflow": "", "clean": "clean-"}
 DIMENSION = 2048
 SIDE = 299
 _TOLERANCE = 1e-4
-
-
-def build_inception(config: Mapping[str, Any], device: torch.device) -> Extractor:
-    """Load the network of section `extractor` of params.yaml.
-
-    Args:
-        config: `mode`, `weights_path`, `weights_url`, `weights_sha256`.
-
-    Raises:
-        EvaluationError: unknown mode.
-        WeightsError: the file is missing, wrong, or not the network it should be.
-    """
-    mode = config["mode"]
-    if mode not in MODES:
-        raise EvaluationError(
-            f"unknown mode {mode!r}",
-            "extractor.mode in params.yaml",
-            f"use one of {', '.join(sorted(MODES))}",
-        )
-    path = ensure_weights(
-        config["weights_path"], config["weights_url"], config["weights_sha256"]
-    )
-    network = Inception(_load(path, device), mode == "legacy_tensorflow")
-    network.check(path)
-    prefix = MODES[mode]
-    return Extractor(
-        name="inception",
-        identity=f"inception {mode} {config['weights_sha256']}",
-        frechet_name=f"{prefix}FID",
-        inception_score_name=f"{prefix}IS",
-        kid_name=f"{prefix}KID",
-        dimension=DIMENSION,
-        resize=build_resizer(mode),
-        forward=network,
-    )
-
-
-def _load(path: Path, device: torch.device) -> torch.jit.ScriptModule:
-    try:
-        with warnings.catch_warnings():
-            # TorchScript is deprecated; the file that everybody's FID uses is not.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return torch.jit.load(str(path), map_location=device).eval()
-    except (RuntimeError, ValueError) as error:
-        raise WeightsError(
-            f"not a TorchScript file: {error}", str(path), "delete it and run again"
-        ) from None
 
 
 class Inception:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dash_repro.data.dataset import Dataset, class_quotas
+from dash_repro.data.source import source
 
 # No two look alike at another size or slant (no O beside 0, no C beside c).
 CHARACTERS = (
@@ -36,6 +37,7 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 OVERSAMPLING = 4  # drawn this many times larger, then averaged
 
 
+@source("glyphs")
 def read_glyphs(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
     """Draw as many images as asked for; each a function of (class, split, index).
 

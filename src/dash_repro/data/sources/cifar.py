@@ -10,10 +10,12 @@ import numpy as np
 
 from dash_repro.data.dataset import Dataset, DatasetError
 from dash_repro.data.images import fit_images
+from dash_repro.data.source import source
 
 CLASSES = ("CIFAR10", "CIFAR100")
 
 
+@source("torchvision", needs_path=True)
 def read_torchvision(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
     """Read a CIFAR dataset; the archive is downloaded to `path` if it is not there.
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from dash_repro.evaluation.errors import EvaluationError, require_finite
+from dash_repro.evaluation.metric import metric
+
+if TYPE_CHECKING:
+    from dash_repro.evaluation.reference import Reference
 
 
 def gaussian_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,3 +103,14 @@ def _require_alike(first: np.ndarray, second: np.ndarray) -> None:
             "reference statistics",
             "make both with the same extractor",
         )
+
+
+@metric("frechet", label="FID", short="fd")
+def of_images(
+    features: np.ndarray,
+    classes: np.ndarray,
+    reference: Reference,
+    settings: Mapping[str, Any],
+) -> tuple[float, None]:
+    """The distance of a set of images to the reference; see metric.Metric."""
+    return frechet_to_reference(features, reference.mu, reference.sigma), None

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from dash_repro.evaluation.errors import EvaluationError, require_finite
+from dash_repro.evaluation.metric import metric
+
+if TYPE_CHECKING:
+    from dash_repro.evaluation.reference import Reference
 
 
 def kid(
@@ -62,3 +69,20 @@ def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _off_diagonal_mean(matrix: np.ndarray) -> float:
     size = len(matrix)
     return (matrix.sum() - np.trace(matrix)) / (size * (size - 1))
+
+
+@metric("kid", label="KID", short="kid")
+def of_images(
+    features: np.ndarray,
+    classes: np.ndarray,
+    reference: Reference,
+    settings: Mapping[str, Any],
+) -> tuple[float, float]:
+    """The distance of a set of images to the kept features; see metric.Metric."""
+    return kid(
+        features,
+        reference.features,
+        settings["kid_subsets"],
+        settings["kid_subset_size"],
+        settings["shuffle_seed"],
+    )

@@ -1,0 +1,47 @@
+"""A metric of a set of images, and where each registers, from its own module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dash_repro.evaluation.reference import Reference
+
+    Measure = Callable[
+        [np.ndarray, np.ndarray, Reference, Mapping[str, Any]],
+        tuple[float, float | None],
+    ]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric; its key in metrics.json is the name under which it registers.
+
+    Attributes:
+        label: its name with the Inception network's features: FID.
+        short: the part of its name with other features that says what it is: fd.
+        measure: from features (N, D), class probabilities (N, C), the reference and
+            section compute_metrics to the value and its spread over splits or subsets
+            (None: it has none).
+    """
+
+    label: str
+    short: str
+    measure: Measure
+
+
+METRICS: dict[str, Metric] = {}
+
+
+def metric(name: str, label: str, short: str) -> Callable[[Measure], Measure]:
+    """Register a metric that the decorated function measures."""
+
+    def decorate(measure: Measure) -> Measure:
+        METRICS[name] = Metric(label, short, measure)
+        return measure
+
+    return decorate
