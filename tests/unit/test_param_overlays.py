@@ -131,8 +131,8 @@ def test_findings_name_the_file_and_the_line(overlay, tmp_path: Path) -> None:
     path = overlay("student_defaults: {teacher: tirrt}\n")
     base.write_text(text)
     assert refusal(path) == [
-        f"{path}, line 2: students.dash.teacher: no teacher 'tirrt' (did you mean "
-        "'tirt'?), and 14 that inherit it from student_defaults"
+        f"{path}, line 2: students.dash.teacher: 'tirrt' is not a block of teachers "
+        "(did you mean 'tirt'?), and 14 that inherit it from student_defaults"
     ]
 
 

@@ -216,8 +216,9 @@ def test_a_wrong_value_is_shown_where_it_was_written(tmp_path) -> None:
 def test_checks_of_what_fits_together_say_who_inherits_too(tmp_path) -> None:
     path = edited(tmp_path, ("  teacher: tirt ", "  teacher: tirrt "))
     assert refusal(path) == [
-        f"line {line_of(path, 'tirrt')}: students.dash.teacher: no teacher 'tirrt' "
-        "(did you mean 'tirt'?), and 14 that inherit it from student_defaults"
+        f"line {line_of(path, 'tirrt')}: students.dash.teacher: 'tirrt' is not a block "
+        "of teachers (did you mean 'tirt'?), and 14 that inherit it from "
+        "student_defaults"
     ]
     path = edited(tmp_path, ("  label_dropout: 0.0 ", "  label_dropout: 0.3 "))
     assert refusal(path) == [

@@ -98,7 +98,11 @@ MISTAKES = [
         "students.dash.objective: None should be 'branches'",
     ),
     ("students.dash.lambda_an", -0.1, "students.dash.lambda_an: -0.1"),
-    ("students.dash.teacher", "tirtt", "students.dash.teacher: no teacher 'tirtt'"),
+    (
+        "students.dash.teacher",
+        "tirtt",
+        "students.dash.teacher: 'tirtt' is not a block of teachers (did",
+    ),
     ("students.composite.label_dropout", 0.1, "only for noise and branches"),
     ("train_teacher.learning_rate", "1e-5", "should be a valid number; write 1.0e-05"),
     ("train_teacher.iterations", 0, "train_teacher.iterations: 0"),

@@ -40,25 +40,27 @@ def cross_checks(params: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _names(params: Mapping[str, Any]) -> Iterator[Problem]:
-    """Experiments name datasets and students, and students teachers, that exist."""
-    sections = {"datasets": "prepare_data"}
-    sections |= dict.fromkeys(("student", "students"), "students")
-    for name, experiment in params["experiments"].items():
-        for key in (key for key in sections if key in experiment):
-            named, known = experiment[key], params[sections[key]]
-            for value in named if isinstance(named, list) else [named]:
-                if value not in known:
-                    says = f"'{value}' is not a block of {sections[key]}"
-                    yield f"experiments.{name}.{key}", says + close(value, known)
-    for name, student in params["students"].items():
-        if student["teacher"] not in params["teachers"]:
-            hint = close(student["teacher"], params["teachers"])
-            says = f"no teacher '{student['teacher']}'{hint}"
-            yield f"students.{name}.teacher", says
+    """What is named exists: an experiment's datasets and students, a teacher."""
+    for key, name, section in _references(params):
+        if name not in params[section]:
+            hint = close(name, params[section])
+            yield key, f"'{name}' is not a block of {section}{hint}"
     for section, names in NEEDED.items():
         for name, why in names.items():
             if name not in params[section]:
                 yield section, f"the block '{name}' is missing ({why})"
+
+
+def _references(params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(key, name, section that has a block of this name) of all that name a block."""
+    for experiment, block in params["experiments"].items():
+        for key in ("datasets", "students", "student"):
+            section = "prepare_data" if key == "datasets" else "students"
+            named = block.get(key, [])
+            for name in [named] if isinstance(named, str) else named:
+                yield f"experiments.{experiment}.{key}", name, section
+    for student, block in params["students"].items():
+        yield f"students.{student}.teacher", block["teacher"], "teachers"
 
 
 def _reserved(params: Mapping[str, Any]) -> Iterator[Problem]:
