@@ -43,10 +43,9 @@ def check_paper(
     for address, cell in sidecar["cells"].items():
         _, row, column = address.split("/")
         said = values.get((row, column.removeprefix("readme_")), "")
-        if cell["paper"] and cell["paper"] != said:
-            detail = (
-                f"the paper's value is given as {cell['paper']}, its CSV says {said}"
-            )
+        if cell["paper"] != said:
+            given, known = cell["paper"] or "none", said or "none"
+            detail = f"the paper's value is given as {given}, its CSV says {known}"
             yield Finding(
                 OBJECTION, "wrong paper value", address, detail, cells=(address,)
             )
