@@ -69,6 +69,19 @@ def test_null_leaves_a_block_out_and_is_a_value_of_a_key(overlay) -> None:
         load_params(path)
 
 
+def test_to_leave_out_what_is_not_there_is_no_mistake(overlay) -> None:
+    """So an overlay can be laid over what another one made: the demo over the demo."""
+    shutil.copy(ROOT / "config" / "demo.params.yaml", overlay("").parent / "demo.yaml")
+    path = overlay("").parent / "demo.yaml"
+    path.write_text(path.read_text().replace("base: ../params", "base: params"))
+    once = load_params(path)
+    (path.parent / "params.yaml").write_text(written(path))
+    assert load_params(path) == once
+    path = overlay("experiments: {table3: null}\n")
+    with pytest.raises(ParamsError, match=r"experiments.table3: missing; it is requ"):
+        load_params(path)
+
+
 def test_what_inherits_in_the_base_inherits_the_overlays_value(overlay) -> None:
     found = load_params(overlay("student_defaults: {lambda_an: 0.7, lambda_lr: 3.0}\n"))
     own = {"dash", "scratch", "cond_only", "composite", "gap_match", "no_an"}

@@ -1,6 +1,6 @@
 """Every key of params.yaml: type, range, default, unit, source, text; see `keys`.
 
-The first line of a class says what its section is. The default is the paper's value.
+A class is a section, and a line a key. The default is the paper's value.
 Sources are of arXiv:2606.00798v1, or "choice" where the paper is silent.
 """
 
@@ -40,10 +40,8 @@ from dash_repro.params.keys import (
 
 A1, A2 = "Table A1", "Table A2"
 
-# A table, a key a line.
 # fmt: off
 
-# A table, a key a line.
 # fmt: off
 
 class Dataset(Section):

@@ -1,8 +1,9 @@
 """A params file over the file that it names as its base.
 
 A file with `base: PATH` (relative to its own folder) holds only what differs: blocks
-are merged key by key, other values replace the base's, and `name: null` leaves a block out.
-What inherits a value in the base inherits the overlay's. A block that the base lacks
+are merged key by key, other values replace the base's, and `name: null` leaves a block
+out, if it is there (as in a JSON merge patch, RFC 7396, but a key may be null). What
+inherits a value in the base inherits the overlay's. A block that the base lacks
 takes the keys it does not write from the section it inherits from, or the defaults.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dash_repro.params.lookup import ABSENT, at, block, fields, resolve, schema
+from dash_repro.params.lookup import ABSENT, at, block, fields, find, resolve, schema
 from runledger.errors import UserError
 from runledger.yamlfile import Document, Place, read_yaml
 
@@ -114,7 +115,10 @@ class Layers:
     def _left_out(self, path: Place) -> bool:
         found = [at(document.value, path) for _, document in self.documents]
         written = [one for one in found if one is not ABSENT]
-        return written[0] is None and any(isinstance(one, Mapping) for one in written)
+        is_block = "properties" in find(path) or any(
+            isinstance(one, Mapping) for one in written
+        )
+        return is_block and written[0] is None
 
     def _filled(self, whole: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """Sections, with the blocks that the lowest file lacks made complete."""
