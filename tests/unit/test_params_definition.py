@@ -148,9 +148,12 @@ def test_the_command_prints_complete_params_and_the_schema() -> None:
 
 def test_a_file_can_be_written_over_itself(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text((ROOT / "params.yaml").read_text().replace("  # T, the", " # the"))
+    text = (ROOT / "params.yaml").read_text().replace("  # T, the", " # the")
+    path.write_text("# Mine." + text)
     assert run("--complete", path, "-o", path).output == ""
-    assert path.read_text() == run("--complete", ROOT / "params.yaml").output
+    assert (
+        path.read_text() == "# Mine." + run("--complete", ROOT / "params.yaml").output
+    )
     before = path.read_text().replace("w_max: 4.0", "w_max: x")
     path.write_text(before)
     assert run("--complete", path, "-o", path).exit_code == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 from dash_repro.params.lookup import (
@@ -113,14 +114,22 @@ class _Writer:
         return own or (due and comment(node, value)) or lowest.comment(path)
 
 
-def complete(layers: Layers, params: Mapping[str, Any], head: str = HEAD) -> str:
+def complete(layers: Layers, params: Mapping[str, Any], head: str = "") -> str:
     """A params.yaml without a base, with a comment on each key.
 
     Args:
         layers: the files that the params were read from: what inherits, and comments.
         params: validated.
-        head: its first lines, comments.
+        head: its first lines, comments; "": those of a file without a base, or `HEAD`.
     """
+    if not head and not layers.overlaid:
+        head = "".join(
+            takewhile(
+                lambda line: line[0] == "#",
+                layers.documents[0][1].text.splitlines(True),
+            )
+        )
+    head = head or HEAD
     writer = _Writer(layers, params)
     sections = [writer.section(name, node) for name, node in fields(schema()).items()]
     return "\n\n".join([head.rstrip("\n"), *sections]) + "\n"
