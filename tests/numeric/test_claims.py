@@ -412,3 +412,10 @@ def test_values_from_curves():
     assert extra["tirt/d/ratio"] == pytest.approx(3.0)
     assert extra["tirt/d/peak_t"] == 1
     assert extra["tirt/d/rank_correlation"] == pytest.approx(-1.0)
+
+
+def test_formulas_of_our_side_replace_the_papers():
+    claim = replace(DIFFERENCE, our_let={"a": 'v("t/r/b") - v("t/r/a")'})
+    values = {"t/r/a": {"1": "5", "2": "5"}, "t/r/b": {"1": "1", "2": "1.01"}}
+    assert on_run(claim, values).verdict == FAILS
+    assert on_run(DIFFERENCE, values).verdict == HOLDS

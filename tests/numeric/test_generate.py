@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dash_repro.arrays import ArrayFileError, load_npz
-from dash_repro.diffusion.ddim import SamplerError
+from dash_repro.diffusion.ddim import SamplerError, ddim_sample
 from dash_repro.diffusion.generate import (
     generate,
     log_progress,
@@ -324,3 +324,30 @@ def test_progress_is_logged_as_plain_lines(caplog: pytest.LogCaptureFixture) -> 
         "images 4/22",
         "images 22/22",
     ]
+
+
+def test_the_noise_of_a_step_is_not_that_of_the_start_again():
+    """With eta above 0: image and step number the draws, the start is number 0."""
+    noisy = replace(SAMPLING, eta=0.7)
+    indices = range(4, 8)
+
+    def drawn(number):
+        return image_noise(noisy.sampling_seed, indices, noisy.shape, number)
+
+    def sampled(first):
+        return ddim_sample(
+            NET,
+            SCHEDULE,
+            drawn(0),
+            balanced_labels(indices, noisy.num_classes),
+            noisy.num_classes,
+            noisy.steps,
+            noisy.guidance_scale(SCHEDULE.timesteps),
+            noisy.eta,
+            noisy.clip_x0,
+            lambda step: drawn(step + first),
+        )
+
+    found = sample_chunk(NET, SCHEDULE, noisy, 1)
+    assert torch.equal(found, sampled(1))
+    assert not torch.allclose(found, sampled(0), atol=1e-3)

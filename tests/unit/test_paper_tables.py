@@ -348,3 +348,20 @@ def test_every_table_compiles(workspace, tmp_path):
     main = ROOT / "paper" / "main.tex"
     build_pdf(main, contents, tables, [], tmp_path / "main.pdf")
     assert (tmp_path / "main.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_each_row_of_table_2_is_of_its_own_teacher_and_guidance(workspace):
+    cells = workspace.table("table2")["cells"]
+    expected = {
+        "min_snr": ("teacher_min_snr", "cfg1.5"),
+        "fixed_cfg": ("teacher_min_snr", "cfg4.0"),
+        "tag_only": ("teacher_min_snr", "tag4.0"),
+        "tirt_only": ("teacher_tirt", "cfg1.5"),
+        "full": ("teacher_tirt", "tag4.0"),
+    }
+    for row, (teacher, sampler) in expected.items():
+        values = cells[f"table2/{row}/cifar10_fid"]["values"]
+        for value in values:
+            _, model, _, sampled, *_ = value["instance"].split("-")
+            assert (model, sampled) == (teacher, sampler), row
+        assert len(values) == 2
