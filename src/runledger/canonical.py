@@ -9,15 +9,20 @@ import os
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
 from runledger.errors import UserError
 
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
 
 def normalize(value: Any) -> Any:
     """Make equal parameters equal: 4.0 and 4 are one value, tuples are lists."""
-    if isinstance(value, bool) or value is None or isinstance(value, str | int):
+    if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
@@ -30,13 +35,7 @@ def normalize(value: Any) -> Any:
 
 def canonical(value: Any) -> str:
     """Return the canonical JSON text of a value (sorted keys, no spaces)."""
-    return json.dumps(
-        normalize(value),
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        allow_nan=False,
-    )
+    return _ENCODER.encode(normalize(value))
 
 
 def to_bytes(text: str) -> bytes:
@@ -48,9 +47,20 @@ def to_bytes(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def joined(parts: Mapping[str, str]) -> str:
+    """Return the canonical text of a mapping whose values are canonical texts."""
+    spelled = [f"{encode_basestring(key)}:{parts[key]}" for key in sorted(parts)]
+    return f"{{{','.join(spelled)}}}"
+
+
+def digest_of(text: str) -> str:
+    """Return 32 hexadecimal digits naming a canonical text."""
+    return hashlib.sha256(to_bytes(text)).hexdigest()[:32]
+
+
 def digest(value: Any) -> str:
     """Return 32 hexadecimal digits naming the canonical JSON of a value."""
-    return hashlib.sha256(to_bytes(canonical(value))).hexdigest()[:32]
+    return digest_of(canonical(value))
 
 
 def read_text(path: Path | str, root: Path | str = ".") -> str:

@@ -6,21 +6,35 @@ give. Bytes need not be present, and no mtime plays a part. Judging writes nothi
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runledger.canonical import digest, pretty
+from runledger.canonical import canonical, digest, digest_of, joined, pretty
 from runledger.differences import differ
 from runledger.errors import UserError
 from runledger.fingerprint import Fingerprinter
 from runledger.locktext import locked_stages
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
-from runledger.records import Record, Records, recipe_key, recorded
+from runledger.records import Record, Records, recipe_key, recipe_key_of, recorded
 from runledger.sources import absent, lock_path
 from runledger.store import Digest, Store, md5_text
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage while thousands of objects are made that all stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def code_text(fingerprinter: Fingerprinter, stage: str) -> str:
@@ -75,6 +89,7 @@ class Judge:
         self.code = Fingerprinter(root)
         self.lost = dict(lost or {})
         self._code_texts: dict[str, str] = {}
+        self._params: dict[tuple[str, ...], str] = {}  # canonical text, by the keys
         self._lock: dict[str, Any] | None = None
 
     def code_text(self, stage: str) -> str:
@@ -95,14 +110,26 @@ class Judge:
             "code": self.code.fingerprint(f"stages/{stage}.py"),
         }
 
+    def _spelled(self, frozen: Mapping[str, Any]) -> str:
+        """Return the canonical text of a frozen recipe.
+
+        Params are the bulk of it, and those of one list of keys are spelled once.
+        """
+        keys = tuple(frozen["params"])
+        if keys not in self._params:
+            self._params[keys] = canonical(frozen["params"])
+        texts = {key: canonical(frozen[key]) for key in frozen if key != "params"}
+        return joined({**texts, "params": self._params[keys]})
+
     def judge(self) -> dict[str, Verdict]:
         """Return the verdict on every instance, producers first."""
         verdicts: dict[str, Verdict] = {}
-        for instance in self.pipeline.instances.values():
-            if instance.stage == CODE_STAGE:
-                verdicts[instance.name] = self._judge_code(instance)
-            else:
-                verdicts[instance.name] = self._judge(instance, verdicts)
+        with uncollected():
+            for instance in self.pipeline.instances.values():
+                if instance.stage == CODE_STAGE:
+                    verdicts[instance.name] = self._judge_code(instance)
+                else:
+                    verdicts[instance.name] = self._judge(instance, verdicts)
         return verdicts
 
     def _judge_code(self, instance: Instance) -> Verdict:
@@ -115,7 +142,8 @@ class Judge:
 
     def _judge(self, instance: Instance, known: Mapping[str, Verdict]) -> Verdict:
         frozen = self.frozen(instance)
-        verdict = Verdict(instance, frozen, digest(frozen), False)
+        text = self._spelled(frozen)
+        verdict = Verdict(instance, frozen, digest_of(text), False)
         verdict.outside = self.pipeline.outside(instance)
         pending = []
         for dep in instance.deps:
@@ -132,7 +160,7 @@ class Judge:
         if unsettled:
             verdict.reasons = self._explain(verdict, None) + unsettled
             return verdict
-        verdict.key = recipe_key(frozen, verdict.inputs)
+        verdict.key = recipe_key_of(text, verdict.inputs)
         self._match(verdict)
         return verdict
 
@@ -198,7 +226,9 @@ class Judge:
     def _match(self, verdict: Verdict) -> None:
         instance = verdict.instance
         try:
-            record = self.records.match(instance, verdict.frozen, verdict.inputs)
+            record = self.records.match(
+                instance, verdict.key, verdict.frozen, verdict.inputs
+            )
         except UserError as error:
             verdict.reasons = [f"its record cannot be used: {error.what}"]
             return

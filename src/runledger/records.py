@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runledger.canonical import digest, pretty, to_bytes, write_atomic
+from runledger.canonical import (
+    canonical,
+    digest_of,
+    joined,
+    pretty,
+    to_bytes,
+    write_atomic,
+)
 from runledger.errors import UserError
 from runledger.pipeline import Instance
 from runledger.sources import counted
@@ -21,7 +28,12 @@ SCHEMA = 1
 
 def recipe_key(frozen: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
     """Name a recipe: digest of its frozen part and the md5 of every input."""
-    return digest({"frozen": frozen, "inputs": dict(inputs)})
+    return recipe_key_of(canonical(frozen), inputs)
+
+
+def recipe_key_of(frozen: str, inputs: Mapping[str, str]) -> str:
+    """Name a recipe by the canonical text of its frozen part."""
+    return digest_of(joined({"frozen": frozen, "inputs": canonical(dict(inputs))}))
 
 
 @dataclass
@@ -98,15 +110,16 @@ class Records:
     def get(self, instance: Instance, key: str) -> Record | None:
         """Return the record of a key, or None."""
         path = self.path(instance, key)
-        return self.load(path) if path.exists() else None
+        return self.load(path) if os.path.exists(path) else None
 
     def match(
         self,
         instance: Instance,
+        key: str,
         frozen: Mapping[str, Any],
         inputs: Mapping[str, str],
     ) -> Record | None:
-        """Return the record of a recipe and its inputs, or None.
+        """Return the record of a recipe and its inputs, whose key is given, or None.
 
         One of before a param was declared uncounted, or when the same params were
         listed otherwise, has another key and is as good.
@@ -114,7 +127,7 @@ class Records:
         Raises:
             UserError: the record of this very key cannot be used.
         """
-        record = self.get(instance, recipe_key(frozen, inputs))
+        record = self.get(instance, key)
         if record is None:
             same = self.of_recipe(instance, frozen)
             record = next((r for r in reversed(same) if r.inputs == inputs), None)
