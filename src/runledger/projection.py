@@ -130,7 +130,28 @@ def render(pipeline: Pipeline) -> str:
                 outs,
             )
             parts.append(_dump({each.name: body}, 2))
+    plots = {
+        k: v for s in found for k, v in _plots(pipeline.stages[s], found[s]).items()
+    }
+    if plots:
+        parts.append(
+            _dump({"plots": [{name: plot} for name, plot in plots.items()]}, 0)
+        )
     return "".join(parts)
+
+
+def _plots(stage: Stage, instances: list[Instance]) -> dict[str, Any]:
+    """Return {title: plot}: a column of all instances that share some fields."""
+    found: dict[str, Any] = {}
+    for curves in stage.curves:
+        for column in curves.y:
+            for each in instances:
+                shared = ", ".join(f"{field} {each.item[field]}" for field in curves.by)
+                title = f"{column} of {stage.name}: {shared}"
+                plot = found.setdefault(title, {"x": curves.x, "y": {}})
+                path = curves.path.format_map(each.item)
+                plot["y"][path] = column
+    return found
 
 
 def drifted(root: Path, pipeline: Pipeline) -> str | None:

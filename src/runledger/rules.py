@@ -14,7 +14,7 @@ from runledger.project import load_pipeline
 from runledger.resources import Site
 from runledger.smk import Ledger
 from runledger.snakefile import Reader, Reading
-from runledger.stages import IN_GIT, METRIC
+from runledger.stages import CURVES, IN_GIT, METRIC
 
 
 def verbatim(text: str) -> Callable[[Any], str]:
@@ -35,6 +35,11 @@ def in_git(path: str) -> Any:
 def metric(path: str) -> Any:
     """Mark an output as one in git that `dvc metrics` shows."""
     return flag(path, METRIC)
+
+
+def curves(path: str, x: str, y: tuple[str, ...], by: tuple[str, ...]) -> Any:
+    """Mark an output as a file of columns that `dvc plots` shows; see Curves."""
+    return flag(path, CURVES, {"x": x, "y": y, "by": by})
 
 
 def setting(config: Mapping[str, Any], name: str) -> int:

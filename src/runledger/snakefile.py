@@ -17,7 +17,7 @@ from runledger.errors import UserError
 from runledger.expansion import Expansion
 from runledger.pipeline import CODE_STAGE, Pipeline
 from runledger.resources import Asks
-from runledger.stages import IN_GIT, METRIC, Stage
+from runledger.stages import CURVES, IN_GIT, METRIC, Curves, Stage
 
 Target = tuple[tuple[str, ...], str | None]
 
@@ -193,7 +193,9 @@ class Reader:
         found = [v for v in rule.values("input") if isinstance(v, Needs)]
         if not found or found[0].stage != rule.name:
             return
-        outputs = [(str(path), _flag(path)) for path in rule.values("output")]
+        flags = [(str(out), getattr(out, "flags", {})) for out in rule.values("output")]
+        kept = (METRIC, IN_GIT)
+        outputs = [(p, next((k for k in kept if k in f), "")) for p, f in flags]
         own = rule.said.get("register_wildcard_constraints", ((), {}))[1]
         self.reading.stages[rule.name] = Stage(
             name=rule.name,
@@ -205,9 +207,5 @@ class Reader:
             each=found[0].each,
             asks=rule.named("resources", "asks", Asks()),
             constraints={**self.constraints, **own},
+            curves=tuple(Curves(p, **f[CURVES]) for p, f in flags if CURVES in f),
         )
-
-
-def _flag(path: Any) -> str:
-    flags = getattr(path, "flags", {})
-    return next((flag for flag in (METRIC, IN_GIT) if flag in flags), "")

@@ -11,7 +11,7 @@ from typing import Any
 from runledger.pipeline import CODE_STAGE, Output
 from runledger.resources import Asks
 
-IN_GIT, METRIC = "in_git", "metric"  # flags of outputs in a rule
+IN_GIT, METRIC, CURVES = "in_git", "metric", "curves"  # flags of outputs in a rule
 _WILDCARD = re.compile(r"\{(\w+)\}")
 
 
@@ -30,6 +30,22 @@ def id_of(path: str) -> str:
 
 
 @dataclass(frozen=True)
+class Curves:
+    """What `dvc plots` shows of a file of columns.
+
+    Attributes:
+        path: pattern of the file.
+        x, y: names of columns; a plot for each of y.
+        by: fields of the identity; instances that agree in them share a plot.
+    """
+
+    path: str
+    x: str
+    y: tuple[str, ...]
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Stage:
     """A rule that makes recorded instances.
 
@@ -44,6 +60,7 @@ class Stage:
             is made because something reads it.
         asks: what it asks of a machine.
         constraints: {wildcard: regular expression}.
+        curves: outputs that are plotted.
     """
 
     name: str
@@ -55,6 +72,7 @@ class Stage:
     each: str = ""
     asks: Asks = field(default_factory=Asks)
     constraints: Mapping[str, str] = field(default_factory=dict)
+    curves: tuple[Curves, ...] = ()
 
     @property
     def id(self) -> str:

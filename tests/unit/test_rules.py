@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from runledger.errors import UserError
 from runledger.pipeline import Instance, Pipeline
@@ -14,7 +15,7 @@ from runledger.resources import Work
 
 HEAD = """\
 from runledger.resources import JobResources
-from runledger.rules import in_git, metric, open_ledger
+from runledger.rules import curves, in_git, metric, open_ledger
 L = open_ledger(workflow, config)
 R = JobResources(L, config)
 P = L.params
@@ -33,7 +34,8 @@ rule train:
     input: unpack(L.needs("train", fields=kind, data="raw/{kind}/{data}.txt"))
     output:
         model=f"results/train/{ID}/model",
-        log=in_git(f"results/train/{ID}/log")
+        log=in_git(f"results/train/{ID}/log"),
+        curve=curves(f"results/train/{ID}/c.csv", x="step", y=("a", "b"), by=("seed",))
     wildcard_constraints: seed=r"\\d+"
     resources: **R.of("train", gpu=True, bundle="pack", by=("data",))
     params: counted=["train", "kinds.{data}"], uncounted=["place"]
@@ -90,7 +92,11 @@ def test_an_instance_is_what_its_rule_says(pipeline: Pipeline) -> None:
     )
     outs = [(out.path, out.cached) for out in train.outs]
     folder = "results/train/a-s2"
-    assert outs == [(f"{folder}/model", True), (f"{folder}/log", False)]
+    assert outs == [
+        (f"{folder}/model", True),
+        (f"{folder}/log", False),
+        (f"{folder}/c.csv", True),
+    ]
     asks = pipeline.stages["train"].asks
     assert (asks.gpu, asks.bundle, asks.by) == (True, "pack", ("data",))
 
@@ -124,6 +130,17 @@ def test_dvc_reads_the_same_instances(pipeline: Pipeline, tmp_path) -> None:
         ]
         assert set(theirs.outs) == set(mine.outs)
     assert "metrics:\n        - results/score/${key}/score.json" in render(pipeline)
+
+
+def test_curves_share_a_plot_by_what_they_have_in_common(pipeline: Pipeline) -> None:
+    plots = yaml.safe_load(render(pipeline))["plots"]
+    assert [next(iter(plot)) for plot in plots] == [
+        f"{column} of train: seed {seed}" for column in "ab" for seed in (1, 2)
+    ]
+    assert plots[1]["a of train: seed 2"] == {
+        "x": "step",
+        "y": {f"results/train/{d}-s2/c.csv": "a" for d in "ab"},
+    }
 
 
 def test_renewing_says_what_became_of_the_instances(tmp_path) -> None:

@@ -363,6 +363,15 @@ def test_dvc_repro_alone_makes_the_same_bytes(tiny: Workspace, tmp_path) -> None
     assert plan == {}, "what dvc made is valid for snakemake"
 
 
+def test_dvc_plots_the_trainings(tiny: Workspace) -> None:
+    shown = json.loads(tiny.run(str(BIN / "dvc"), "plots", "show", "--json"))
+    title = "rho of train_student: dataset digits, width 4, seed 42"
+    (plot,) = shown["data"][title]
+    lines = {point["filename"] for point in plot["content"]["data"]["values"]}
+    assert any("digits-dash-w4-s42" in name for name in lines) and len(lines) > 5
+    assert "errors" not in shown
+
+
 def test_dvc_and_snakemake_agree_on_every_instance(tiny: Workspace) -> None:
     """dvc.yaml as DVC reads it against the unpruned Snakemake DAG."""
     script = ROOT / "tests" / "workflow" / "agreement.py"

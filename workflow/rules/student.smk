@@ -16,7 +16,12 @@ rule train_student:
         ),
     output:
         model=f"results/train_student/{STUDENT}/model.safetensors",
-        history=f"results/train_student/{STUDENT}/history.csv",
+        history=curves(
+            f"results/train_student/{STUDENT}/history.csv",
+            x="step",
+            y=("rho", "loss"),
+            by=("dataset", "width", "seed"),
+        ),
         cost=in_git(f"results/train_student/{STUDENT}/cost.json"),
     log:
         f"results/logs/train_student/{STUDENT}.out",

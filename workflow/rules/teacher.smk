@@ -11,7 +11,12 @@ rule train_teacher:
         ),
     output:
         model=f"results/train_teacher/{TEACHER}/model.safetensors",
-        history=f"results/train_teacher/{TEACHER}/history.csv",
+        history=curves(
+            f"results/train_teacher/{TEACHER}/history.csv",
+            x="step",
+            y=("loss",),
+            by=("dataset", "seed"),
+        ),
         curriculum=f"results/train_teacher/{TEACHER}/curriculum.npz",
         cost=in_git(f"results/train_teacher/{TEACHER}/cost.json"),
     log:
