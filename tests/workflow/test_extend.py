@@ -235,10 +235,36 @@ print(json.dumps([list(data.train_images.shape), flat]))
     assert rows == [0, 0]
 
 
+def a_stage(root: Path, snakemake: str, dvc: list[str]) -> None:
+    """It runs in both tools, each making one instance; neither doubts the other's."""
+    students = [name for name in dvc if name.startswith("train_student@")]
+    mine = [name.replace("train_student@", "measure_norms@") for name in students]
+    assert set(mine) == {name for name in dvc if name.startswith("measure_norms@")}
+    small = Workspace(root.parent / "small")
+    ids = ("digits-dash-w4-s42", "digits-scratch-w4-s42")
+    first, second = (f"results/measure_norms/{id}/norms.json" for id in ids)
+    small.snakemake(first)
+    small.run(str(BIN / "dvc"), "repro", f"measure_norms@{ids[1]}")
+    norms = [
+        json.loads((small.root / path).read_text())["norm"] for path in (first, second)
+    ]
+    assert norms[0] != norms[1] and min(norms) > 1
+    assert small.plan(second) == {}, "what dvc made is valid for snakemake"
+    status = small.run(
+        str(BIN / "dvc"), "status", *(f"measure_norms@{id}" for id in ids)
+    )
+    assert "up to date" in status
+    small.edit_params("measure_norms.order", 1)
+    out = small.snakemake("-n", first)
+    assert "params: measure_norms.order: 2 -> 1" in out
+    assert "train_student" not in out.partition("Job stats:")[2]
+
+
 CHECKS = {
     "A student with a known objective": a_student,
     "A student with a new objective": a_new_objective,
     "A param": a_param,
+    "A stage": a_stage,
     "A table": a_table,
     "A figure": a_figure,
     "A metric": a_metric,
