@@ -56,7 +56,7 @@ class StagePlan:
     longest: float = 0.0  # minutes of one instance, starting included
 
 
-def ask(*command: str) -> str | None:
+def output_of(*command: str) -> str | None:
     """Return a command's output; None if it is not there or fails."""
     try:
         done = subprocess.run(command, capture_output=True, timeout=30, check=False)
@@ -117,7 +117,7 @@ def check_executor() -> Iterator[Finding]:
 
 def check_slurm(profile: Mapping[str, Any]) -> Iterator[Finding]:
     """Controller, accounting, and the status command that goes with it."""
-    config = ask("scontrol", "show", "config")
+    config = output_of("scontrol", "show", "config")
     if config is None:
         yield Finding(FAIL, "slurm", "scontrol does not answer: not a login node?")
         return
@@ -146,7 +146,7 @@ def check_partitions(site: Site, longest: Mapping[bool, float]) -> Iterator[Find
     Args:
         longest: minutes of the longest job, {True: with GPU, False: without}.
     """
-    text = ask("sinfo", "-h", "-o", "%P|%l|%G|%D|%a")
+    text = output_of("sinfo", "-h", "-o", "%P|%l|%G|%D|%a")
     if text is None:
         yield Finding(FAIL, "partitions", "sinfo does not answer")
         return
@@ -217,8 +217,8 @@ def disk_of(plans: Mapping[str, StagePlan], at_once: int) -> tuple[float, float]
 
 def check_disk(root: Path, kept_mb: float, state_mb: float) -> Iterator[Finding]:
     """The file system: shared with the nodes, large enough."""
-    kind = (ask("stat", "-f", "-c", "%T", str(root)) or "?").strip()
-    nodes = len(set((ask("sinfo", "-h", "-N", "-o", "%N") or "").split()))
+    kind = (output_of("stat", "-f", "-c", "%T", str(root)) or "?").strip()
+    nodes = len(set((output_of("sinfo", "-h", "-N", "-o", "%N") or "").split()))
     shared = kind.startswith(SHARED) or nodes <= 1
     text = f"file system {kind}, {nodes} nodes"
     if not shared:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from runledger.dvcyaml import fill
 from runledger.errors import UserError
-from runledger.pipeline import CODE_STAGE, Instance, fill
+from runledger.pipeline import CODE_STAGE, Instance
 from runledger.sources import uncounted_keys
 from runledger.stages import Stage, Wildcards, filled
 
@@ -103,7 +104,7 @@ class Expansion:
                 "correct the name, or add it to `fields`",
             ) from None
         name = stage.instance_name(id)
-        told = {"params": counted, "meta": {"uncounted": uncounted}}
+        declared = {"params": counted, "meta": {"uncounted": uncounted}}
         instance = Instance(
             name=name,
             stage=stage.name,
@@ -113,7 +114,7 @@ class Expansion:
             params=tuple(counted),
             outs=stage.outs(wildcards),
             item=item,
-            uncounted=uncounted_keys(name, told),
+            uncounted=uncounted_keys(name, declared),
         )
         self.instances[stage.name][id], self.raw[name] = instance, raw
         self.wildcards[stage.name, id] = wildcards

@@ -78,16 +78,19 @@ class Judge:
     Args:
         root: the checkout.
         pipeline: today's instances.
-        lost: {md5: why} of bytes that are neither here nor on the remote.
+        unavailable: {md5: why} of bytes that are neither here nor on the remote.
     """
 
     def __init__(
-        self, root: Path, pipeline: Pipeline, lost: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        pipeline: Pipeline,
+        unavailable: Mapping[str, str] | None = None,
     ) -> None:
         self.root, self.pipeline = Path(root), pipeline
         self.records, self.store = Records(root), Store(root)
         self.code = Fingerprinter(root)
-        self.lost = dict(lost or {})
+        self.unavailable = dict(unavailable or {})
         self._code_texts: dict[str, str] = {}
         self._params: dict[tuple[str, ...], str] = {}  # canonical text, by the keys
         self._lock: dict[str, Any] | None = None
@@ -239,11 +242,11 @@ class Judge:
             path: Digest(out["md5"], out["size"], out.get("nfiles"))
             for path, out in record.outputs.items()
         }
-        gone = [p for p, out in outputs.items() if out.md5 in self.lost]
+        gone = [p for p, out in outputs.items() if out.md5 in self.unavailable]
         if set(outputs) != {out.path for out in instance.outs}:
             verdict.reasons = ["the outputs declared in dvc.yaml changed"]
         elif gone:
-            verdict.reasons = [f"{p}: {self.lost[outputs[p].md5]}" for p in gone]
+            verdict.reasons = [f"{p}: {self.unavailable[outputs[p].md5]}" for p in gone]
         else:
             verdict.valid, verdict.outputs, verdict.record = True, outputs, record
 

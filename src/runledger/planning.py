@@ -109,9 +109,9 @@ class Plan:
         if not self.unpruned:
             refuse_force(sys.argv[1:])
         os.environ.pop(VERDICTS, None)
-        lost: dict[str, str] = {}
+        unavailable: dict[str, str] = {}
         while True:  # losing one artefact can make others needed
-            judge = Judge(self.root, self.pipeline, lost)
+            judge = Judge(self.root, self.pipeline, unavailable)
             self.verdicts = judge.judge()
             self.stale = {n for n, v in self.verdicts.items() if not v.valid}
             self.stale |= self._stale_code(judge)
@@ -119,9 +119,9 @@ class Plan:
             self.presence, self.wrong = Presence(*looked), {}
             self.wanted = self._wanted()
             gone = self._unavailable() if not self.unpruned else {}
-            if not gone.keys() - lost.keys():
+            if not gone.keys() - unavailable.keys():
                 break
-            lost.update(gone)
+            unavailable.update(gone)
         self.left_out = self._left_out()
         self._write(judge)
 
@@ -180,9 +180,9 @@ class Plan:
         absent = [c for c in contents if not self.store.has(c.md5, c.object_size)]
         if not absent:
             return {}
-        from runledger.sharing import lost
+        from runledger.sharing import unavailable
 
-        return lost(self.root, absent)
+        return unavailable(self.root, absent)
 
     def _write(self, judge: Judge) -> None:
         self.commit = environment.commit(self.root)
@@ -255,7 +255,7 @@ class Plan:
             sys.exit(f"error: {error}")
 
     def _read_of(self, name: str) -> list[str]:
-        """Return what Snakemake is told that an instance reads.
+        """Return the inputs of an instance that Snakemake sees.
 
         Not what lies where params say: the records look after it, and a job in a
         cluster's queue must not notice that params.yaml was edited.
@@ -275,7 +275,7 @@ class Plan:
     def _read(self) -> None:
         if PLAN not in os.environ:
             raise UserError(
-                "a job is not told where the head's plan is",
+                "a job does not know where the head's plan is",
                 PLAN,
                 "export the environment to jobs (sbatch --export=ALL)",
             )

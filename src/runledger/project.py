@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runledger.canonical import read_text
+from runledger.dvcyaml import pipeline_of
 from runledger.errors import UserError
 from runledger.pipeline import Pipeline
 from runledger.yamlfile import load_yaml
@@ -96,4 +97,4 @@ def read_dvc(root: Path, params: Mapping[str, Any]) -> Pipeline:
     dvc, variables = load_yaml(path), {}
     for name in dvc.get("vars", []):
         variables.update(load_yaml(root / name))
-    return Pipeline.of_dvc(dvc, params, variables)
+    return pipeline_of(dvc, params, variables)

@@ -63,7 +63,7 @@ def _body(
     uncounted: Iterable[str],
     outs: Iterable[tuple[str, str]],
 ) -> dict[str, Any]:
-    """Lay out what DVC is told of a stage, or of one instance."""
+    """Lay out an entry of dvc.yaml: of a stage, or of one instance."""
     body: dict[str, Any] = {"cmd": cmd, "deps": list(deps), "params": list(counted)}
     body["meta"] = {"uncounted": list(uncounted)} if uncounted else {}
     body |= {"outs": [], "metrics": []}

@@ -186,7 +186,7 @@ def _is_placed(store: Store, path: str, content: Digest) -> bool:
     return True
 
 
-def lost(root: Path, contents: Iterable[Digest]) -> dict[str, str]:
+def unavailable(root: Path, contents: Iterable[Digest]) -> dict[str, str]:
     """Return {md5: why} of bytes, not in the cache, that the remote has not got either.
 
     Raises:

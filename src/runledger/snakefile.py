@@ -24,7 +24,7 @@ Target = tuple[tuple[str, ...], str | None]
 
 @dataclass(frozen=True)
 class Needs:
-    """What ``LEDGER.needs`` was told in a rule's input."""
+    """The arguments of ``LEDGER.needs`` in a rule's input."""
 
     stage: str
     inputs: Mapping[str, Any]
@@ -37,16 +37,16 @@ class Rule:
     """A rule while it is read: {directive: (arguments, keyword arguments)}."""
 
     name: str | None
-    said: dict[str, tuple[tuple, dict]] = field(default_factory=dict)
+    directives: dict[str, tuple[tuple, dict]] = field(default_factory=dict)
 
     def values(self, directive: str) -> list[Any]:
         """Return the arguments of a directive, named or not."""
-        arguments, named = self.said.get(directive, ((), {}))
+        arguments, named = self.directives.get(directive, ((), {}))
         return [*arguments, *named.values()]
 
     def named(self, directive: str, key: str, default: Any) -> Any:
         """Return one named argument of a directive."""
-        return self.said.get(directive, ((), {}))[1].get(key, default)
+        return self.directives.get(directive, ((), {}))[1].get(key, default)
 
 
 class Reading:
@@ -160,7 +160,7 @@ class Reader:
     def __getattr__(self, directive: str) -> Callable[..., Any]:
         def keep(*arguments: Any, **named: Any) -> Callable[[Any], Any]:
             if self.rules:
-                self.rules[-1].said[directive] = arguments, named
+                self.rules[-1].directives[directive] = arguments, named
             return lambda function: function
 
         return keep
@@ -196,7 +196,7 @@ class Reader:
         flags = [(str(out), getattr(out, "flags", {})) for out in rule.values("output")]
         kept = (METRIC, IN_GIT)
         outputs = [(p, next((k for k in kept if k in f), "")) for p, f in flags]
-        own = rule.said.get("register_wildcard_constraints", ((), {}))[1]
+        own = rule.directives.get("register_wildcard_constraints", ((), {}))[1]
         self.reading.stages[rule.name] = Stage(
             name=rule.name,
             inputs=found[0].inputs,

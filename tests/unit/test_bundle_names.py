@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runledger.bundles import Sizes, bundles, rule_name
+from runledger.dvcyaml import pipeline_of
 from runledger.judge import Verdict
 from runledger.pipeline import Pipeline
 
@@ -20,7 +21,7 @@ def pipeline(datasets: list[str], students: int) -> Pipeline:
         for number in range(students)
     }
     stage = {"foreach": items, "do": {"cmd": "x", "outs": ["o/${key}"]}}
-    return Pipeline.of_dvc({"stages": {"train": stage}}, {})
+    return pipeline_of({"stages": {"train": stage}}, {})
 
 
 def names(tmp_path: Path, datasets: list[str], students: int, most: int) -> list[str]:

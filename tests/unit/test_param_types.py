@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dash_repro.params import ParamsError, load_params, validate
-from runledger.canonical import canonical
+from runledger.canonical import canonical, joined
 from runledger.errors import UserError
 from runledger.project import read_rules
 from runledger.rules import setting
@@ -236,3 +236,16 @@ def test_findings_come_in_the_order_of_the_file(tmp_path) -> None:
     )
     lines = [int(line.split(":")[0].removeprefix("line ")) for line in refusal(path)]
     assert lines == sorted(lines) and len(lines) == 4
+
+
+def test_a_mapping_of_spelled_values_is_spelled_as_a_whole() -> None:
+    """Keys of records are made of parts, each spelled once: the same text."""
+    value = {
+        "params": {"é": [4.0, None]},
+        'b\n"\u007f\U0001f600': "x",
+        "": -0.5,
+        "Z": True,
+    }
+    assert joined({key: canonical(one) for key, one in value.items()}) == canonical(
+        value
+    )
