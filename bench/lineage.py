@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -84,11 +85,19 @@ def fill(root: Path) -> int:
     return len(known)
 
 
-def timed(action: Callable[[], object]) -> tuple[float, object]:
-    """Return (seconds of wall time, result)."""
-    start = time.perf_counter()
-    result = action()
-    return time.perf_counter() - start, result
+class Times:
+    """Seconds of wall and processor time (children included) by what was done."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, dict[str, float]] = {}
+
+    def __call__(self, what: str, action: Callable[[], Any]) -> Any:
+        """Do it and return its result."""
+        start, before = time.perf_counter(), sum(os.times()[:4])
+        result = action()
+        wall, cpu = time.perf_counter() - start, sum(os.times()[:4]) - before
+        self.seconds[what] = {"wall": round(wall, 2), "cpu": round(cpu, 2)}
+        return result
 
 
 def run(root: Path, *command: str) -> str:
@@ -180,51 +189,65 @@ def write_plain(root: Path, ours: Path) -> None:
     (root / "dvc.lock").write_text(renamed, encoding="utf-8")
 
 
-def measure(root: Path, times: int, profile: bool) -> dict[str, float]:
+def judged(root: Path) -> dict[str, Any]:
+    """Return the verdicts on a workspace as of now."""
+    return Judge(root, load_pipeline(root)).judge()
+
+
+def measure(root: Path, times: int, profile: bool) -> dict[str, Any]:
     """Fill a workspace and time verdicts, plans, dvc.lock and dvc status.
 
     Returns:
-        {what: seconds}, and how many instances there are.
+        Counts, and {what: {"wall", "cpu"}} in seconds.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
-    params = scaled_params(times, root.parent / "params.yaml")
-    make_workspace(ROOT, root, params)
-    dry = ("snakemake", "-n", "--quiet", "rules")
-    empty, out = timed(lambda: run(root, *dry))
+    make_workspace(ROOT, root, scaled_params(times, root.parent / "params.yaml"))
+    dry, seen = ("snakemake", "-n", "--quiet", "rules"), Times()
+    out = seen("snakemake -n, nothing made", lambda: run(root, *dry))
     assert "total" in out, out
     count = fill(root)
     load_pipeline(root)  # imports
-    judge_seconds, verdicts = timed(lambda: Judge(root, load_pipeline(root)).judge())
+    verdicts = seen("verdicts, all valid", lambda: judged(root))
     assert all(verdict.valid for verdict in verdicts.values())
     if profile:
-        with cProfile.Profile() as seen:
-            Judge(root, load_pipeline(root)).judge()
-        pstats.Stats(seen).sort_stats("tottime").print_stats(12)
-    lock_seconds, done = timed(lambda: settle(root))
+        with cProfile.Profile() as profiled:
+            judged(root)
+        pstats.Stats(profiled).sort_stats("tottime").print_stats(12)
+    done = seen("dvc.lock written", lambda: settle(root))
     assert done["valid"] == count
-    plan_seconds, out = timed(lambda: run(root, "snakemake", "-n"))
+    out = seen("snakemake -n, all valid", lambda: run(root, "snakemake", "-n"))
     assert "Nothing to be done" in out, out
-    status_seconds, out = timed(lambda: run(root, "dvc", "status"))
-    assert "up to date" in out, out
+    stale = one_param(root, seen)
     plain = root.parent / "plain"
     write_plain(plain, root)
-    plain_status, out = timed(lambda: run(plain, "dvc", "status"))
-    assert "up to date" in out, out
+    for where, name in ((root, "dvc status"), (plain, "dvc status, plain")):
+        out = seen(name, lambda where=where: run(where, "dvc", "status"))
+        assert "up to date" in out, out
     for path in (plain / "results").iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    plain_dry, out = timed(lambda: run(plain, *dry, "-s", "Plain.smk"))
+    plainly = (*dry, "-s", "Plain.smk")
+    out = seen("snakemake -n, nothing made, plain", lambda: run(plain, *plainly))
     assert str(count + 1) in out, "the same jobs, and the target"
     return {
         "instances": count,
-        "verdicts_s": round(judge_seconds, 2),
-        "dry_run_of_everything_s": round(empty, 2),
-        "plain_dry_run_of_everything_s": round(plain_dry, 2),
-        "dry_run_when_valid_s": round(plan_seconds, 2),
-        "write_dvc_lock_s": round(lock_seconds, 2),
-        "dvc_status_s": round(status_seconds, 2),
-        "plain_dvc_status_s": round(plain_status, 2),
-        "load_average": round(os.getloadavg()[0], 2),
+        "stale after one param": stale,
+        "load average": round(os.getloadavg()[0], 2),
+        "seconds": seen.seconds,
     }
+
+
+def one_param(root: Path, seen: Times) -> int:
+    """Change one student's weight and back; returns how many instances are stale."""
+    path = root / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    params = yaml.safe_load(text)
+    params["students"]["no_un"]["lambda_an"] = 0.123
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    verdicts = seen("verdicts, one param changed", lambda: judged(root))
+    dry = ("snakemake", "-n", "--quiet", "rules")
+    seen("snakemake -n, one param changed", lambda: run(root, *dry))
+    path.write_text(text, encoding="utf-8")
+    return sum(not verdict.valid for verdict in verdicts.values())
 
 
 def main() -> None:

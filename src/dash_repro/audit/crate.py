@@ -230,7 +230,7 @@ def _run(crate: Crate, records: Mapping[str, Record | None], agent: Entity) -> E
         for path, md5 in record.inputs.items()
         if path not in chain.pipeline.producer
     }
-    last = ("make_table", "plot_figure", "build_paper", "build_page")
+    last = chain.pipeline.targets["all"][0]
     outputs = [path for r in known if r.recipe["stage"] in last for path in r.outputs]
     sides = {"input": ["params.yaml", "dvc.yaml", *sorted(inputs)], "output": outputs}
     for side, paths in sides.items():
