@@ -63,7 +63,7 @@ def load_pipeline(root: Path) -> Pipeline:
     """
     root = Path(root)
     if "snakefile" not in settings(root):
-        return read_dvc(root, _plain_params(root))
+        return read_dvc(root)
     entry = settings(root).get("params")
     read = _named(root, entry) if entry else _plain_params
     return read_rules(root, read(root))
@@ -87,14 +87,15 @@ def read_rules(root: Path, params: Mapping[str, Any]) -> Pipeline:
     return Reader(snakefile, params).pipeline()
 
 
-def read_dvc(root: Path, params: Mapping[str, Any]) -> Pipeline:
-    """Return the instances of the dvc.yaml that is there."""
+def read_dvc(root: Path, params: Mapping[str, Any] | None = None) -> Pipeline:
+    """Return the instances of the dvc.yaml that is there; params None: as written."""
     path = Path(root) / "dvc.yaml"
     if not path.is_file():
         raise UserError(
             "there is no dvc.yaml here", str(root), "run from the repository's root"
         )
     dvc, variables = load_yaml(path), {}
+    params = _plain_params(root) if params is None else params
     for name in dvc.get("vars", []):
         variables.update(load_yaml(root / name))
     return pipeline_of(dvc, params, variables)
