@@ -17,8 +17,9 @@ from bench.plain_unet import plain_like
 from bench.work import OurTraining, Work
 from dash_repro.data.dataset import Dataset
 from dash_repro.diffusion.generate import generate
+from dash_repro.diffusion.levels import to_uint8
 from dash_repro.diffusion.noise import image_noise
-from dash_repro.diffusion.sampling import Sampling, balanced_labels, to_uint8
+from dash_repro.diffusion.sampling import Sampling, balanced_labels
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.extractors import Extractor, build_extractor
 from dash_repro.evaluation.metrics import compute_metrics

@@ -18,8 +18,8 @@ from dash_repro.diffusion.ddim import (
     ddim_sample,
     tag_guidance,
 )
+from dash_repro.diffusion.levels import to_uint8
 from dash_repro.diffusion.noise import image_noise
-from dash_repro.diffusion.sampling import to_uint8
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.models.checkpoint import Checkpoint, load_checkpoint
 from dash_repro.models.precision import inference_network

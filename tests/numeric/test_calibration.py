@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from dash_repro.diffusion.levels import to_model_range
 from dash_repro.diffusion.noise import image_noise
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.evaluation.calibration import (
     draw_pairs,
     measure_gaps,
     summarize_calibration,
-    to_model_range,
 )
 from dash_repro.evaluation.errors import EvaluationError
 
@@ -199,7 +199,7 @@ def test_timesteps_are_uniform_and_the_seed_decides():
 def test_images_are_scaled_to_the_models_range():
     images = np.zeros((1, 2, 2, 3), dtype=np.uint8)
     images[0, 0, 1] = [255, 51, 0]
-    found = to_model_range(images)
+    found = to_model_range(torch.from_numpy(images).permute(0, 3, 1, 2))
     assert found.shape == (1, 3, 2, 2) and found.dtype == torch.float32
     assert found[0, :, 0, 1].tolist() == pytest.approx([1.0, -0.6, -1.0])
 

@@ -9,21 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dash_repro.arrays import ArrayFileError, load_npz
+from dash_repro.arrays import load_npz
 from dash_repro.diffusion.ddim import SamplerError, ddim_sample
 from dash_repro.diffusion.generate import (
     generate,
     log_progress,
     sample_chunk,
 )
+from dash_repro.diffusion.levels import to_uint8
 from dash_repro.diffusion.noise import image_noise
-from dash_repro.diffusion.sample_files import (
-    merge_shards,
-    save_samples,
-    save_shard,
-    shard_range,
-)
-from dash_repro.diffusion.sampling import Sampling, balanced_labels, to_uint8
+from dash_repro.diffusion.sample_files import save_samples
+from dash_repro.diffusion.sampling import Sampling, balanced_labels
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.models.precision import halve, inference_network
 from dash_repro.models.unet import UNetConfig, build_unet
@@ -203,49 +199,10 @@ def test_a_broken_chunk_is_discarded_and_remade(
     assert not again.inputs, "the remade chunk was not kept"
 
 
-@pytest.mark.parametrize("shards", [1, 2, 4, 6, 9])
-def test_shards_merge_to_the_bytes_of_one_run(
-    whole: np.ndarray, tmp_path: Path, shards: int
-) -> None:
-    save_samples(tmp_path / "whole.npz", SAMPLING, whole)
-    paths, sizes = [], []
-    for shard in range(shards):
-        start, stop = shard_range(SAMPLING, shard, shards)
-        assert start % 4 == 0 or start == stop
-        images = generate(NET, SCHEDULE, SAMPLING, start, stop)
-        paths.append(tmp_path / f"shard{shard}.npz")
-        save_shard(paths[-1], SAMPLING, start, images)
-        sizes.append(-(-(stop - start) // 4))
-    assert max(sizes) - min(sizes) <= 1, "the work is not balanced"
-    merge_shards(paths[::-1], tmp_path / "merged.npz", SAMPLING)
-    merged = (tmp_path / "merged.npz").read_bytes()
-    assert merged == (tmp_path / "whole.npz").read_bytes()
-
-
-def test_incomplete_or_foreign_shards_are_refused(
-    whole: np.ndarray, tmp_path: Path
-) -> None:
-    output = tmp_path / "samples.npz"
-    for name, start, stop in (("a", 0, 8), ("b", 8, 16), ("c", 16, 22)):
-        save_shard(tmp_path / name, SAMPLING, start, whole[start:stop])
-    a, b, c = (tmp_path / name for name in "abc")
-    for paths, message in (
-        ([a, c], "image 16 where 8 should follow"),
-        ([b, c], "image 8 where 0 should follow"),
-        ([a, a, b, c], "image 0 where 8 should follow"),
-        ([a, b], "16 images of a set of 22"),
-        ([], "0 images of a set of 22"),
-    ):
-        with pytest.raises(SamplerError, match=message):
-            merge_shards(paths, output, SAMPLING)
-    with pytest.raises(SamplerError, match="another sampling"):
-        merge_shards([a, b, c], output, replace(SAMPLING, scale=3.0))
-    b.write_bytes(b.read_bytes()[:300])
-    with pytest.raises(ArrayFileError, match=str(b)):
-        merge_shards([a, b, c], output, SAMPLING)
-    with pytest.raises(SamplerError, match="no shard 3 of 3"):
-        shard_range(SAMPLING, 3, 3)
-    assert not output.exists()
+def test_a_set_that_is_not_whole_is_refused(whole: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(SamplerError, match="16 images of a set of 22"):
+        save_samples(tmp_path / "samples.npz", SAMPLING, whole[:16])
+    assert not list(tmp_path.iterdir())
 
 
 def test_samples_file(whole: np.ndarray, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ class Evidence:
             return list(csv.DictReader(file))
 
 
-def number_text(value: Any) -> str | None:
+def json_number(value: Any) -> str | None:
     """Shortest text of a JSON number; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -211,7 +211,7 @@ def _bounds(content: Any, source: Source, id: str) -> list[RawNumber]:
     found = []
     for index, metrics in enumerate(bound.get("sets", [])):
         entry = metrics.get(metric, {})
-        number = number_text(entry.get("value"))
+        number = json_number(entry.get("value"))
         if number is not None:
             about = (number, str(bound.get("n")), str(entry.get("name")))
             extractor = str(content.get("extractor"))
@@ -225,14 +225,14 @@ def _entry(content: Any, source: Source) -> tuple[str, dict[str, str]] | None:
         return None
     if source.stage == "compute_metrics":
         entry = content.get("metrics", {}).get(source.metric, {})
-        number = number_text(entry.get("value"))
+        number = json_number(entry.get("value"))
         about = {
             "n": str(content.get("num_samples")),
             "name": str(entry.get("name")),
             "extractor": str(content.get("extractor")),
         }
     else:
-        number, about = number_text(content.get(source.metric)), {}
+        number, about = json_number(content.get(source.metric)), {}
         if source.stage == "measure_calibration":
             about = {"n": str(content.get("pairs")), "name": source.metric}
         else:

@@ -1,10 +1,9 @@
-"""Files of sample sets: finished chunks, shards, and the whole set."""
+"""Files of sample sets: finished chunks, and the whole set."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +13,6 @@ from dash_repro.diffusion.ddim import SamplerError
 from dash_repro.diffusion.sampling import Sampling, balanced_labels
 
 _LOG = logging.getLogger(__name__)
-
-
-def shard_range(sampling: Sampling, shard: int, shards: int) -> tuple[int, int]:
-    """Image range of shard i of n: whole chunks, sizes that differ by at most one.
-
-    Args:
-        shard: i, from 0.
-        shards: n; those beyond the number of chunks are empty.
-
-    Raises:
-        SamplerError: i is not in 0..n-1.
-    """
-    if not 0 <= shard < shards:
-        raise SamplerError(
-            f"no shard {shard} of {shards}", "shard", "count shards from 0"
-        )
-    size = sampling.chunk_size
-    chunks = -(-sampling.num_samples // size)
-    first, after = chunks * shard // shards, chunks * (shard + 1) // shards
-    return (
-        min(first * size, sampling.num_samples),
-        min(after * size, sampling.num_samples),
-    )
 
 
 def save_samples(path: Path | str, sampling: Sampling, images: np.ndarray) -> None:
@@ -49,54 +25,11 @@ def save_samples(path: Path | str, sampling: Sampling, images: np.ndarray) -> No
         raise SamplerError(
             f"{len(images)} images of a set of {sampling.num_samples}",
             str(path),
-            "generate the missing shards",
+            "generate the missing images",
         )
     labels = balanced_labels(range(len(images)), sampling.num_classes).numpy()
     seed = np.int64(sampling.sampling_seed)
     save_npz(path, images=images, labels=labels, sampling_seed=seed)
-
-
-def save_shard(
-    path: Path | str, sampling: Sampling, start: int, images: np.ndarray
-) -> None:
-    """Write the images from index `start` on, for `merge_shards`."""
-    identity = sampling.identity()
-    save_npz(path, images=images, start=np.int64(start), identity=identity)
-
-
-def merge_shards(
-    paths: Sequence[Path | str], output: Path | str, sampling: Sampling
-) -> None:
-    """Join shards into samples.npz, with the bytes of an unsharded run.
-
-    Args:
-        paths: files of `save_shard`, in any order.
-
-    Raises:
-        ArrayFileError: a shard is missing or cut short.
-        SamplerError: shards of another sampling, or with gaps or overlaps.
-    """
-    channels, height, width = sampling.shape
-    nothing = np.empty((0, height, width, channels), np.uint8)
-    shards = [(0, 0, nothing)]
-    for path in paths:
-        arrays = load_npz(path, ["images", "start", "identity"])
-        if str(arrays["identity"]) != sampling.identity():
-            raise SamplerError(
-                "a shard of another sampling", str(path), "generate it again"
-            )
-        shards.append((int(arrays["start"]), len(arrays["images"]), arrays["images"]))
-    shards.sort(key=lambda shard: shard[:2])
-    expected = 0
-    for start, count, _ in shards:
-        if start != expected:
-            raise SamplerError(
-                f"the shards hold image {start} where {expected} should follow",
-                str(output),
-                "pass every shard once",
-            )
-        expected += count
-    save_samples(output, sampling, np.concatenate([images for *_, images in shards]))
 
 
 def _chunk_path(state: Path, chunk: int) -> Path:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -110,9 +109,3 @@ class Sampling:
 def balanced_labels(indices: Iterable[int], num_classes: int) -> Tensor:
     """Label of image i: i mod num_classes; (N,) int64, counts differ by at most 1."""
     return torch.tensor([i % num_classes for i in indices], dtype=torch.int64)
-
-
-def to_uint8(images: Tensor) -> np.ndarray:
-    """Images (N, C, H, W) in [-1, 1] rounded to (N, H, W, C) uint8; beyond: clamped."""
-    levels = ((images.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

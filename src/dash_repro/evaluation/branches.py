@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-# eps of images (B, C, H, W), timesteps (B,), labels (B,)
-EpsModel = Callable[[Tensor, Tensor, Tensor], Tensor]
+from dash_repro.diffusion.ddim import EpsModel
 
 
 def both_branches(

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dash_repro.diffusion.ddim import EpsModel
 from dash_repro.diffusion.guidance import gap_statistics, summarize_gaps
+from dash_repro.diffusion.levels import to_model_range
 from dash_repro.diffusion.noise import image_noise, step_rng
 from dash_repro.diffusion.schedule import Schedule, add_noise
-from dash_repro.evaluation.branches import EpsModel, both_branches
+from dash_repro.evaluation.branches import both_branches
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.progress import Progress
 
@@ -91,7 +93,8 @@ def measure_gaps(
     shape = (channels, height, width)
     alpha_bar = schedule.alpha_bar.to(device)
     for rows in torch.arange(len(pairs.indices)).split(batch_size):
-        x0 = to_model_range(images[pairs.indices[rows].numpy()]).to(device)
+        levels = torch.from_numpy(images[pairs.indices[rows].numpy()])
+        x0 = to_model_range(levels.permute(0, 3, 1, 2)).to(device)
         noise = image_noise(seed, rows.tolist(), shape, stream=_STREAM).to(device)
         t, y = pairs.timesteps[rows].to(device), pairs.labels[rows].to(device)
         x_t = add_noise(alpha_bar, x0, t, noise)
@@ -166,8 +169,3 @@ def _defined(summary: dict[str, float]) -> dict[str, float | None]:
     return {
         name: None if math.isnan(value) else value for name, value in summary.items()
     }
-
-
-def to_model_range(images: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, C) to float32 (N, C, H, W) in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1.0

@@ -210,15 +210,3 @@ def cell(
         exponent=exponent,
         **about,
     )
-
-
-def recompute(record: dict[str, Any]) -> str:
-    """The digits that a measured cell of a sidecar JSON should print."""
-    values = [Value(**value) for value in record["values"]]
-    return display(
-        values,
-        record["statistic"],
-        record["decimals"],
-        record["ddof"],
-        record["exponent"],
-    )

@@ -108,16 +108,10 @@ def _tirt_values(collected: Collected, dataset: str) -> dict[str, Decimal]:
 
 
 def rank_correlation(first: list[Decimal], second: list[Decimal]) -> Decimal:
-    """Spearman's rank correlation of two equally long lists; ties share a rank."""
-    a, b = _ranks(first), _ranks(second)
-    mean_a, mean_b = mean(a), mean(b)
-    cross = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b, strict=True))
-    spread = sum((x - mean_a) ** 2 for x in a) * sum((y - mean_b) ** 2 for y in b)
-    return Decimal(cross) / Decimal(spread).sqrt() if spread else Decimal(0)
+    """Spearman's rank correlation of two equally long lists; 0 if one is constant."""
+    from scipy.stats import spearmanr
 
-
-def _ranks(values: list[Decimal]) -> list[Decimal]:
-    order = sorted(values)
-    first = {value: index for index, value in reversed(list(enumerate(order)))}
-    last = {value: index for index, value in enumerate(order)}
-    return [Decimal(first[value] + last[value]) / 2 for value in values]
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        return Decimal(0)
+    found = spearmanr([float(x) for x in first], [float(x) for x in second])
+    return Decimal(repr(float(found.statistic)))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dash_repro.arrays import load_npz
+from dash_repro.diffusion.levels import to_model_range
 from dash_repro.diffusion.noise import step_rng, step_seed
 from dash_repro.diffusion.schedule import Schedule, add_noise
 from dash_repro.objectives.objective import Batch
@@ -111,7 +112,7 @@ class BatchSource:
         coins = torch.rand(len(indices) + 1, generator=rng, device=rng.device)
         coins = coins.to(self.device)
         indices, t = indices.to(self.device), t.to(self.device)
-        x0 = self.images[indices].float() / 127.5 - 1.0
+        x0 = to_model_range(self.images[indices])
         x_t = add_noise(self.alpha_bar, x0, t, noise)
         return Batch(x_t, t, self.labels[indices], noise, coins, x0)
 

@@ -41,18 +41,13 @@ def curve(rows: Sequence[Row], along: str) -> Curve:
         raise CollectedError(
             "a curve has no points", "the collected rows", "collect the results again"
         )
-    groups: dict[float, list[float]] = {}
-    for row in rows:
-        groups.setdefault(float(getattr(row, along)), []).append(float(row.value))
-    x = np.array(sorted(groups))
-    columns = [groups[at] for at in x]
-    return Curve(
-        x,
-        np.array([np.mean(column) for column in columns]),
-        np.array([min(column) for column in columns]),
-        np.array([max(column) for column in columns]),
-        len({row.seed for row in rows}),
-    )
+    import pandas as pd
+
+    at = [float(getattr(row, along)) for row in rows]
+    values = pd.Series([float(row.value) for row in rows], index=at)
+    found = values.groupby(level=0).agg(["mean", "min", "max"])
+    columns = (found[name].to_numpy() for name in ("mean", "min", "max"))
+    return Curve(found.index.to_numpy(), *columns, len({row.seed for row in rows}))
 
 
 def models_of(collected: Collected, metric: str) -> list[str]:
