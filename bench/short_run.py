@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import logging
 import tarfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.folder_job import FolderJob
 from bench.machine import wait
 from bench.measure import NotHere
 from bench.parts import Outcome, OutOfTime, Part, Parts
@@ -44,47 +44,6 @@ SHARES = {"teacher": 0.55, "students": 0.3}  # of the run's seconds; the rest sa
 SEED, GROUPS, T_9 = 42, 10, 2.262  # Student's t, 9 degrees of freedom, two-sided 95 %
 GUIDANCE = 2.0  # w: a network of minutes cannot bear the paper's 4
 KID_IMAGES = 2000  # at most, of the reference
-
-
-class FolderJob:
-    """What training needs of `runledger.job.Job`, with its files in one folder."""
-
-    def __init__(
-        self, run: ShortRun, stage: str, params: Mapping[str, Any], **item: Any
-    ) -> None:
-        self.run, self.stage, self.item = run, stage, item
-        self.params = copy.deepcopy(dict(params))
-        self.id = "-".join(str(value) for value in item.values())
-        self.log = logging.getLogger(f"bench.{stage}.{self.id}")
-        self.status, self.error = "open", None
-
-    def input(self, stage: str, name: str | None = None) -> Path:
-        return self.run.folder / (name or "images.npz")
-
-    def output(self, name: str) -> Path:
-        student = self.item.get("student")
-        folder = self.run.folder / student if student else self.run.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / name
-
-    @property
-    def state(self) -> Path:
-        return self.run.folder / "state" / f"{self.stage}-{self.id}"
-
-    def stop_requested(self) -> bool:
-        return self.run.parts.left() < self.run.reserve
-
-    def progress(self, **fields: Any) -> None:
-        """The log has the same numbers."""
-
-    def note(self, **fields: Any) -> None:
-        """No record is written."""
-
-    def finish(self) -> None:
-        self.status = "done"
-
-    def fail(self, error: BaseException) -> None:
-        self.status, self.error = "failed", error
 
 
 class ShortRun:
@@ -224,7 +183,11 @@ class ShortRun:
         return Outcome(values={"iterations": count})
 
     def _job(self, stage: str, **item: Any) -> FolderJob:
-        return FolderJob(self, stage, self.params(), dataset="run", **item, seed=SEED)
+        def stop() -> bool:
+            return self.parts.left() < self.reserve
+
+        item = {"dataset": "run", **item, "seed": SEED}
+        return FolderJob(self.folder, stop, stage, self.params(), item)
 
     def _checkpoint(self, name: str) -> Path:
         folder = self.folder if name == "teacher" else self.folder / name

@@ -12,6 +12,7 @@ from runledger.errors import UserError
 
 VARIABLE = "DASH_LAUNCH"
 LAUNCHES = ("eager", "graph", "compile")
+DEFAULT = "graph"
 
 
 def require_launch(name: object, where: str) -> str:
@@ -20,13 +21,13 @@ def require_launch(name: object, where: str) -> str:
         raise UserError(
             f"{name!r} is not a way to launch work on a GPU",
             where,
-            f"set it to one of {', '.join(LAUNCHES)}, or leave it out (eager)",
+            f"set it to one of {', '.join(LAUNCHES)}, or leave it out ({DEFAULT})",
         )
     return str(name)
 
 
 def launch_mode(device_type: str) -> str:
-    """DASH_LAUNCH on a GPU; always "eager" elsewhere, where the others cost more.
+    """DASH_LAUNCH on a GPU, "graph" if unset; always "eager" elsewhere: it costs less.
 
     "eager": operation by operation. "graph": a training step, a network forward of the
     sampler, is recorded as a CUDA graph and replayed; the same operations on the same
@@ -35,11 +36,22 @@ def launch_mode(device_type: str) -> str:
 
     Args:
         device_type: "cuda" or "cpu".
+
+    Raises:
+        UserError: an unknown launch, or "compile" where nothing can be compiled.
     """
-    wanted = require_launch(
-        os.environ.get(VARIABLE, "eager"), f"environment {VARIABLE}"
-    )
-    return wanted if device_type == "cuda" else "eager"
+    where = f"environment {VARIABLE}"
+    wanted = require_launch(os.environ.get(VARIABLE, DEFAULT), where)
+    if device_type != "cuda":
+        return "eager"
+    missing = compiler_missing() if wanted == "compile" else None
+    if missing:
+        raise UserError(
+            f"launch: compile cannot make kernels: {missing}",
+            where,
+            "install it, or use launch: graph, which compiles nothing",
+        )
+    return wanted
 
 
 def channels_last(device_type: str, launch: str) -> bool:

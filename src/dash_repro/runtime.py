@@ -26,7 +26,8 @@ def configure(numerics: str = "fp32") -> torch.device:
     move last bits; so may another processor.) Float32 means float32: no TF32.
 
     Args:
-        numerics: "fp32" or "fp16" (GPU only).
+        numerics: "fp32" or "fp16", which a CPU without instructions for it computes
+            several times more slowly than float32.
 
     Returns:
         The GPU where there is one, else the CPU; DASH_DEVICE=cpu: the CPU.
@@ -47,7 +48,7 @@ def configure(numerics: str = "fp32") -> torch.device:
     device = choose_device()
     if device.type == "cpu":
         _keep_freed_memory()
-    require_numerics(numerics, device)
+    require_numerics(numerics)
     return device
 
 
@@ -112,31 +113,40 @@ def _cuda_complaint() -> str:
     return "torch counts no device"
 
 
-def require_numerics(numerics: str, device: torch.device) -> None:
-    """Refuse a precision that the device cannot compute in (UserError)."""
+def require_numerics(numerics: str) -> None:
+    """Refuse a precision that is not known (UserError)."""
     if numerics not in PRECISIONS:
         raise UserError(
             f"unknown precision {numerics!r}",
             "numerics in params.yaml",
             f"set it to one of {', '.join(PRECISIONS)}",
         )
-    if numerics == "fp16" and device.type != "cuda":
-        raise UserError(
-            "numerics: fp16 needs a GPU, and this process sees none",
-            "numerics in params.yaml",
-            "set it to fp32, or run where torch.cuda.is_available()",
-        )
+
+
+def generator_of(device: torch.device) -> str:
+    """What a device's random numbers depend on besides their seed, in words.
+
+    A CUDA kernel that fills a large tensor shares it out among the multiprocessors:
+    which numbers an element gets depends on how many there are. The CPU's generator is
+    the same everywhere.
+    """
+    if device.type != "cuda":
+        return "a CPU"
+    properties = torch.cuda.get_device_properties(device)
+    return f"{properties.name}, {properties.multi_processor_count} multiprocessors"
 
 
 def describe() -> dict[str, Any]:
     """What the arithmetic ran on, for a record: device, launch, versions, threads."""
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    used = choose_device()
+    gpu = torch.cuda.get_device_name(0) if used.type == "cuda" else None
     return {
         "device": gpu or platform.processor() or platform.machine(),
         "launch": launch_mode("cuda" if gpu else "cpu"),
         "torch": torch.__version__,
         "cuda": torch.version.cuda if gpu else None,
         "threads": torch.get_num_threads(),
+        **({"generator": generator_of(used)} if gpu else {}),
     }
 
 

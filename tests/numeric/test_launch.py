@@ -125,7 +125,7 @@ def test_a_failing_learner_leaves_the_recording(wanted, job, recorder, monkeypat
 
 def test_launch_is_eager_on_a_cpu(monkeypatch):
     monkeypatch.delenv("DASH_LAUNCH", raising=False)
-    assert launch.launch_mode("cuda") == "eager"
+    assert launch.launch_mode("cuda") == "graph"
     monkeypatch.setenv("DASH_LAUNCH", "graph")
     assert launch.launch_mode("cpu") == "eager"
     assert launch.launch_mode("cuda") == "graph"

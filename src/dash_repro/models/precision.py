@@ -21,10 +21,10 @@ def inference_network(
             normalisations and the last convolution (`conv_out`), which stay float32.
 
     Raises:
-        UserError: fp16 without a GPU.
+        UserError: unknown precision.
     """
     device = torch.device(device)
-    require_numerics(numerics, device)
+    require_numerics(numerics)
     model = model.requires_grad_(False).eval().to(device)
     if isinstance(model, UNet) and channels_last(device.type, "eager"):
         model.use_channels_last()

@@ -18,7 +18,9 @@ from dash_repro.models.layers import DropoutMasks
 from dash_repro.models.unet import UNet
 from dash_repro.objectives.objective import Batch, Targets
 from dash_repro.objectives.weights import TimestepWeights
+from dash_repro.runtime import generator_of
 from dash_repro.training.flat import FlatParameters, unflatten
+from dash_repro.training.optimizer import build_optimizer
 from dash_repro.training.settings import TrainSettings, learning_rate
 from runledger.errors import UserError
 
@@ -74,7 +76,7 @@ class Learner:
         if weights.lambda_ is not None:
             self.trained.append(weights.lambda_)
             self.initial_lr.append(lambda_lr)
-        self.optimizer = _optimizer(
+        self.optimizer = build_optimizer(
             settings, self.trained, self.initial_lr, device, launch
         )
         self.scaler = torch.amp.GradScaler(
@@ -134,7 +136,9 @@ class Learner:
     def check(self) -> None:
         """Read the losses since the last row (TrainingDiverged if one is not finite).
 
-        Gradients in half precision may overflow: their step is skipped, not an error.
+        Gradients in half precision may overflow: their step is skipped and the loss
+        scale halved, which is no error. A scale below 1 is: 17 steps more were skipped
+        than the scale has grown by, so that nothing is learned.
         """
         rows = self._pending[: self._filled]
         watched = rows[:, :1] if self.settings.numerics == "fp16" else rows
@@ -146,13 +150,24 @@ class Learner:
                 self.name,
                 "lower the learning rate, or use numerics: fp32 if it was fp16",
             )
+        scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
+        if scale < 1.0:
+            raise TrainingDiverged(
+                f"at iteration {self.step} gradients overflow half precision though "
+                f"the loss is scaled by {scale:g}: step after step is skipped",
+                self.name,
+                "use numerics: fp32, or lower the learning rate",
+            )
 
     def record(self, measured: dict[str, float]) -> None:
         """Add a row to the history: means since the last row, and what was measured."""
         self.check()
         row: dict[str, float] = {"step": self.step}
         if self._filled:
-            loss, norm = self._pending[: self._filled].double().mean(dim=0).tolist()
+            rows = self._pending[: self._filled].double()
+            loss, norm = rows.mean(dim=0).tolist()
+            if not math.isfinite(norm):  # skipped steps of half precision have none
+                norm = rows[rows[:, 1].isfinite(), 1].mean().item()
             lr = learning_rate(self.settings, self.step - 1, self.initial_lr[0])
             row.update(loss=loss, lr=lr, grad_norm=norm)
         self.history.append({**row, **measured})
@@ -201,6 +216,7 @@ class Learner:
         metadata = {
             "history": json.dumps(self.history),
             "scaler": json.dumps(self.scaler.state_dict()),
+            "device": generator_of(self.device),
         }
         return tensors, metadata
 
@@ -225,6 +241,24 @@ class Learner:
                     if name.startswith(prefix)
                 }
 
+    def elsewhere(self, metadata: dict[str, str]) -> str | None:
+        """Why the rest of a training will draw other numbers than where it began.
+
+        Args:
+            metadata: of a saved state.
+
+        Returns:
+            A sentence, or None where nothing changes.
+        """
+        there, here = metadata.get("device", ""), generator_of(self.device)
+        if there in ("", here):
+            return None
+        return (
+            f"the state was saved on {there}, and this is {here}: noise and dropout "
+            "are other draws from here on, as with another seed, and the result is "
+            "that of neither machine alone"
+        )
+
     def _filed(self, index: int, value: Tensor, back: bool = False) -> Tensor:
         """A vector of trained parameter `index` in the layout of files, or back."""
         if index > 0 or value.shape != self.flat.values.shape:
@@ -241,35 +275,6 @@ class Learner:
         example = (image.to(self.device), zero, zero)
         masks = DropoutMasks(self.model, example, rows, self.dropout_rng)
         return compile_network(self.model, own_kernels=False), masks
-
-
-def _optimizer(
-    settings: TrainSettings,
-    trained: list[nn.Parameter],
-    rates: list[float],
-    device: torch.device,
-    launch: str,
-) -> torch.optim.Optimizer:
-    """Adam or AdamW over the vectors, each with its own initial learning rate."""
-    cuda = device.type == "cuda"
-    groups: list[dict[str, Any]] = [
-        # a rate in the GPU's memory can change under a recorded step
-        {"params": [parameter], "lr": torch.tensor(rate, device=device)}
-        if cuda
-        else {"params": [parameter], "lr": rate}
-        for parameter, rate in zip(trained, rates, strict=True)
-    ]
-    recorded = cuda and launch != "eager"
-    common = {"betas": settings.betas, "fused": True, "capturable": recorded}
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, **common)
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, **common)
-    raise UserError(
-        f"optimizer: {settings.optimizer!r} is not known",
-        "train_teacher, train_student in params.yaml",
-        "set it to adam or adamw",
-    )
 
 
 def history_csv(history: list[dict[str, float]], columns: list[str]) -> str:

@@ -117,6 +117,8 @@ def _begin(task: Task) -> None:
             if measured:
                 task.learner.record(measured)
         return
+    if changed := task.learner.elsewhere(saved[1]):
+        task.log.warning("%s", changed)
     task.learner.restore(*saved)
     task.observer.restore(saved[0])
     task.log.info("resuming after iteration %d", task.learner.step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 
 import torch
@@ -27,14 +28,23 @@ class EagerSteps:
         self.source, self.teacher = source, teacher
 
     def __call__(self, learners: Sequence[Learner], step: int) -> Failures:
-        """Iteration `step` of all these learners; returns those that failed."""
+        """Iteration `step` of all these learners; returns those that failed.
+
+        Raises:
+            torch.OutOfMemoryError: they do not fit the GPU together.
+        """
         self.source.prepare(step)
         batch, targets = self._shared(learners)
         failures: Failures = {}
         for learner in learners:
             try:
                 learner.update(batch, targets)
+            except torch.OutOfMemoryError:
+                # not this learner's fault: there are too many (training/students.py)
+                raise
             except Exception as error:
+                # the frames of a kept traceback would hold its activations
+                traceback.clear_frames(error.__traceback__)
                 failures[learner] = error
         return failures
 

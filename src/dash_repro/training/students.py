@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import traceback
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -29,6 +31,7 @@ from dash_repro.training.batches import batch_source, load_images
 from dash_repro.training.frozen import FrozenTeacher
 from dash_repro.training.learner import Learner, history_csv
 from dash_repro.training.loop import Task, train
+from dash_repro.training.memory import GIB, free_bytes, pack_bytes, too_large
 from dash_repro.training.observers import GapMonitor
 from dash_repro.training.settings import Cadence, TrainSettings
 from runledger.job import Job
@@ -55,7 +58,7 @@ def train_students(jobs: list[Job], device: torch.device) -> bool:
         groups.setdefault(_shared(job), []).append(job)
     for group in groups.values():
         try:
-            complete = _train_group(group, device)
+            complete = _train_fitting(group, device)
         except Exception as error:
             # what they share is broken; other groups may be whole
             for job in group:
@@ -67,6 +70,29 @@ def train_students(jobs: list[Job], device: torch.device) -> bool:
     return True
 
 
+def _train_fitting(jobs: list[Job], device: torch.device) -> bool:
+    """Train students of a group, in halves where all of them do not fit the GPU.
+
+    They go on from their saved states: which train together changes no result.
+    """
+    try:
+        return _train_group(jobs, device)
+    except torch.OutOfMemoryError as error:
+        said = str(error).splitlines()[0]
+        traceback.clear_frames(error.__traceback__)
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    left = [job for job in jobs if job.status == "open"]
+    if len(left) == 1:
+        raise too_large(left[0].id, None)
+    for job in left:
+        job.log.warning("%d students do not fit the GPU, halved: %s", len(left), said)
+    middle = len(left) // 2
+    parts = (left[:middle], left[middle:])
+    return all(_train_fitting(part, device) for part in parts)
+
+
 def _shared(job: Job) -> str:
     """What students must have in common to be trained side by side."""
     teacher = job.input("train_teacher", "model.safetensors")
@@ -76,16 +102,21 @@ def _shared(job: Job) -> str:
 
 
 def _train_group(jobs: list[Job], device: torch.device) -> bool:
-    """Train students that share everything of `_shared`."""
+    """Train students that share everything of `_shared`.
+
+    Raises:
+        torch.OutOfMemoryError: they do not fit the GPU, as foreseen or as found.
+    """
     first = jobs[0]
     section = first.params["train_student"]
     settings = TrainSettings.from_params(section)
     schedule = Schedule.from_params(first.params["diffusion"])
     data = load_images(first.input("prepare_data"))
     checkpoint = _load_teacher(first, schedule, data)
+    launch = launch_mode(device.type)
+    _require_memory(jobs, checkpoint.config, settings, launch, device)
     seed = first.item["seed"]
     source = batch_source(data, schedule, settings, seed, "student", device)
-    launch = launch_mode(device.type)
     teacher = FrozenTeacher(checkpoint.model, device, settings.numerics, launch)
     fixed = source.fixed(section["monitor_batch"])
     every = section["monitor_every"]
@@ -101,6 +132,38 @@ def _train_group(jobs: list[Job], device: torch.device) -> bool:
         tasks.append(_task(job, learner, monitor, schedule, names))
     stop = first.stop_requested
     return train(tasks, source, teacher, Cadence.from_environment(), stop, launch)
+
+
+def _require_memory(
+    jobs: list[Job],
+    teacher: UNetConfig,
+    settings: TrainSettings,
+    launch: str,
+    device: torch.device,
+) -> None:
+    """Refuse at once what would run out of memory after minutes of warming up."""
+    free = free_bytes(device)
+    if free is None or len(jobs) == 1:
+        return
+    students = [(_config(job, teacher), 2) for job in jobs]
+    args = (teacher, settings.batch_size, settings.numerics, launch)
+    needed = pack_bytes(students, *args)
+    if needed > free:
+        raise torch.OutOfMemoryError(
+            f"about {needed / GIB:.1f} GiB are needed, {free / GIB:.1f} are free"
+        )
+
+
+def _config(job: Job, teacher: UNetConfig) -> UNetConfig:
+    """The network of a student: its own width and blocks, its teacher's images."""
+    return UNetConfig.from_params(
+        job.params["network"],
+        job.item["width"],
+        job.params["train_student"]["blocks"],
+        teacher.num_classes,
+        teacher.image_size,
+        teacher.channels,
+    )
 
 
 def _load_teacher(
@@ -138,14 +201,7 @@ def build_student(
     """
     block, seed = job.params["students"][job.item["student"]], job.item["seed"]
     curriculum = load_curriculum(job.input("export_tirt", "tirt.safetensors"), schedule)
-    config = UNetConfig.from_params(
-        job.params["network"],
-        job.item["width"],
-        job.params["train_student"]["blocks"],
-        teacher.config.num_classes,
-        teacher.config.image_size,
-        teacher.config.channels,
-    )
+    config = _config(job, teacher.config)
     weights = student_weights(
         block["weighting"],
         curriculum.omega_hat,
