@@ -5,7 +5,6 @@ Looks only: submits nothing, downloads nothing, writes nothing.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
 from dash_repro.paper.pdf import unusable
@@ -359,21 +359,26 @@ def plan_text(
     return "\n".join(lines)
 
 
-def main(arguments: list[str]) -> int:
+@click.command(help=__doc__)
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path),
+    default=Path("slurm/config.v9+.yaml"),
+    show_default=True,
+    help="The profile that jobs are submitted with.",
+)
+def main(profile: Path) -> None:
     """Print the report; exit status 1 if something would fail."""
-    parser = argparse.ArgumentParser(prog="make preflight", description=__doc__)
-    parser.add_argument("--profile", type=Path, default=Path("slurm/config.v9+.yaml"))
-    options = parser.parse_args(arguments)
     try:
-        findings, plan = report(Path.cwd(), options.profile)
+        findings, plan = report(Path.cwd(), profile)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
     for finding in findings:
-        print(f"{finding.level:4s}  {finding.subject:14s} {finding.text}")
-    print(plan)
-    return 1 if any(finding.level == FAIL for finding in findings) else 0
+        click.echo(f"{finding.level:4s}  {finding.subject:14s} {finding.text}")
+    click.echo(plan)
+    sys.exit(1 if any(finding.level == FAIL for finding in findings) else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(prog_name="make preflight")

@@ -20,7 +20,7 @@ from machine import unavailable
 from toy import Toy
 
 from runledger import execution, legs, progress, queue
-from runledger.audit.chain import Chain, audit_chain
+from runledger.audit import Chain, audit_chain
 from runledger.canonical import digest, read_named, write_atomic, write_once
 from runledger.cli import status
 from runledger.dvclock import settle

@@ -2,62 +2,66 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
+import click
+
 from runledger.errors import UserError
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make audit", description=__doc__)
-    parser.add_argument("--cell", help="the whole account of one cell, by address")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--report", type=Path, help="write the page here")
-    parser.add_argument("--crate", type=Path, help="write a Workflow Run RO-Crate here")
-    parser.add_argument(
-        "--strict", action="store_true", help="notices and unchecked bytes fail too"
-    )
-    parser.add_argument(
-        "--no-remote", action="store_true", help="do not ask the DVC remote"
-    )
-    return parser
+FILE = click.Path(path_type=Path)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Audit the current folder; 0 if there is nothing to object to."""
-    options = _parser().parse_args(arguments)
     try:
-        return _run(Path.cwd(), options)
+        return int(audit.main(arguments, "make audit", standalone_mode=False))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+    except click.ClickException as error:
+        error.show()
+    return 2
 
 
-def _run(root: Path, options: argparse.Namespace) -> int:
+@click.command(help=__doc__)
+@click.option("--cell", help="The whole account of one cell, by address.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--report", type=FILE, help="Write the page here.")
+@click.option("--crate", type=FILE, help="Write a Workflow Run RO-Crate here.")
+@click.option("--strict", is_flag=True, help="Notices and unchecked bytes fail, too.")
+@click.option("--no-remote", is_flag=True, help="Do not ask the DVC remote.")
+def audit(
+    cell: str | None,
+    as_json: bool,
+    report: Path | None,
+    crate: Path | None,
+    strict: bool,
+    no_remote: bool,
+) -> int:
+    root = Path.cwd()
     from dash_repro.audit.audit import render, run_audit
 
-    if options.crate:
+    if crate:
         from dash_repro.audit.crate import write_crate
 
-        print(write_crate(root, options.crate))
+        print(write_crate(root, crate))
         return 0
-    audit = run_audit(root, not options.no_remote)
-    failed = bool(audit.findings if options.strict else audit.objections)
-    if options.cell:
+    audit = run_audit(root, not no_remote)
+    failed = bool(audit.findings if strict else audit.objections)
+    if cell:
         from dash_repro.audit.account import account, render_account
 
-        known = account(audit, options.cell)
-        text = json.dumps(known, indent=1) if options.json else render_account(known)
+        known = account(audit, cell)
+        text = json.dumps(known, indent=1) if as_json else render_account(known)
         print(text)
         return 1 if known["status"] == "objection" else 0
-    if options.report:
+    if report:
         from dash_repro.audit.report import write_report
 
-        write_report(audit, options.report)
-        print(f"written: {options.report}")
-    print(json.dumps(audit.to_dict(), indent=1) if options.json else render(audit))
+        write_report(audit, report)
+        print(f"written: {report}")
+    print(json.dumps(audit.to_dict(), indent=1) if as_json else render(audit))
     return 1 if failed else 0
 
 

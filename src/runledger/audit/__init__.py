@@ -4,6 +4,7 @@ Nothing here trusts what the jobs remembered: records are read raw, bytes are ha
 anew, and what could not be looked at is listed as such.
 """
 
-from runledger.audit.chain import Chain, Finding, audit_chain
+from runledger.audit.chain import Chain, Finding
+from runledger.audit.checks import audit_chain
 
 __all__ = ["Chain", "Finding", "audit_chain"]

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from runledger.audit.raw import RawRecord, read_raw
 from runledger.judge import Judge, Verdict
 from runledger.locktext import locked_stages
 from runledger.pipeline import CODE_STAGE, Pipeline
@@ -69,16 +70,6 @@ class FreshStore(Store):
 
 
 @dataclass
-class RawRecord:
-    """A record file as found on disk, with its first defect ("" if none)."""
-
-    path: Path
-    folder: str  # stage/id, from where it lies
-    record: Record | None
-    wrong: str = ""
-
-
-@dataclass
 class Chain:
     """A checkout under audit.
 
@@ -118,8 +109,6 @@ class Chain:
     @cached_property
     def raw(self) -> list[RawRecord]:
         """Every record file, readable or not."""
-        from runledger.audit.records import read_raw
-
         return read_raw(self.root)
 
     @cached_property
@@ -161,31 +150,3 @@ class Chain:
                     found |= self.ancestors(maker)
             self._ancestors[name] = frozenset(found)
         return self._ancestors[name]
-
-
-def audit_chain(chain: Chain, ask_remote: bool = True) -> list[Finding]:
-    """Run every check that needs no knowledge of tables."""
-    from runledger.audit.bytes import check_bytes
-    from runledger.audit.history import check_git
-    from runledger.audit.records import (
-        check_adopted,
-        check_dropped,
-        check_inputs,
-        check_lock,
-        check_present,
-        check_records,
-        check_verdicts,
-    )
-
-    findings = [
-        *check_records(chain),
-        *check_verdicts(chain),
-        *check_inputs(chain),
-        *check_present(chain),
-        *check_bytes(chain, ask_remote),
-        *check_lock(chain),
-        *check_adopted(chain),
-        *check_dropped(chain),
-        *check_git(chain),
-    ]
-    return sorted(set(findings))
