@@ -20,6 +20,7 @@ from typing import Any
 import click
 import yaml
 
+from dash_repro import cost
 from dash_repro.paper.pdf import unusable
 from runledger import environment
 from runledger.errors import UserError
@@ -331,7 +332,8 @@ def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
         *check_pdf(root),
     ]
     hours = packed_hours(pipeline, stale, site, pack)
-    return findings, plan_text(plans, site, hours, pack)
+    text = plan_text(plans, site, hours, pack)
+    return findings, f"{text}\n{cost.line(pipeline)}"
 
 
 def plan_text(

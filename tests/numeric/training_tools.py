@@ -35,6 +35,7 @@ def tiny_params(**changes: Any) -> dict[str, Any]:
     params["diffusion"]["timesteps"] = 50
     params["network"].update(attention_resolution=4, norm_groups=[4, 3])
     small = {"iterations": 12, "batch_size": 4, "lr_epoch": 3, "monitor_batch": 4}
+    small["numerics"] = "fp32"
     params["train_teacher"].update(small, width=8, blocks=2, snapshots=5)
     params["train_student"].update(small, monitor_every=5)
     for dotted, value in changes.items():

@@ -69,7 +69,7 @@ def test_time_follows_length_and_width_up_to_the_limit() -> None:
     ]
     times = [site.resources("train_student", GPU, work)["runtime"] for work in works]
     assert times == sorted(set(times))
-    expected = 10 + 1.5 * works[1].flop / 10e12 / 60
+    expected = 10 + 1.5 * works[1].flop / 40e12 / 60
     assert times[1] == pytest.approx(expected, abs=1)
     short = Site.from_config({"max_minutes": 60}).resources(
         "train_student", GPU, works[1]
@@ -127,7 +127,7 @@ def test_preflight_sums_the_paper() -> None:
     teacher = Counter(PAPER).train_teacher({"dataset": "cifar10"}).flop
     count = plans["train_teacher"].instances
     hours = plans["train_teacher"].gpu_hours
-    assert hours == pytest.approx(count * teacher / 10e12 / 3600)
+    assert hours == pytest.approx(count * teacher / 40e12 / 3600)
     alone = packed_hours(pipeline, names, site, 1)
     assert alone == pytest.approx(plans["train_student"].gpu_hours)
     assert packed_hours(pipeline, names, site, 8) < 0.6 * alone

@@ -122,6 +122,7 @@ NOT_HERE = {
     "git log": "is git's own",
     "uv pip install": "changes the environment that runs the tests",
     "python -m bench.contact": "test_first_contact runs it",
+    "python -m bench.numerics": "trains for half an hour",
     "dvc gc": "is named as a danger",
     "dvc add photos": "brings a folder of pictures; no test does it yet",
     "dvc status": "test_paper_pipeline runs it",
