@@ -1,7 +1,6 @@
 """`launch` of a profile: checked while the workflow is read, handed to the jobs."""
 
 import os
-from types import SimpleNamespace
 
 import pytest
 from snakemake.exceptions import WorkflowError
@@ -10,20 +9,19 @@ from dash_repro import workflow
 
 
 @pytest.fixture(autouse=True)
-def ledger(monkeypatch):
+def launch(monkeypatch):
     monkeypatch.setenv("DASH_LAUNCH", "eager")
-    monkeypatch.setattr(workflow, "Ledger", lambda *_: "ledger")
-    return SimpleNamespace(is_main_process=True)
+    monkeypatch.delenv("DASH_LOG_SECONDS", raising=False)
 
 
-def test_it_reaches_jobs_by_the_environment(ledger):
-    assert workflow.open_ledger(ledger, {}) == "ledger"
+def test_it_reaches_jobs_by_the_environment():
+    workflow.set_environment({})
     assert os.environ["DASH_LAUNCH"] == "eager"
-    workflow.open_ledger(ledger, {"launch": "graph"})
+    workflow.set_environment({"launch": "graph"})
     assert os.environ["DASH_LAUNCH"] == "graph"
 
 
-def test_an_unknown_one_is_refused(ledger):
+def test_an_unknown_one_is_refused():
     with pytest.raises(WorkflowError, match="eager, graph, compile"):
-        workflow.open_ledger(ledger, {"launch": "quick"})
+        workflow.set_environment({"launch": "quick"})
     assert os.environ["DASH_LAUNCH"] == "eager"
