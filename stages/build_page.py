@@ -10,7 +10,8 @@ def run(job: Job) -> None:
 
     tables = [path for _, path in job.inputs("make_table")]
     figures = [path for _, path in job.inputs("plot_figure")]
-    contents = load_contents(*job.sources)
+    (listed,) = [path for path in job.sources if path.name == "contents.yaml"]
+    contents = load_contents(listed)
     page = build_page(tables, figures, contents, job.params["scale"])
     job.output("index.html").write_text(page, encoding="utf-8")
 

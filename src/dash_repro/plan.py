@@ -17,6 +17,10 @@ from dash_repro.paper.needs import ALL, FIRST, SECOND, STUDENTS, Need
 from dash_repro.paper.registry import FigureSpec, ItemSpec
 
 Item = dict[str, Any]
+TEMPLATES = [  # of the page; what is no Python is in no fingerprint
+    f"src/dash_repro/paper/web/{name}"
+    for name in ("page.html", "paper.html", "style.css", "table.html")
+]
 CONTENTS = "paper/contents.yaml"  # the items, section by section
 SAMPLER = re.compile(r"(cfg|tag)([0-9.]+)-k(\d+)-n(\d+)")
 _MODEL = ("model", "width")
@@ -196,7 +200,7 @@ class Plan:
         paper = self.paper(wildcards)
         tables = [f"results/tables/{name}.json" for name in paper["tables"]]
         figures = [f"results/figures/{name}.png" for name in paper["figures"]]
-        return sorted([*tables, *figures, CONTENTS])
+        return sorted([*tables, *figures, CONTENTS, *TEMPLATES])
 
     # experiments, expanded
 

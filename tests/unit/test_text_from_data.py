@@ -19,6 +19,7 @@ from dash_repro.arrays import load_npz, save_npz
 from dash_repro.audit import latex
 from dash_repro.audit.report import embedded
 from dash_repro.paper.aggregate import Cell
+from dash_repro.paper.document import to_page
 from dash_repro.paper.figures.labels import class_label, drawable, wrapped
 from dash_repro.paper.figures.make import build_figure
 from dash_repro.paper.figures.style import Style
@@ -31,7 +32,7 @@ from dash_repro.paper.markup import (
     to_tex,
 )
 from dash_repro.paper.rows import Row, read_rows, write_rows
-from dash_repro.paper.table import Entry, Line, Table, to_latex, to_page, to_sidecar
+from dash_repro.paper.table import Entry, Line, Table, to_latex, to_sidecar
 from runledger.errors import UserError, printable
 
 HOSTILE = [

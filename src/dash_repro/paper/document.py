@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from dash_repro.arrays import read_json
-from dash_repro.paper.markup import to_html
-from dash_repro.paper.table import to_page
+from dash_repro.paper import web
+from dash_repro.paper.markup import to_html, to_plain
 from runledger.errors import UserError
 from runledger.yamlfile import load_yaml
 
@@ -50,78 +52,62 @@ def build_page(
             "paper/contents.yaml",
             "run `make plan`, which writes it from the registered items",
         )
-    parts = [
-        _section(part["section"], part["items"], sidecars, pictures)
-        for part in contents
-    ]
-    mark = "" if scale == "paper" else f"<p class='demo'>{DEMO}</p>"
-    return PAGE.format(mark=mark, body="\n".join(parts))
+    parts = [_part(part, sidecars, pictures) for part in contents]
+    return web.render(
+        "paper.html",
+        style=web.style(),
+        nav=[(part["id"], part["title"]) for part in parts],
+        demo="" if scale == "paper" else DEMO,
+        parts=parts,
+    )
 
 
-def _section(
-    title: str,
-    items: Sequence[Mapping[str, Any]],
+def _part(
+    part: Mapping[str, Any],
     sidecars: Mapping[str, Any],
     pictures: Mapping[str, Path],
-) -> str:
-    parts = []
-    for entry in items:
-        if entry["item"] in sidecars:
-            parts.append(to_page(sidecars[entry["item"]]))
-        elif entry["item"] in pictures:
-            parts.append(_picture(entry, pictures[entry["item"]]))
-    return f"<h2>{title}</h2>\n<div class='items'>{''.join(parts)}</div>"
+) -> dict[str, Any]:
+    """One section for the template."""
+    items, title = part["items"], part["section"]
+    names = [entry["item"] for entry in items]
+    return {
+        "id": title.partition(":")[0].lower().replace(" ", "-"),
+        "title": title,
+        "tables": [to_page(sidecars[name]) for name in names if name in sidecars],
+        "figures": [
+            {"wide": False, **entry, "data": _base64(pictures[entry["item"]])}
+            for entry in items
+            if entry["item"] in pictures
+        ],
+    }
 
 
-def _picture(entry: Mapping[str, Any], path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    panel = " class='panel'" if "panel" in entry else ""
-    return (
-        f"<figure id='{entry['item']}'{panel}><img alt='{entry['title']}' "
-        f"src='data:image/png;base64,{data}'>"
-        f"<figcaption><b>{entry['label']}.</b> {to_html(entry['caption'])}"
-        "</figcaption></figure>"
-    )
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def to_page(sidecar: Mapping[str, Any]) -> Markup:
+    """HTML of a table whose cells carry their addresses."""
+
+    def box(entry: Mapping[str, Any]) -> Markup:
+        title = to_plain("; ".join(_titles(entry["cells"], sidecar["cells"])))
+        text = Markup(to_html(entry["text"]))
+        return Markup('<td id="{}" title="{}">{}</td>').format(
+            entry["cells"][0], title, text
+        )
+
+    return web.table(sidecar, box)
+
+
+def _titles(addresses: Iterable[str], cells: Mapping[str, Any]) -> Iterator[str]:
+    for address in addresses:
+        record = cells[address]
+        paper = f", paper {record['paper']}" if record["paper"] else ""
+        note = f" ({record['note']})" if record["note"] else ""
+        yield f"{address}: {record['displayed']}{paper}{note}"
 
 
 DEMO = (
     "Demo: a small run on other data or settings. It shows that the pipeline works; "
     "its numbers say nothing about the paper."
 )
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Dual-branch score distillation, reproduced</title>
-<style>
-body {{ font: 16px/1.5 Georgia, serif; color: #222; background: #fff; margin: 0 auto;
-  max-width: 68rem; padding: 1rem; }}
-h1 {{ font-size: 1.6rem; }} h2 {{ margin-top: 2.5rem; border-bottom: 1px solid #ccc; }}
-.demo {{ color: #b00020; border-left: 4px solid #b00020; padding: .3rem .8rem; }}
-section {{ margin: 1.8rem 0; break-inside: avoid; }} .scroll {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: .85rem; border-top: 2px solid #222;
-  border-bottom: 2px solid #222; font-variant-numeric: tabular-nums; }}
-caption {{ text-align: left; padding-bottom: .4rem; font-size: .95rem; }}
-thead {{ border-bottom: 1px solid #222; }}
-th, td {{ padding: .2rem .5rem; text-align: center; vertical-align: top;
-  white-space: nowrap; }} #claims th, #claims td {{ white-space: normal; }}
-tbody th, thead th:first-child {{ text-align: left; font-weight: normal; }}
-tbody th {{ max-width: 32rem; }}
-tr.rule > * {{ border-top: 1px solid #222; }} th.part {{ font-style: italic; }}
-td:target {{ background: #fff2b3; }} .note {{ font-size: .8rem; color: #555;
-  margin: .2rem 0; }}
-figure {{ margin: 1.5rem 0; break-inside: avoid; }} figure img {{ max-width: 100%; }}
-.items {{ display: flow-root; }}
-figure.panel {{ display: inline-block; width: 32%; min-width: 17rem; margin: .3%; }}
-figcaption {{ font-size: .9rem; }}
-@media print {{ body {{ max-width: none; }} .scroll {{ overflow: visible; }}
-  table {{ font-size: .65rem; }} }}
-</style></head><body>
-<h1>Dual-branch score distillation, reproduced</h1>
-{mark}
-<p>Every table and figure of <i>DASH: Dual-Branch Score Distillation for
-Guidance-Calibrated Compact Diffusion Models</i> (arXiv:2606.00798v1), regenerated by
-this pipeline. Columns are named for the metric that was computed; hovering over a
-number shows its address and the paper’s value.</p>
-{body}
-</body></html>
-"""

@@ -1,14 +1,13 @@
-"""A table as data, and its three forms: LaTeX, HTML, and the sidecar JSON."""
+"""A table as data, and its forms: LaTeX, and the sidecar JSON."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.markup import to_html, to_plain, to_tex
+from dash_repro.paper.markup import to_tex
 from dash_repro.paper.registry import TABLES
 from dash_repro.paper.rows import CollectedError
 
@@ -192,49 +191,3 @@ def to_sidecar(table: Table) -> dict[str, Any]:
         ],
         "cells": {address: cell.to_dict() for address, cell in table.cells.items()},
     }
-
-
-def to_page(sidecar: Mapping[str, Any]) -> str:
-    """HTML of a sidecar: a captioned table whose cells carry their addresses."""
-    columns = len(sidecar["header"])
-    rows: list[str] = []
-    if sidecar["groups"]:
-        boxes = (
-            f'<th colspan="{span}">{to_html(text)}</th>'
-            for text, span in sidecar["groups"]
-        )
-        rows.append(f"<tr>{''.join(boxes)}</tr>")
-    heads = (f"<th>{to_html(text)}</th>" for text in sidecar["header"])
-    rows.append(f"<tr>{''.join(heads)}</tr>")
-    body = [_page_line(line, columns, sidecar["cells"]) for line in sidecar["lines"]]
-    notes = "".join(f"<p class='note'>{to_html(note)}</p>" for note in sidecar["notes"])
-    return (
-        f"<section id='{sidecar['item']}'><div class='scroll'><table>"
-        f"<caption><b>{to_html(sidecar['name'])}.</b> {to_html(sidecar['caption'])}"
-        f"</caption><thead>{''.join(rows)}</thead><tbody>{''.join(body)}</tbody>"
-        f"</table></div>{notes}</section>"
-    )
-
-
-def _page_line(line: Mapping[str, Any], columns: int, cells: Mapping[str, Any]) -> str:
-    style = ' class="rule"' if line["rule"] else ""
-    label = to_html(line["label"])
-    if not line["entries"]:
-        return f'<tr{style}><th colspan="{columns}" class="part">{label}</th></tr>'
-    boxes = "".join(
-        f'<td id="{html.escape(entry["cells"][0])}" '
-        f'title="{_title(entry["cells"], cells)}">'
-        f"{to_html(entry['text'])}</td>"
-        for entry in line["entries"]
-    )
-    return f"<tr{style}><th>{label}</th>{boxes}</tr>"
-
-
-def _title(addresses: Iterable[str], cells: Mapping[str, Any]) -> str:
-    parts = []
-    for address in addresses:
-        record = cells[address]
-        paper = f", paper {record['paper']}" if record["paper"] else ""
-        note = f" ({record['note']})" if record["note"] else ""
-        parts.append(f"{address}: {record['displayed']}{paper}{note}")
-    return html.escape(to_plain("; ".join(parts)))

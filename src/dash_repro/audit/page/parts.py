@@ -7,11 +7,14 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from dash_repro.audit.audit import Audit
 from dash_repro.audit.compare import Comparison
 from dash_repro.audit.cost import cost
 from dash_repro.audit.page.dag import by_stage
 from dash_repro.audit.taint import short
+from dash_repro.paper import web
 from dash_repro.paper.figures import FIGURES
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_html
@@ -73,43 +76,12 @@ def tables(audit: Audit, compared: Mapping[str, Comparison]) -> str:
 
 
 def _table(audit: Audit, item: str, compared: Mapping[str, Comparison]) -> str:
-    sidecar = audit.evidence.sidecars[item]
-    columns, heads = len(sidecar["header"]), []
-    if sidecar["groups"]:
-        boxes = (
-            f'<th colspan="{span}">{to_html(text)}</th>'
-            for text, span in sidecar["groups"]
-        )
-        heads.append(f"<tr>{''.join(boxes)}</tr>")
-    row = (f'<th scope="col">{to_html(text)}</th>' for text in sidecar["header"])
-    heads.append(f"<tr>{''.join(row)}</tr>")
-    body = "".join(_line(audit, line, columns, compared) for line in sidecar["lines"])
-    notes = "".join(f"<p class='note'>{to_html(note)}</p>" for note in sidecar["notes"])
-    return (
-        f'<section id="{item}"><p class="caption" id="{item}-caption"><b>'
-        f"{to_html(sidecar['name'])}.</b> {to_html(sidecar['caption'])}</p>"
-        f'<div class="scroll" tabindex="0" role="region" '
-        f'aria-labelledby="{item}-caption"><table aria-labelledby="{item}-caption">'
-        f"<thead>{''.join(heads)}</thead><tbody>{body}</tbody></table></div>"
-        f"{notes}</section>"
-    )
-
-
-def _line(
-    audit: Audit,
-    line: Mapping[str, Any],
-    columns: int,
-    compared: Mapping[str, Comparison],
-) -> str:
-    rule, label = (' class="rule"' if line["rule"] else ""), to_html(line["label"])
-    if not line["entries"]:
-        return f'<tr{rule}><th colspan="{columns}" class="part">{label}</th></tr>'
-    boxes = []
-    for entry in line["entries"]:
+    def box(entry: Mapping[str, Any]) -> Markup:
         between = f'<span class="and">{escape(entry["joiner"].strip())}</span>'
         buttons = [button(audit, address, compared) for address in entry["cells"]]
-        boxes.append(f"<td>{between.join(buttons)}</td>")
-    return f'<tr{rule}><th scope="row">{label}</th>{"".join(boxes)}</tr>'
+        return Markup(f"<td>{between.join(buttons)}</td>")
+
+    return web.table(audit.evidence.sidecars[item], box)
 
 
 def button(audit: Audit, address: str, compared: Mapping[str, Comparison]) -> str:
