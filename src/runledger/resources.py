@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Item = Mapping[str, Any]
 _HOST_MB = 6000  # Python, torch and a CUDA context
+COUNTED = ("runtime", "mem_mb", "disk_mb", "work")  # resources that follow the work
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ class JobResources:
 
     def __init__(self, ledger: Ledger, config: Mapping[str, Any]) -> None:
         self.ledger, self.site = ledger, Site.from_config(config)
+        self._last: tuple[Any, dict[str, Any]] = ((), {})
 
     def of(
         self,
@@ -209,8 +211,9 @@ class JobResources:
         if stage not in self.ledger.stages:  # the rules are only read
             return {"asks": Asks(work, **asks)}
         declared = self.ledger.stages[stage].asks
-        keys = self.site.resources(stage, declared, Work())
-        found = {key: self._later(stage, key, share) for key in keys}
+        fixed = self.site.resources(stage, declared, Work())
+        counted = () if declared.work is little else COUNTED
+        found = fixed | {key: self._later(stage, key, share) for key in counted}
         if self.site["scheduler"] == "slurm":
             label = self.ledger.label(stage)
             found["slurm_extra"] = lambda wildcards: self._extra(
@@ -222,6 +225,13 @@ class JobResources:
         return lambda wildcards: self._resources(stage, share, wildcards)[key]
 
     def _resources(self, stage: str, share: bool, wildcards: Any) -> dict[str, Any]:
+        """Count once what Snakemake asks for key by key, job after job."""
+        known = (stage, share, *wildcards)
+        if self._last[0] != known:
+            self._last = known, self._count(stage, share, wildcards)
+        return self._last[1]
+
+    def _count(self, stage: str, share: bool, wildcards: Any) -> dict[str, Any]:
         asks = self.ledger.stages[stage].asks
         work = asks.work(self.ledger.instance(stage, wildcards).item)
         if share:

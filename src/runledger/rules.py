@@ -17,9 +17,12 @@ from runledger.snakefile import Reader, Reading
 from runledger.stages import CURVES, IN_GIT, METRIC
 
 
-def verbatim(text: str) -> Callable[[Any], str]:
-    """Return a param of a rule whose braces are not taken for wildcards."""
-    return lambda wildcards: text
+def verbatim(text: str) -> str | Callable[[Any], str]:
+    """Return a param of a rule whose braces are not taken for wildcards.
+
+    A function only where there are some, for Snakemake calls it for each job.
+    """
+    return (lambda wildcards: text) if "{" in text else text
 
 
 def literal(path: str) -> str:
