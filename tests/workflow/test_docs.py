@@ -83,6 +83,8 @@ RUN = {
         "python -m dash_repro params --check config/demo.params.yaml"
     ),
     "make plan": "",
+    "python -m runledger plan --check": "",
+    "snakemake students": "snakemake --cores 1 students",
     "dvc config --local cache.shared group": "",
     "dvc config --local cache.type symlink": "",
     "dvc cache dir --local /lab/dvc-cache": "dvc cache dir --local ../dvc-cache",
@@ -109,6 +111,8 @@ ONLY_READ = {
     "make setup": "test_install has what it does",
     "make preflight": "needs a Slurm: tests/cluster",
     "make bench": "measures for many minutes",
+    "make gpu": "needs a GPU; numeric/test_first_contact rehearses it",
+    "make test-long": "takes an hour",
     "make gpu DATA=cifar10.tar.xz": "needs a GPU; test_first_contact rehearses it",
     "make bench BENCH=--gates-only": "computes for minutes",
     'make bench BENCH="--preset cpu --output /tmp/results"': "likewise",
@@ -124,6 +128,7 @@ NOT_HERE = {
     "python -m bench.contact": "test_first_contact runs it",
     "python -m bench.numerics": "trains for half an hour",
     "dvc gc": "is named as a danger",
+    "python bench/lineage.py": "measures for many minutes",
     "dvc add photos": "brings a folder of pictures; no test does it yet",
     "dvc status": "test_paper_pipeline runs it",
     "dvc repro": "likewise",
@@ -140,8 +145,9 @@ NOT_HERE = {
 def commands(text: str) -> list[str]:
     """Return the commands of a page: lines of code blocks, and inline code.
 
-    A block of Python is one command, named by its first line.
+    A block of Python is one command, named by its first line. Diffs have none.
     """
+    text = re.sub(r"^```diff\n.*?^```", "", text, flags=re.M | re.S)
     python = re.compile(r"^```python\n(.*?)\n.*?^```", re.M | re.S)
     programs = [f"python: {first}" for first in python.findall(text)]
     text = python.sub("", text)
