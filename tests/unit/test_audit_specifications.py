@@ -21,7 +21,7 @@ from dash_repro.audit.evidence import Evidence
 from dash_repro.audit.expected import Expectations
 from dash_repro.audit.printed import check_paper
 from dash_repro.audit.tables import check_cell, check_names, check_units
-from dash_repro.paper import columns, results
+from dash_repro.paper import calibration_columns, columns, results
 from dash_repro.paper.context import Context
 from dash_repro.paper.measures import MEASURES
 from dash_repro.paper.registry import TableSpec
@@ -209,7 +209,7 @@ class TeachersSize(columns.Parameters):
         )
 
 
-class SecondDataset(columns.Calibration):
+class SecondDataset(calibration_columns.Calibration):
     """Every dataset's gap is the second one's."""
 
     def _cell(self, view, row, dataset, name):
@@ -223,7 +223,7 @@ class SecondDataset(columns.Calibration):
     [
         (columns.Parameters, lambda column: TeachersSize()),
         (
-            columns.Calibration,
+            calibration_columns.Calibration,
             lambda column: SecondDataset(
                 column.measures, column.datasets, column.joined
             ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dash_repro.paper.aggregate import Cell, round_half_up, statistic_of, units
+from dash_repro.paper.aggregate import Cell, units
 from dash_repro.paper.context import (
     Context,
     Sampler,
@@ -19,9 +19,6 @@ from dash_repro.paper.context import (
 from dash_repro.paper.measures import MAIN, MEASURES, SPREAD, STANDIN, quality
 from dash_repro.paper.names import dataset_name, metric_name
 from dash_repro.paper.needs import (
-    ALL,
-    CALIBRATION,
-    FIRST,
     STUDENTS,
     TEACHER,
     Need,
@@ -233,81 +230,6 @@ class Spread(Quality):
         return Entry((mean, spread), " ± ")
 
 
-@dataclass(frozen=True)
-class Calibration(Column):
-    """Statistics of the guidance gap; the teacher's own are so by definition.
-
-    Attributes:
-        measures: rho, cos, gap_mse.
-        datasets: ALL or FIRST of the experiment's.
-        joined: the datasets side by side in each box, rather than in columns.
-    """
-
-    measures: tuple[str, ...] = ("rho", "cos", "gap_mse")
-    datasets: str = ALL
-    joined: bool = True
-    params = ("measure_calibration.cos_undefined_below",)
-
-    def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
-        return (Need(CALIBRATION, spec.experiment, datasets=self.datasets),)
-
-    def _datasets(self, view: View) -> list[str]:
-        return view.datasets[:1] if self.datasets == FIRST else view.datasets
-
-    def heads(self, view: View) -> list[str]:
-        unit = unit_text(view.gap_exponent) if "gap_mse" in self.measures else ""
-        heads = [
-            MEASURES[name].heading + (unit if name == "gap_mse" else "")
-            for name in self.measures
-        ]
-        return heads if self.joined else heads * len(self._datasets(view))
-
-    def groups(self, view: View) -> list[tuple[str, int]]:
-        names = " / ".join(dataset_name(dataset) for dataset in self._datasets(view))
-        return [(f"Calibration ({names})", len(self.heads(view)))]
-
-    def entries(self, view: View, row: TableRow) -> list[Entry]:
-        datasets = self._datasets(view)
-        if self.joined and row.bound:
-            context = view.context
-            cells = (no_network(context, row.id, name) for name in self.measures)
-            return [Entry((cell,)) for cell in cells]
-        if self.joined:
-            return [
-                Entry(tuple(self._cell(view, row, d, name) for d in datasets))
-                for name in self.measures
-            ]
-        return [
-            Entry((self._cell(view, row, dataset, name),))
-            for dataset in datasets
-            for name in self.measures
-        ]
-
-    def _cell(self, view: View, row: TableRow, dataset: str, name: str) -> Cell:
-        context, column = view.context, f"{dataset}_{name}"
-        if row.bound:
-            return no_network(context, row.id, column)
-        paper = view.paper.value(row.id, column)
-        address, measure = f"{context.item}/{row.id}/{column}", MEASURES[name]
-        digits = measure.digits(context.settings)
-        if row.model == TEACHER:
-            text = round_half_up(Decimal(0 if name == "gap_mse" else 1), digits)
-            return word(address, text, "definition", paper)
-        place = (view.spec.experiment, dataset, row.model, row.width)
-        reason = shown_as_dash(context, place, name)
-        if reason:
-            return dash(address, reason, paper)
-        power = view.gap_exponent if name == "gap_mse" else 0
-        return context.measured(
-            f"{row.id}/{column}",
-            context.calibration(measure.metric, *place),
-            digits,
-            paper=paper,
-            exponent=power,
-            unit=f"10^-{power}" if power else "",
-        )
-
-
 def no_network(context: Context, row: str, name: str) -> Cell:
     """A box that only a network could fill."""
     return dash(f"{context.item}/{row}/{name}", "these images come from no network")
@@ -348,24 +270,3 @@ def small_unit(rows: Sequence[Row], decimals: int) -> int:
     while smallest.scaleb(exponent) < least:
         exponent += 3
     return exponent
-
-
-def shown_as_dash(
-    context: Context, place: tuple[str, str, str, int | None], column: str
-) -> str:
-    """Why a calibration box is a dash, or "".
-
-    Args:
-        place: experiment, dataset, model, width.
-        column: rho, cos or gap_mse.
-    """
-    if place[2] == "scratch":
-        return "not shown, as in the paper: not distilled from this teacher"
-    if column != "cos":
-        return ""
-    rho = context.calibration("rho", *place)
-    if not rho:
-        return ""
-    limit = context.param("measure_calibration.cos_undefined_below")
-    mean_rho = statistic_of([value_of(row) for row in rho], "mean", 0)
-    return f"undefined: rho below {limit}" if mean_rho < Decimal(repr(limit)) else ""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dash_repro.paper.figures.curves import iterations_axis, plot_name
+from dash_repro.paper.figures.curves import plot_name
 from dash_repro.paper.figures.data import Curve, curve, models_of
+from dash_repro.paper.figures.students import iterations_axis
 from dash_repro.paper.figures.style import GREY, LIGHT, Style, log_ticks
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import CURRICULUM_NEED, FIRST, HISTORY, TIRT_PARAMS, Need

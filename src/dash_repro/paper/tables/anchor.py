@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dash_repro.paper.columns import Calibration, Quality, Setting, TableRow
+from dash_repro.paper.calibration_columns import Calibration
+from dash_repro.paper.columns import Quality, Setting, TableRow
 from dash_repro.paper.registry import Section
 from dash_repro.paper.results import View, results_table, students
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dash_repro.paper.calibration_columns import Calibration
 from dash_repro.paper.columns import (
-    Calibration,
     Parameters,
     Quality,
     Setting,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dash_repro.paper.calibration_columns import Calibration
 from dash_repro.paper.columns import (
-    Calibration,
     Compression,
     Parameters,
     Quality,

@@ -1,0 +1,220 @@
+"""Figure 5: the gap over training, magnitude against direction, quality and size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dash_repro.paper.aggregate import statistic_of
+from dash_repro.paper.context import value_of
+from dash_repro.paper.figures.curves import (
+    PANEL_SHARE,
+    draw_band,
+    leave_room,
+    new_panel,
+    plot_name,
+)
+from dash_repro.paper.figures.data import curve, first_dataset, models_of
+from dash_repro.paper.figures.style import GREY, LIGHT, Style, end_labels, spread
+from dash_repro.paper.names import metric_name
+from dash_repro.paper.needs import (
+    CALIBRATION,
+    FIRST,
+    HISTORY_NEED,
+    STUDENTS,
+    TEACHER,
+    Need,
+    experiments,
+    metrics,
+    profile,
+)
+from dash_repro.paper.registry import Section, figure
+from dash_repro.paper.rows import Collected, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def iterations_axis(axes: Axes, last: float) -> None:
+    """Iterations in thousands where they are many."""
+    from matplotlib.ticker import FuncFormatter
+
+    thousands = last >= 5000
+    axes.set_xlabel("iteration (thousands)" if thousands else "iteration")
+    if thousands:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}"))
+
+
+@figure(
+    "figure5a",
+    title="Gap ratio over training",
+    section=Section.STUDENTS,
+    needs=(HISTORY_NEED,),
+    params=("experiments.table4",),
+    caption="Ratio of guidance gaps during training.",
+    share=PANEL_SHARE,
+)
+def figure5a(collected: Collected, style: Style) -> Figure:
+    """rho during training of DASH, and of DASH without L_un."""
+    drawing, axes = new_panel(style)
+    axes.axhline(1, color=LIGHT, lw=0.8, zorder=0)
+    labels, last = [], 0.0
+    for model in models_of(collected, "rho_step"):
+        line = curve(collected.find("rho_step", model=model), "step")
+        draw_band(axes, line, style.color(model))
+        last = max(last, float(line.x[-1]))
+        end = (float(line.x[-1]), float(line.mean[-1]))
+        labels.append((*end, plot_name(model), style.color(model)))
+    axes.set_ylim(0, None)
+    leave_room(axes, 0, last, 1.42)
+    iterations_axis(axes, last)
+    axes.set_ylabel("gap ratio ρ")
+    end_labels(axes, labels, style.font_size - 1)
+    return drawing
+
+
+def _mean(rows: Sequence[Row]) -> float:
+    return float(statistic_of([value_of(row) for row in rows], "mean", 0))
+
+
+@figure(
+    "figure5b",
+    title="Gap magnitude against direction",
+    section=Section.STUDENTS,
+    needs=(
+        Need(CALIBRATION, "table3", datasets=FIRST),
+        Need(CALIBRATION, "table4", datasets=FIRST),
+    ),
+    params=(
+        "experiments.table3",
+        "experiments.table4",
+        "measure_calibration.cos_undefined_below",
+    ),
+    caption="Magnitude against direction of the gap.",
+    share=PANEL_SHARE,
+)
+def figure5b(collected: Collected, style: Style) -> Figure:
+    """Magnitude (rho) against direction (cosine) of the students' gaps."""
+    drawing, axes = new_panel(style)
+    limit = collected.param("measure_calibration.cos_undefined_below")
+    left_out, points = [], []
+    for model in models_of(collected, "rho"):
+        rho = collected.find("rho", model=model)
+        cos = collected.find("cos", model=model)
+        if model == "scratch":
+            continue
+        if _mean(rho) < limit or not cos:
+            left_out.append(plot_name(model))
+            continue
+        x, y = _mean(rho), _mean(cos)
+        axes.plot(
+            [float(row.value) for row in rho],
+            [float(row.value) for row in cos],
+            ".",
+            color=style.color(model),
+            ms=3,
+            alpha=0.5,
+        )
+        axes.plot(x, y, "o", color=style.color(model), ms=5)
+        points.append((x, y, plot_name(model), style.color(model)))
+    axes.axvline(1, color=LIGHT, lw=0.8, zorder=0)
+    axes.set_xlabel("gap ratio ρ")
+    axes.set_ylabel("cos(Δ)")
+    axes.margins(0.12)
+    low, high = axes.get_xlim()
+    leave_room(axes, low, high, 1.62)
+    side_labels(axes, points, high, style.font_size - 2)
+    if left_out:
+        text = f"ρ < {limit:g}: {', '.join(left_out)}"
+        size = style.font_size - 2.5
+        axes.set_title(text, fontsize=size, color=GREY, loc="left")
+    return drawing
+
+
+def side_labels(
+    axes: Axes,
+    points: Sequence[tuple[float, float, str, str]],
+    x: float,
+    size: float,
+) -> None:
+    """Names in a column right of a scatter, each joined to its point by a thin line."""
+    drawing = axes.get_figure()
+    drawing.draw_without_rendering()
+    height = axes.get_position().height * drawing.get_size_inches()[1] * 72
+    low, high = axes.get_ylim()
+    step = 1.15 * size / height * (high - low)
+    ordered = sorted(points, key=lambda point: point[1])
+    moved = spread([point[1] for point in ordered], step, low, high)
+    for point, y in zip(ordered, moved, strict=True):
+        px, py, text, color = point
+        axes.annotate(
+            text,
+            (px, py),
+            xytext=(x, y),
+            textcoords="data",
+            color=color,
+            fontsize=size,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": color, "lw": 0.5, "alpha": 0.6},
+        )
+
+
+@figure(
+    "figure5c",
+    title="Quality against parameters",
+    section=Section.STUDENTS,
+    needs=(
+        metrics("table3", datasets=FIRST),
+        metrics("table3", (TEACHER,), datasets=FIRST),
+        metrics("tableC6", datasets=FIRST),
+        profile("table3", (STUDENTS, TEACHER)),
+        profile("tableC6", (STUDENTS,)),
+    ),
+    params=(*experiments("table3", "tableC6"), "tag"),
+    caption="Sample quality against parameters.",
+    share=PANEL_SHARE,
+)
+def figure5c(collected: Collected, style: Style) -> Figure:
+    """Distance to the training images against parameters, at every width trained."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    drawing, axes = new_panel(style)
+    dataset = first_dataset(collected, "frechet")
+    points = _pareto_points(collected, dataset)
+    labels = []
+    for model in sorted({model for model, _, _ in points}):
+        mine = sorted((size, value) for name, size, value in points if name == model)
+        x, y = zip(*mine, strict=True)
+        color = style.color(model)
+        marker = "*" if model == TEACHER else "o"
+        size = 9 if model == TEACHER else 4
+        axes.plot(x, y, marker=marker, ms=size, color=color, lw=1.2)
+        labels.append((x[-1], y[-1], plot_name(model), color))
+    axes.set_xscale("log")
+    sizes = sorted({size for _, size, _ in points})
+    axes.set_xlim(sizes[0] * 0.85, sizes[-1] * 1.15)
+    axes.set_ylim(0, None)
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.1f}"))
+    axes.set_xlabel("parameters (millions)")
+    names = {metric_name(row.name) for row in collected.find("frechet")}
+    axes.set_ylabel(f"{' or '.join(sorted(names))} ↓")
+    side_labels(axes, labels, sizes[-1] * 1.5, style.font_size - 2)
+    return drawing
+
+
+def _pareto_points(
+    collected: Collected, dataset: str
+) -> list[tuple[str, float, float]]:
+    """(model, millions of parameters, mean distance) of every model and width."""
+    rows = collected.find("frechet", dataset=dataset)
+    points = []
+    for model, width in sorted({(row.model, row.width) for row in rows}):
+        mine = [row for row in rows if (row.model, row.width) == (model, width)]
+        where = {"name": "parameters", "model": model, "width": width}
+        size = float(collected.one("profile", **where).value) / 1e6
+        points.append((model, size, _mean(mine)))
+    return points
