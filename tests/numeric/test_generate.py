@@ -18,7 +18,7 @@ from dash_repro.diffusion.generate import (
 )
 from dash_repro.diffusion.levels import to_uint8
 from dash_repro.diffusion.noise import image_noise
-from dash_repro.diffusion.sample_files import save_samples
+from dash_repro.diffusion.sample_files import save_samples, shard_range
 from dash_repro.diffusion.sampling import Sampling, balanced_labels
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.models.precision import halve, inference_network
@@ -197,6 +197,18 @@ def test_a_broken_chunk_is_discarded_and_remade(
     again = TinyNet()
     generate(again, SCHEDULE, SAMPLING, state=tmp_path)
     assert not again.inputs, "the remade chunk was not kept"
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4, 6, 9])
+def test_shards_share_the_chunks_evenly(shards: int) -> None:
+    """A stage's share of the work is whole chunks, of four images here."""
+    ranges = [shard_range(SAMPLING, shard, shards) for shard in range(shards)]
+    assert [i for start, stop in ranges for i in range(start, stop)] == list(range(22))
+    assert all(start % 4 == 0 or start == stop for start, stop in ranges)
+    sizes = [-(-(stop - start) // 4) for start, stop in ranges]
+    assert max(sizes) - min(sizes) <= 1
+    with pytest.raises(SamplerError, match=f"no shard {shards} of {shards}"):
+        shard_range(SAMPLING, shards, shards)
 
 
 def test_a_set_that_is_not_whole_is_refused(whole: np.ndarray, tmp_path: Path) -> None:

@@ -15,6 +15,29 @@ from dash_repro.diffusion.sampling import Sampling, balanced_labels
 _LOG = logging.getLogger(__name__)
 
 
+def shard_range(sampling: Sampling, shard: int, shards: int) -> tuple[int, int]:
+    """Image range of shard i of n: whole chunks, sizes that differ by at most one.
+
+    Args:
+        shard: i, from 0.
+        shards: n; those beyond the number of chunks are empty.
+
+    Raises:
+        SamplerError: i is not in 0..n-1.
+    """
+    if not 0 <= shard < shards:
+        raise SamplerError(
+            f"no shard {shard} of {shards}", "shard", "count shards from 0"
+        )
+    size = sampling.chunk_size
+    chunks = -(-sampling.num_samples // size)
+    first, after = chunks * shard // shards, chunks * (shard + 1) // shards
+    return (
+        min(first * size, sampling.num_samples),
+        min(after * size, sampling.num_samples),
+    )
+
+
 def save_samples(path: Path | str, sampling: Sampling, images: np.ndarray) -> None:
     """Write samples.npz: images (N, H, W, C) uint8, labels (N,), sampling_seed.
 
