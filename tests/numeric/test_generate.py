@@ -255,9 +255,9 @@ def test_values_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_half_precision_needs_a_gpu() -> None:
-    with pytest.raises(UserError, match="fp16 needs a GPU"):
-        inference_network(TinyNet(), "fp16", "cpu")
+def test_a_network_runs_frozen_and_in_a_precision_that_is_known() -> None:
+    with pytest.raises(UserError, match="fp8"):
+        inference_network(TinyNet(), "fp8", "cpu")
     net = inference_network(TinyNet().train(), "fp32", "cpu")
     assert not net.training
     assert not any(weight.requires_grad for weight in net.parameters())
