@@ -8,10 +8,10 @@ written out below with plain tensors.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
-from paper_workspace import ROOT
 from test_training_parts import CONFIG, SCHEDULE, learner_of, source_of
 from torch.func import functional_call
 
@@ -22,6 +22,7 @@ from dash_repro.params import load_params
 from dash_repro.params.lookup import at, keys
 from dash_repro.training.flat import unflatten
 
+ROOT = Path(__file__).resolve().parents[2]
 RELEASED = load_params(ROOT / "config" / "released.params.yaml")
 STEPS, PER_EPOCH, NULL = 10, 3, CONFIG.num_classes
 SNR, LAMBDA_LR = SCHEDULE.snr(), 1e-3  # of learner_of
