@@ -59,9 +59,9 @@ class Head(Plan):
         instances = self.pipeline.instances.values()
         for folder in {d for i in instances if i.stage == CODE_STAGE for d in i.deps}:
             self.store.current(self.root / folder)  # dvc.lock is to hold it
+        self._started = True
         self.store.prepare()
         self.lock.acquire()
-        self._started = True
         for path in self.wanted.keys() & self.wrong.keys():
             if self.wrong[path] == OTHER:
                 continue
@@ -117,8 +117,9 @@ class Head(Plan):
         """
         from runledger.dvclock import settle
 
-        asked = workflow.executor_plugin is None or workflow.dryrun or workflow.touch
-        if asked or self._started:
+        asked = workflow.dryrun or workflow.touch
+        planned = workflow.scheduler is not None  # and nothing was refused before that
+        if asked or not planned or self._started or len(workflow.dag):
             return
         try:
             self.lock.acquire()

@@ -223,5 +223,6 @@ def test_rules_keep_to_one_device():
     rules = Rules([], "meta")
     with rules, pytest.raises(CaptureError, match="moves data to the cpu"):
         torch.zeros(3, device="meta").to("cpu")
+    here = torch.ones(3)
     with rules, pytest.raises(CaptureError, match="reads memory of the cpu"):
-        torch.ones(3) + 1
+        here + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -143,16 +144,14 @@ def test_push_into_a_remote_that_cannot_keep_it(shared: Shared) -> None:
 def test_a_remote_that_loses_what_it_is_sent_is_found_out(
     fresh: Shared, monkeypatch
 ) -> None:
-    from dvc_objects.fs.local import LocalFileSystem
+    rename = os.replace
 
-    move = LocalFileSystem.mv
-
-    def forgetful(self, draft: str, target: str, **options: object) -> None:
-        move(self, draft, target, **options)
+    def forgetful(draft: str, target: str) -> None:
+        rename(draft, target)
         if Path(target) == fresh.there():
             Path(target).unlink()
 
-    monkeypatch.setattr(LocalFileSystem, "mv", forgetful)
+    monkeypatch.setattr(os, "replace", forgetful)
     code, out = fresh("push")
     assert code == 1
     assert f"sent {OBJECTS - 1} objects" in out
@@ -367,11 +366,11 @@ def test_what_cannot_be_reached_is_made_anew_when_told_so(
 def test_bytes_on_a_remote_that_does_not_answer_are_not_lost(
     fresh: Shared, url: str, words: str
 ) -> None:
-    from runledger.sharing import UserError, lost
+    from runledger.sharing import UserError, unavailable
 
     fresh.toy.edit(".dvc/config", f"url = {fresh.remote}", f"url = {url}")
     with pytest.raises(UserError, match=words) as refused:
-        lost(fresh.root, [hash_path(fresh.root / VALUE)])
+        unavailable(fresh.root, [hash_path(fresh.root / VALUE)])
     assert "RUNLEDGER_RECOMPUTE" in refused.value.remedy
     code, out = fresh("push")
     assert code == 1
@@ -398,18 +397,18 @@ def test_dvc_without_a_folder_of_its_own_is_one_clear_error(
 
 
 def test_several_remotes_and_no_default_is_not_no_remote(fresh: Shared) -> None:
-    from runledger.sharing import UserError, lost
+    from runledger.sharing import UserError, unavailable
 
     fresh.toy.edit(".dvc/config", "remote = shared", "")
     with pytest.raises(UserError, match="no usable DVC remote"):
-        lost(fresh.root, [hash_path(fresh.root / VALUE)])
+        unavailable(fresh.root, [hash_path(fresh.root / VALUE)])
 
 
 def test_without_any_remote_what_is_gone_is_gone(toy: Toy) -> None:
-    from runledger.sharing import lost
+    from runledger.sharing import unavailable
 
     content = hash_path(toy.root / VALUE)
-    assert "there is none" in lost(toy.root, [content])[content.md5]
+    assert "there is none" in unavailable(toy.root, [content])[content.md5]
 
 
 # a new remote

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from dash_repro.diffusion.guidance import guided_eps, tag_scale
 from dash_repro.diffusion.schedule import Schedule
+from dash_repro.models.eps import EpsModel
 from runledger.errors import UserError
 
-# eps of images (B, ...), timesteps (B,) int64 and labels (B,) int64
-EpsModel = Callable[[Tensor, Tensor, Tensor], Tensor]
 # w at a timestep
 Guidance = Callable[[int], float]
 # noise of sampler step k, shaped like the images; asked for only if eta > 0

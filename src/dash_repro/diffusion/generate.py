@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dash_repro.diffusion.ddim import EpsModel, SamplerError, ddim_sample
+from dash_repro.diffusion.ddim import SamplerError, ddim_sample
 from dash_repro.diffusion.levels import to_uint8
 from dash_repro.diffusion.noise import image_noise
 from dash_repro.diffusion.sample_files import load_chunk, save_chunk
 from dash_repro.diffusion.sampling import Sampling, balanced_labels
 from dash_repro.diffusion.schedule import Schedule
+from dash_repro.models.eps import EpsModel
 
 # called with (images done, images in all) after each chunk; may raise to stop
 Progress = Callable[[int, int], None]

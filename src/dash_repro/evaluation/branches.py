@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dash_repro.diffusion.ddim import EpsModel
+from dash_repro.models.eps import EpsModel
 
 
 def both_branches(

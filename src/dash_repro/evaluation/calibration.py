@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dash_repro.diffusion.ddim import EpsModel
 from dash_repro.diffusion.guidance import gap_statistics, summarize_gaps
 from dash_repro.diffusion.levels import to_model_range
 from dash_repro.diffusion.noise import image_noise, step_rng
@@ -19,6 +18,7 @@ from dash_repro.diffusion.schedule import Schedule, add_noise
 from dash_repro.evaluation.branches import both_branches
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.progress import Progress
+from dash_repro.models.eps import EpsModel
 
 _STREAM = "calibration"
 
