@@ -70,7 +70,8 @@ drift:
 	@python -m dash_repro params --page | cmp -s - docs/params.md || { echo "docs/params.md is not what its keys say: make plan"; false; }
 
 ROUNDS ?= 1000
-test-long: $(READY)  ## what takes longest: ROUNDS random kill -9 of jobs, heads and transfers (1000: an hour; repeat to go on)
+test-long: $(READY)  ## what takes longest: tests marked so, then ROUNDS random kill -9 of jobs, heads and transfers (1000: an hour; repeat to go on)
+	OMP_NUM_THREADS=1 pytest -q -n 2 --dist loadfile -m long
 	python tests/workflow/kills.py --rounds $(ROUNDS) --folder "$${TMPDIR:-/tmp}/dash-repro-kills"
 
 mutants: $(READY)  ## do the tests find the faults of tests/mutations.toml? (hours; repeat to go on)

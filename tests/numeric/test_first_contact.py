@@ -207,6 +207,7 @@ def named(found, start):
     return next(gate for gate in found if gate.name.startswith(start))
 
 
+@pytest.mark.long
 def test_gates_find_a_wrong_guidance_scale(work, monkeypatch):
     assert all(gate.passed for gate in gates._sampling(work, "eager", "fp32"))
     right = ddim.guided_eps
@@ -224,6 +225,7 @@ def test_gates_find_a_wrong_learning_rate(work, monkeypatch):
     assert not any(gate.passed for gate in gates._steps(work, "eager", "fp32"))
 
 
+@pytest.mark.long
 def test_gates_find_noise_that_repeats_and_a_state_that_lacks_something(
     work, monkeypatch
 ):
