@@ -26,6 +26,14 @@ CPU = torch.device("cpu")
 PRESET = PRESETS["rehearsal"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """A first contact takes all of the processor; other tests must not notice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNLEDGER_THREADS", "1")
+        yield
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> Path:
     """Class folders of 3 classes, 12 pictures each in train and test."""

@@ -36,11 +36,12 @@ import numpy
 
 def program(code: str, name: str, **environment: str) -> str:
     """What a code prints in a process that is told to use two threads."""
+    shell = {k: v for k, v in os.environ.items() if k != "RUNLEDGER_THREADS"}
+    shell |= {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
     done = subprocess.run(
         [sys.executable, "-c", code, name],
         cwd=STAGES,
-        env={**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
-        | environment,
+        env=shell | environment,
         capture_output=True,
         text=True,
         check=True,
