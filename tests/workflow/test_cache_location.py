@@ -307,7 +307,7 @@ def test_two_users_of_a_group_share_a_cache(link: str, monkeypatch) -> None:
         as_user(4002, 0o077, lambda: work("bob"))
         # what ann made is damaged: bob may replace it
         store = Store(base / "bob" / "work")
-        md5 = hash_path(base / "bob/work/1.txt").md5
+        md5 = hash_path(store.root / "1.txt").md5
         store.object_path(md5).chmod(0o644)
         store.object_path(md5).write_text("2")
         if link == "copy":
