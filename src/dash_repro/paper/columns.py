@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -56,7 +57,7 @@ class TableRow:
     rule: bool = False
 
 
-class Column:
+class Column(ABC):
     """One column of a table, or several that belong together."""
 
     params: tuple[str, ...] = ()
@@ -65,17 +66,17 @@ class Column:
         """Instances that it reads."""
         return ()
 
+    @abstractmethod
     def heads(self, view: View) -> list[str]:
         """Headings."""
-        raise NotImplementedError
 
     def groups(self, view: View) -> list[tuple[str, int]]:
         """(heading over several columns, how many), "" where there is none."""
         return [("", len(self.heads(view)))]
 
+    @abstractmethod
     def entries(self, view: View, row: TableRow) -> list[Entry]:
         """Boxes of one row."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ class NetworkColumn(Column):
         address = f"{view.context.item}/{row.id}/{self.name}"
         return [Entry((word(address, paper, "literature", paper),))]
 
+    @abstractmethod
     def cell(self, view: View, row: TableRow, paper: str) -> Cell:
         """The box of a network."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
