@@ -13,6 +13,7 @@ from training_tools import (
     FakeJob,
     make_data,
     make_teacher,
+    record_steps,
     result,
     run_students,
     student_job,
@@ -38,13 +39,7 @@ NAMES = ["dash", "scratch", "fitnets", "tirt_learned", "composite", "gap_match"]
 @pytest.fixture
 def capture(monkeypatch):
     """All training steps are recorded, with an optimiser as on a GPU."""
-    found = Capture()
-
-    def make(source, teacher, _):
-        return steps.GraphSteps(source, teacher, found)
-
-    monkeypatch.setattr(loop, "make_steps", make)
-    return found
+    return record_steps(monkeypatch, Capture())
 
 
 @pytest.fixture(scope="module", params=["fp32", "fp16"])

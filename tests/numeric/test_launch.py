@@ -11,6 +11,7 @@ from training_tools import (
     CPU,
     make_data,
     make_teacher,
+    record_steps,
     result,
     run_students,
     student_job,
@@ -23,7 +24,7 @@ from dash_repro.models import compiled
 from dash_repro.models.layers import Dropout, DropoutMasks
 from dash_repro.models.tensorfile import load_tensors
 from dash_repro.models.unet import UNetConfig, build_unet
-from dash_repro.training import loop, steps, students, teachers
+from dash_repro.training import steps, students, teachers
 from dash_repro.training.flat import FlatParameters, unflatten
 from dash_repro.training.learner import Learner
 from runledger.errors import UserError
@@ -76,13 +77,7 @@ def job(root, tmp_path):
 @pytest.fixture
 def recorder(monkeypatch):
     """All training steps are GraphSteps with a stand-in for the recording."""
-    found = Recorder()
-
-    def make(source, teacher, _):
-        return steps.GraphSteps(source, teacher, found)
-
-    monkeypatch.setattr(loop, "make_steps", make)
-    return found
+    return record_steps(monkeypatch, Recorder())
 
 
 def test_recorded_steps_end_in_the_bytes_of_eager_ones(wanted, job, recorder):

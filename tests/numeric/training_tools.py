@@ -13,6 +13,7 @@ import yaml
 
 from dash_repro.arrays import save_npz
 from dash_repro.diffusion.schedule import Schedule
+from dash_repro.training import loop, steps
 from dash_repro.training.students import train_students
 from dash_repro.training.teachers import export_tirt, train_teacher
 
@@ -146,3 +147,13 @@ def tiny_schedule(timesteps: int = 50) -> Schedule:
     """The paper's schedule with fewer timesteps."""
     params = tiny_params()
     return Schedule.from_params({**params["diffusion"], "timesteps": timesteps})
+
+
+def record_steps(monkeypatch: Any, recorder: Any) -> Any:
+    """Make all training steps GraphSteps with this recorder, which is returned."""
+
+    def make(source: Any, teacher: Any, _launch: str) -> steps.GraphSteps:
+        return steps.GraphSteps(source, teacher, recorder)
+
+    monkeypatch.setattr(loop, "make_steps", make)
+    return recorder

@@ -36,7 +36,7 @@ if __name__ == "__main__":
 
 import warm
 import yaml
-from toy import BIN, Toy, make_toy
+from toy import BIN, Toy, jobs_of, make_toy
 
 from runledger.canonical import digest, pretty, write_once
 from runledger.judge import Judge, Verdict
@@ -375,20 +375,6 @@ def kill(pid: int) -> None:
     """Kill a process that may have ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def jobs_of(toy: Toy) -> list[int]:
-    """Process ids of stage programs that run in a checkout."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            cwd = os.readlink(folder / "cwd")
-        except OSError:
-            continue
-        if cwd == str(toy.root) and any(b"/stages/" in word for word in words[:3]):
-            found.append(int(folder.name))
-    return found
 
 
 def named(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import kills
 import pytest
 from machine import require, unavailable
-from toy import Toy
+from toy import Toy, jobs_of
 
 from runledger.canonical import pretty
 from runledger.records import Record
@@ -41,21 +41,6 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def jobs_of(toy: Toy) -> list[int]:
-    """Process ids of stage programs running in a checkout."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            cwd = os.readlink(folder / "cwd")
-        except OSError:
-            continue
-        program = any(w.endswith((b"measure.py", b"double.py")) for w in words[:3])
-        if cwd == str(toy.root) and program:
-            found.append(int(folder.name))
-    return found
-
-
 def said(toy: Toy, words: str) -> int:
     """How many measurements' logs have these words."""
     logs = (toy.root / "results/logs/measure").glob("*.log")
@@ -65,7 +50,7 @@ def said(toy: Toy, words: str) -> int:
 def test_edits_while_jobs_run_do_not_reach_them(empty: Toy) -> None:
     slow(empty, 60, "a")
     process = empty.start()
-    wait_for(lambda: jobs_of(empty))
+    wait_for(lambda: jobs_of(empty, "measure", "double"))
     empty.edit("params.yaml", "a: {value: 1,", "a: {value: 7,")
     empty.edit("src/toy/arithmetic.py", "return a * b", "return a * b + 1")
     empty.wake()
@@ -98,7 +83,7 @@ def test_input_changed_under_a_job_fails_it(empty: Toy) -> None:
 def test_second_head_says_who_runs(empty: Toy) -> None:
     slow(empty, 60)
     process = empty.start()
-    wait_for(lambda: jobs_of(empty))
+    wait_for(lambda: jobs_of(empty, "measure", "double"))
     out = empty.snakemake(check=False)
     assert empty.code != 0
     assert f"process {process.pid} on" in out
@@ -115,7 +100,7 @@ def test_orphan_of_a_killed_head_is_waited_for(empty: Toy) -> None:
     wait_for(lambda: said(empty, "start measure@") >= 2)
     process.kill()
     process.wait()
-    assert jobs_of(empty), "jobs outlive their head"
+    assert jobs_of(empty, "measure", "double"), "jobs outlive their head"
     process = empty.start()
     wait_for(lambda: said(empty, "waiting for process") >= 2)
     empty.wake()

@@ -279,3 +279,19 @@ def make_toy(root: Path) -> Toy:
         shutil.copy(ROOT / name, root / name)
     toy.commit("toy project")
     return toy
+
+
+def jobs_of(toy: Toy, *stages: str) -> list[int]:
+    """Process ids of stage programs that run in a checkout, of all stages or these."""
+    ends = tuple(f"/stages/{stage}.py".encode() for stage in stages)
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")[:3]
+            cwd = os.readlink(folder / "cwd")
+        except OSError:
+            continue  # it has ended, or is another user's
+        runs = any(w.endswith(ends) if ends else b"/stages/" in w for w in words)
+        if cwd == str(toy.root) and runs:
+            found.append(int(folder.name))
+    return found
