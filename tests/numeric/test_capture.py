@@ -11,6 +11,7 @@ from training_tools import (
     CPU,
     ROOT,
     FakeJob,
+    diverge_at,
     make_data,
     make_teacher,
     record_steps,
@@ -29,7 +30,6 @@ from dash_repro.models.precision import inference_network
 from dash_repro.models.unet import UNetConfig, build_unet
 from dash_repro.params import load_params
 from dash_repro.training import loop, optimizer, steps
-from dash_repro.training.learner import Learner
 from dash_repro.training.teachers import train_teacher
 
 TINY = UNetConfig(8, 1, 3, (1, 2, 2, 2), 4, 0.1, 4, 1e-6, 8)
@@ -198,15 +198,7 @@ def test_a_diverged_student_leaves_and_the_rest_are_recorded_anew(
 ):
     on_the_device(monkeypatch)
     linked(root, tmp_path)
-    original = Learner.begin
-
-    def begin(learner):
-        original(learner)
-        if "scratch" in learner.name and learner.step == 6:
-            with torch.no_grad():
-                learner.model.conv_out.bias.fill_(float("nan"))
-
-    monkeypatch.setattr(Learner, "begin", begin)
+    diverge_at(monkeypatch, "scratch", 6)
     jobs = [student_job(tmp_path, params, name) for name in ("scratch", "dash")]
     assert run_students(jobs)
     assert [job.status for job in jobs] == ["failed", "done"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from training_tools import (
     CPU,
+    diverge_at,
     make_data,
     make_teacher,
     record_steps,
@@ -26,7 +27,6 @@ from dash_repro.models.tensorfile import load_tensors
 from dash_repro.models.unet import UNetConfig, build_unet
 from dash_repro.training import steps, students, teachers
 from dash_repro.training.flat import FlatParameters, unflatten
-from dash_repro.training.learner import Learner
 from runledger.errors import UserError
 
 PARAMS = tiny_params()
@@ -102,15 +102,7 @@ def test_recorded_steps_resume(wanted, job, recorder):
 
 def test_a_failing_learner_leaves_the_recording(wanted, job, recorder, monkeypatch):
     """One that diverges in a replay is found, and the rest are recorded anew."""
-    original = Learner.begin
-
-    def begin(learner):
-        original(learner)
-        if "scratch" in learner.name and learner.step == 6:
-            with torch.no_grad():
-                learner.model.conv_out.bias.fill_(float("nan"))
-
-    monkeypatch.setattr(Learner, "begin", begin)
+    diverge_at(monkeypatch, "scratch", 6)
     jobs = [job("scratch"), job("tirt_learned")]
     assert run_students(jobs)
     assert [one.status for one in jobs] == ["failed", "done"]

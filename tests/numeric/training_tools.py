@@ -14,6 +14,7 @@ import yaml
 from dash_repro.arrays import save_npz
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.training import loop, steps
+from dash_repro.training.learner import Learner
 from dash_repro.training.students import train_students
 from dash_repro.training.teachers import export_tirt, train_teacher
 
@@ -157,3 +158,16 @@ def record_steps(monkeypatch: Any, recorder: Any) -> Any:
 
     monkeypatch.setattr(loop, "make_steps", make)
     return recorder
+
+
+def diverge_at(monkeypatch: Any, student: str, step: int) -> None:
+    """Make the network of a student give numbers that are none, from a step on."""
+    original = Learner.begin
+
+    def begin(learner: Learner) -> None:
+        original(learner)
+        if student in learner.name and learner.step == step:
+            with torch.no_grad():
+                learner.model.conv_out.bias.fill_(float("nan"))
+
+    monkeypatch.setattr(Learner, "begin", begin)
