@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.contact_report import as_page, as_table
@@ -26,7 +26,7 @@ from bench.short_run import ShortRun
 from bench.training import main_width, other_width, state_rows, teacher_rows
 from bench.work import Work
 from dash_repro import runtime
-from dash_repro.launch import compiler_missing
+from dash_repro.launch import LAUNCHES, compiler_missing
 from dash_repro.params import load_params
 from runledger.canonical import write_atomic
 from runledger.errors import UserError
@@ -50,10 +50,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--rehearse", action="store_true", help="tiny sizes, on a CPU if need be"
     )
+    parser.add_argument(
+        "--launches",
+        nargs="+",
+        choices=LAUNCHES,
+        help="only these now; the rest when it is left out again",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        help="parts whose names begin so: machine, gates, timing, run",
+    )
+    parser.add_argument(
+        "--training", type=float, help="seconds of the short training (420)"
+    )
     options = parser.parse_args(arguments)
     try:
         contact = Contact(options)
-        complete = contact.parts.run(contact.all_parts(), contact.write)
+        complete = contact.parts.run(contact.chosen(options.only), contact.write)
         contact.write()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -76,6 +91,9 @@ class Contact:
     def __init__(self, options: argparse.Namespace) -> None:
         name = "rehearsal" if options.rehearse else "contact"
         preset = PRESETS[name]
+        if options.launches:
+            kept = tuple(one for one in preset.launches if one in options.launches)
+            preset = dataclasses.replace(preset, launches=kept)
         params = load_params(ROOT / preset.params)
         if not options.rehearse:
             # float64 on the CPU is the reference: let it have the processor
@@ -100,31 +118,47 @@ class Contact:
         _require_room(options.output, FREE_GB[name])
         self.parts = Parts(self.folder / "parts", options.minutes * 60, _say)
         run = self.folder / "run"
-        seconds = RUN_SECONDS[name]
+        seconds = options.training or RUN_SECONDS[name]
         self.run = ShortRun(self.work, self.parts, run, options.data, seconds)
 
     def all_parts(self) -> list[Part]:
         """Everything, in the order of its worth."""
-        work, launches = self.work, self.work.preset.launches
-        parts = [Part("machine", 30, self._machine)]
-        for name, measure in gate_units(work):
-            parts.append(Part(f"gates: {name}", 120, self._gates(measure)))
-        timings: list[tuple[str, Callable]] = [
-            (f"step, {one}", lambda one=one: (main_width(work, [one]), []))
-            for one in launches
+        gates = [
+            Part(f"gates: {name}", 120, self._gates(measure))
+            for name, measure in gate_units(self.work)
         ]
-        timings.append(("teacher step", lambda: teacher_rows(work)))
-        for role in ("student", "teacher"):
-            name = f"sampling, {role}"
-            timings.append((name, lambda role=role: (role_rows(work, role), [])))
-        for width in work.preset.widths[1:]:
-            name = f"step, width {width}"
-            timings.append((name, lambda w=width: (other_width(work, w), [])))
-        timings.append(("state", lambda: state_rows(work)))
-        timings.append(("metrics", lambda: metric_rows(work)))
-        for name, measure in timings:
-            parts.append(Part(f"timing: {name}", 120, self._timing(measure)))
-        return [*parts, *self.run.all_parts()]
+        return [
+            Part("machine", 30, self._machine),
+            *gates,
+            *self._timings(),
+            *self.run.all_parts(),
+            *self._other_timings(),
+        ]
+
+    def chosen(self, beginnings: list[str]) -> list[Part]:
+        """Parts whose names begin with one of these; without any, all."""
+        found = [p for p in self.all_parts() if p.name.startswith(tuple(beginnings))]
+        return found if beginnings else self.all_parts()
+
+    def _timings(self) -> Iterator[Part]:
+        """The networks of the paper's main results, by launch."""
+        work = self.work
+        for launch in work.preset.launches:
+            one = [launch]
+            yield self._timing(f"step, {launch}", main_width, one)
+            yield self._timing(f"teacher step, {launch}", teacher_rows, one)
+            for role in ("student", "teacher"):
+                name = f"sampling, {role}, {launch}"
+                yield self._timing(name, role_rows, role, one)
+
+    def _other_timings(self) -> Iterator[Part]:
+        preset = self.work.preset
+        for width in preset.widths[1:]:
+            for launch in preset.launches:
+                name = f"step, width {width}, {launch}"
+                yield self._timing(name, other_width, width, [launch])
+        yield self._timing("state", state_rows)
+        yield self._timing("metrics", metric_rows)
 
     def _machine(self) -> Outcome:
         values = {"peak": measure_machine(self.machine, self.work)}
@@ -133,13 +167,14 @@ class Contact:
     def _gates(self, measure: Callable) -> Callable[[], Outcome]:
         return lambda: Outcome(gates=list(measure(self.work)))
 
-    def _timing(self, measure: Callable) -> Callable[[], Outcome]:
+    def _timing(self, name: str, measure: Callable, *arguments: object) -> Part:
         def work() -> Outcome:
-            rows, found = measure()
+            found = measure(self.work, *arguments)
+            rows, found_gates = found if isinstance(found, tuple) else (found, [])
             notes = [row.note for row in rows if not row.values]
-            return Outcome(gates=found, rows=rows, note="; ".join(notes))
+            return Outcome(gates=found_gates, rows=rows, note="; ".join(notes))
 
-        return work
+        return Part(f"timing: {name}", 120, work)
 
     def outcomes(self) -> dict[str, Outcome]:
         """What was found so far, in order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -84,10 +84,12 @@ def fast(work: Work, model: UNet, count: int, launch: str):
 
 def sampling_rows(work: Work) -> tuple[list[Row], list[Gate]]:
     """Student and teacher."""
-    return [*role_rows(work, "student"), *role_rows(work, "teacher")], []
+    launches = work.preset.launches
+    rows = [role_rows(work, role, launches) for role in ("student", "teacher")]
+    return [*rows[0], *rows[1]], []
 
 
-def role_rows(work: Work, role: str) -> list[Row]:
+def role_rows(work: Work, role: str, launches: Sequence[str]) -> list[Row]:
     """The plain sampler, and ours by launch; one chunk first, which does not count."""
     preset, half = work.preset, work.device.type == "cuda"
     student = work.network(preset.widths[0])
@@ -100,7 +102,7 @@ def role_rows(work: Work, role: str) -> list[Row]:
     row = Row(title, f"plain, batches of {preset.plain_chunk}", unit="s")
     row.flops, row.images = flops * count, count
     todo = [(row, lambda n: plainly(work, model, n, half), share)]
-    for launch in preset.launches:
+    for launch in launches:
         row = Row(title, "ours", launch, unit="s", images=count)
         row.flops = flops * count
         todo.append((row, lambda n, k=launch: fast(work, model, n, k), 1))

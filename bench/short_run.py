@@ -206,11 +206,14 @@ class ShortRun:
         except (EvaluationError, ImportError) as error:
             note = f"no distances: {error}"
             return Outcome(values={"images": len(images)}, note=note)
-        test, _ = load_dataset(self.folder / "images.npz").split("test")
-        reference, _ = extract_features(test, extractor, self.work.device)
+        reference = self.work.once("held out", lambda: self._held_out(extractor))
         features, _ = extract_features(images, extractor, self.work.device)
         values = _distances(features, reference, extractor)
         return Outcome(values={"images": len(images), **values})
+
+    def _held_out(self, extractor: Extractor) -> np.ndarray:
+        test, _ = load_dataset(self.folder / "images.npz").split("test")
+        return extract_features(test, extractor, self.work.device)[0]
 
     def _samples(self, name: str) -> np.ndarray:
         preset, device = self.work.preset, self.work.device

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.gates import Gate
@@ -19,21 +20,21 @@ Measured = tuple[list[Row], list[Gate]]
 def student_rows(work: Work) -> Measured:
     """B0, B1 and packs of the main width; then the other widths."""
     preset = work.preset
-    rows = list(main_width(work, list(preset.launches)))
+    rows = main_width(work, preset.launches)
     for width in preset.widths[1:]:
-        rows += other_width(work, width)
+        rows += other_width(work, width, preset.launches)
     return rows, []
 
 
-def other_width(work: Work, width: int) -> list[Row]:
-    """B1 and one student of a width, under each launch."""
+def other_width(work: Work, width: int, launches: Sequence[str]) -> list[Row]:
+    """B1 and one student of a width, under these launches."""
     title = f"DASH step, student width {width}"
     variants = [plain(work, title, width, True)]
-    variants += [ours(work, title, width, 1, each) for each in work.preset.launches]
+    variants += [ours(work, title, width, 1, each) for each in launches]
     return _timed(work, variants)
 
 
-def main_width(work: Work, launches: list[str]) -> list[Row]:
+def main_width(work: Work, launches: Sequence[str]) -> list[Row]:
     """B0, B1 and our packs of the main width, under these launches.
 
     On a GPU an eager pack is as slow as its students one after the other: it is not
@@ -49,12 +50,12 @@ def main_width(work: Work, launches: list[str]) -> list[Row]:
     return _timed(work, variants)
 
 
-def teacher_rows(work: Work) -> Measured:
-    """The teacher's step."""
+def teacher_rows(work: Work, launches: Sequence[str]) -> list[Row]:
+    """The teacher's step under these launches."""
     title = "Teacher step"
     variants = [plain(work, title, None, resident) for resident in (False, True)]
-    variants += [ours(work, title, None, 1, each) for each in work.preset.launches]
-    return _timed(work, variants), []
+    variants += [ours(work, title, None, 1, each) for each in launches]
+    return _timed(work, variants)
 
 
 def sustained_rows(work: Work) -> Measured:
