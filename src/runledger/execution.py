@@ -47,7 +47,8 @@ class Context:
         """Return the recipes of a command line.
 
         Raises:
-            UserError: a Snakemake job without recipe, an unknown id.
+            UserError: a Snakemake job without recipe, or recipes without the verdicts
+                of a head; an unknown id.
         """
         verdicts = os.environ.get(VERDICTS)
         if verdicts and not paths:
@@ -55,6 +56,12 @@ class Context:
                 "a job without a frozen recipe does not run",
                 f"stages/{stage}.py",
                 "let snakemake start it; by hand, unset " + VERDICTS,
+            )
+        if paths and not verdicts:
+            raise UserError(
+                "a frozen recipe runs only as a job that snakemake started",
+                f"stages/{stage}.py --recipe {paths[0]}",
+                "let snakemake start it; by hand, name instances instead of recipes",
             )
         if verdicts:
             content = read_named(self.root / verdicts, "the head's list of verdicts")

@@ -200,6 +200,15 @@ def test_job_without_recipe_refuses(toy: Toy) -> None:
     assert "without a frozen recipe" in out
 
 
+def test_recipe_without_the_plan_of_a_head_refuses(toy: Toy) -> None:
+    """It cannot be checked against anything, and it is not "nothing to do"."""
+    recipe = next((toy.root / "results/recipes/measure/a").iterdir())
+    program = ("python", "stages/measure.py", "--recipe", str(recipe))
+    out = toy.run("env", "-u", "RUNLEDGER_VERDICTS", *program, check=False)
+    assert toy.code == 1
+    assert "runs only as a job that snakemake started" in out
+
+
 def test_two_bundled_instances_equal_single_ones(toy: Toy, empty: Toy) -> None:
     empty.snakemake("--config", "bundle=3")
     assert (empty.root / "results/logs/measure/measure_1of1.log").exists()
