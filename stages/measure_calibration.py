@@ -9,9 +9,8 @@ from dash_repro.evaluation.calibration import (
     measure_gaps,
     summarize_calibration,
 )
-from dash_repro.evaluation.checks import require_same_images
 from dash_repro.evaluation.progress import LogProgress
-from dash_repro.models.checkpoint import load_checkpoint
+from dash_repro.models.checkpoint import load_checkpoint, require_same_images
 from dash_repro.models.precision import inference_network
 from dash_repro.runtime import configure
 from runledger.job import Job, main
@@ -28,9 +27,10 @@ def run(job: Job) -> None:
     loaded = {role: load_checkpoint(path) for role, path in paths.items()}
     schedule = Schedule.from_params(job.params["diffusion"])
     dataset = load_dataset(job.input("prepare_data"))
+    of_data = dataset.num_classes, dataset.image_size, dataset.channels
     for role, checkpoint in loaded.items():
         require_same_schedule(checkpoint.schedule, schedule, paths[role])
-        require_same_images(checkpoint.config, dataset, paths[role])
+        require_same_images(checkpoint.config, of_data, paths[role])
     images, labels = dataset.split("test")
     pairs = draw_pairs(labels, settings["pairs"], schedule.timesteps, settings["seed"])
     stats = measure_gaps(

@@ -10,6 +10,7 @@ import torch
 from dash_repro.models.checkpoint import (
     CheckpointError,
     load_checkpoint,
+    require_same_images,
     save_checkpoint,
 )
 from dash_repro.models.tensorfile import save_tensors
@@ -141,3 +142,14 @@ def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(path, model.state_dict(), CONFIG, SCHEDULE, "teacher", 99)
     assert path.read_bytes() == before
+
+
+def test_a_network_is_for_its_own_images():
+    require_same_images(CONFIG, (3, 8, 3), "x")
+    for other in ((10, 8, 3), (3, 32, 3), (3, 8, 1)):
+        with pytest.raises(
+            CheckpointError, match=r"\(3, 8, 3\), the data have"
+        ) as told:
+            require_same_images(CONFIG, other, "model.safetensors")
+        assert str(other) in told.value.what
+        assert told.value.where == "model.safetensors"

@@ -8,6 +8,7 @@ import pytest
 
 from dash_repro.paper.items import ITEMS, contents
 from dash_repro.paper.registry import FigureSpec, Section, TableSpec, register
+from runledger.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 # The paper's, two plots of our own, and the efficiency table of the released README.
@@ -56,8 +57,32 @@ def test_a_name_is_taken_once():
         TableSpec(name="table3", build=print, **about),
         FigureSpec(name="figure1", draw=print, caption="", **about),
     ):
-        with pytest.raises(ValueError, match=f"two items are called {spec.name}"):
+        with pytest.raises(UserError, match=f"register as item '{spec.name}'") as told:
             register(spec)
+        first, second = told.value.where.split(" and ")
+        module = {"table3": "tables/students.py", "figure1": "figures/pipeline.py"}
+        assert f"paper/{module[spec.name]}, line " in first
+        assert second != first
+
+
+def test_a_name_is_taken_once_of_what_else_registers():
+    from dash_repro.data.source import source
+    from dash_repro.data.sources import SOURCES
+    from dash_repro.evaluation.extractors.inception import extractor
+    from dash_repro.evaluation.metric import metric
+    from dash_repro.evaluation.sample_metrics import METRICS
+    from dash_repro.objectives.kinds.gap import objective
+
+    first = SOURCES["digits"].read, METRICS["kid"].measure
+    for register_again, what in (
+        (source("digits"), "source 'digits'"),
+        (metric("kid", "KID", "kid"), "metric 'kid'"),
+        (objective("gap"), "objective 'gap'"),
+        (extractor("inception", 1.0), "extractor 'inception'"),
+    ):
+        with pytest.raises(UserError, match=f"two things register as {what}"):
+            register_again(print)
+    assert first == (SOURCES["digits"].read, METRICS["kid"].measure)
 
 
 def test_sources_exist_and_needs_name_known_experiments():

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runledger.plugins import Registry
+
 if TYPE_CHECKING:
     from dash_repro.data.dataset import Dataset
 
@@ -29,14 +31,9 @@ class Source:
     needs_path: bool = False
 
 
-SOURCES: dict[str, Source] = {}
+SOURCES = Registry[Source]("source")
 
 
 def source(name: str, **about: Any) -> Callable[[Read], Read]:
     """Register a source that the decorated function reads."""
-
-    def decorate(read: Read) -> Read:
-        SOURCES[name] = Source(read, **about)
-        return read
-
-    return decorate
+    return SOURCES.decorator(name, lambda read: Source(read, **about))

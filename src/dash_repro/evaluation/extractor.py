@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dash_repro.evaluation.errors import EvaluationError
+from runledger.plugins import Registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,17 +61,12 @@ class Builder:
     flop: float
 
 
-EXTRACTORS: dict[str, Builder] = {}
+EXTRACTORS = Registry[Builder]("extractor")
 
 
 def extractor(name: str, flop: float) -> Callable[[Build], Build]:
     """Register an extractor that the decorated function builds."""
-
-    def decorate(build: Build) -> Build:
-        EXTRACTORS[name] = Builder(build, flop)
-        return build
-
-    return decorate
+    return EXTRACTORS.decorator(name, lambda build: Builder(build, flop))
 
 
 def build_extractor(config: Mapping[str, Any], device: torch.device) -> Extractor:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runledger.plugins import Registry
+
 if TYPE_CHECKING:
     from dash_repro.evaluation.reference import Reference
 
@@ -34,14 +36,9 @@ class Metric:
     measure: Measure
 
 
-METRICS: dict[str, Metric] = {}
+METRICS = Registry[Metric]("metric")
 
 
 def metric(name: str, label: str, short: str) -> Callable[[Measure], Measure]:
     """Register a metric that the decorated function measures."""
-
-    def decorate(measure: Measure) -> Measure:
-        METRICS[name] = Metric(label, short, measure)
-        return measure
-
-    return decorate
+    return METRICS.decorator(name, lambda measure: Metric(label, short, measure))

@@ -24,6 +24,29 @@ class CheckpointError(UserError):
     """A checkpoint that is missing, damaged, or not one of ours."""
 
 
+def require_same_images(
+    config: UNetConfig, images: tuple[int, int, int], where: object
+) -> None:
+    """Refuse a network for other images than those at hand.
+
+    Args:
+        config: of the network.
+        images: number of classes, size in pixels, channels.
+        where: the network's file, for the message.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    network = (config.num_classes, config.image_size, config.channels)
+    if network != images:
+        raise CheckpointError(
+            f"the network is for (classes, pixels, channels) {network}, the data "
+            f"have {images}",
+            str(where),
+            "use a network that was trained on these data",
+        )
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained network.

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runledger.plugins import Registry
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -62,14 +64,9 @@ class Kind:
     label_dropout: bool = False
 
 
-OBJECTIVES: dict[str, Kind] = {}
+OBJECTIVES = Registry[Kind]("objective")
 
 
 def objective(name: str, **about: Any) -> Callable[[Callable], Callable]:
     """Register a kind of objective with the term that the decorated function gives."""
-
-    def decorate(term: Callable) -> Callable:
-        OBJECTIVES[name] = Kind(term, **about)
-        return term
-
-    return decorate
+    return OBJECTIVES.decorator(name, lambda term: Kind(term, **about))

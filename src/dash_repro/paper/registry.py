@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dash_repro.paper.needs import Need
+from runledger.plugins import Registry
 
 if TYPE_CHECKING:
     from dash_repro.paper.context import Context
@@ -148,12 +149,12 @@ class FigureSpec(ItemSpec):
 
 TABLES: dict[str, TableSpec] = {}
 FIGURES: dict[str, FigureSpec] = {}
+_BOTH = Registry[ItemSpec]("item")  # tables and figures share their names
 
 
 def register(spec: TableSpec | FigureSpec) -> Any:
-    """Add an item; a name that is taken is an error of the program (ValueError)."""
-    if spec.name in TABLES or spec.name in FIGURES:
-        raise ValueError(f"two items are called {spec.name}")
+    """Add an item; UserError if its name is taken."""
+    _BOTH[spec.name] = spec
     (TABLES if isinstance(spec, TableSpec) else FIGURES)[spec.name] = spec
     return spec
 

@@ -14,8 +14,8 @@ from dash_repro.diffusion.schedule import Schedule, require_same_schedule
 from dash_repro.launch import launch_mode
 from dash_repro.models.checkpoint import (
     Checkpoint,
-    CheckpointError,
     load_checkpoint,
+    require_same_images,
     save_checkpoint,
 )
 from dash_repro.models.unet import UNetConfig, build_unet
@@ -173,16 +173,8 @@ def _load_teacher(
     path = job.input("train_teacher", "model.safetensors")
     checkpoint = load_checkpoint(path)
     require_same_schedule(checkpoint.schedule, schedule, path)
-    found = (len(data["class_names"]), *data["train_images"].shape[2:])
-    config = checkpoint.config
-    known = (config.num_classes, config.image_size, config.channels)
-    if found != known:
-        raise CheckpointError(
-            f"the teacher knows (classes, pixels, channels) {known}, the data have "
-            f"{found}",
-            str(path),
-            "train the teacher on these data",
-        )
+    images = (len(data["class_names"]), *data["train_images"].shape[2:])
+    require_same_images(checkpoint.config, images, path)
     return checkpoint
 
 
