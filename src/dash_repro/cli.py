@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
+from runledger.commandline import SETTINGS, Group
 from runledger.errors import UserError
 
 FILE = click.Path(path_type=Path)
 
 
-class Group(click.Group):
-    """Shows errors that a user can act on as one message, with exit status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the subcommand."""
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(1)
-
-
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings=SETTINGS)
 @click.version_option(package_name="dash-repro")
 def main() -> None:
     """Sample from trained networks, look into them, and hand them to other tools.

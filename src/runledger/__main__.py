@@ -1,7 +1,5 @@
 """``python -m runledger``."""
 
-import sys
-
 from runledger.cli import main
 
-sys.exit(main())
+main(prog_name="python -m runledger")

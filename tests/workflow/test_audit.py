@@ -534,7 +534,7 @@ def test_a_number_typed_into_the_paper_is_found(forger: Forger) -> None:
 
 
 def test_adoption_with_a_reason_is_said_and_not_held_against(forger: Forger) -> None:
-    from runledger.cli import adopt
+    from runledger.adoption import adopt
     from runledger.dvclock import settle
 
     path = "src/dash_repro/evaluation/pairs.py"

@@ -10,8 +10,8 @@ import pytest
 from toy import Toy
 
 from runledger import store
-from runledger.cli import status
 from runledger.presence import SMALL
+from runledger.status import status
 from runledger.store import Digest, Store
 
 INNER, FINAL = "results/double/b/value.txt", "results/report/_/report.txt"

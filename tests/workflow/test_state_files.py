@@ -22,7 +22,6 @@ from toy import Toy
 from runledger import execution, legs, progress, queue
 from runledger.audit import Chain, audit_chain
 from runledger.canonical import digest, read_named, write_atomic, write_once
-from runledger.cli import status
 from runledger.dvclock import settle
 from runledger.errors import UserError
 from runledger.execution import Context, failure
@@ -31,6 +30,7 @@ from runledger.pipeline import Instance
 from runledger.project import load_pipeline
 from runledger.recipes import snapshot_code
 from runledger.records import Record, Records
+from runledger.status import status
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",

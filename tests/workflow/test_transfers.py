@@ -40,9 +40,10 @@ class Shared:
         """Run a command of the layer: exit status, and what it printed."""
         self.monkeypatch.chdir((at or self.toy).root)
         self.capfd.readouterr()
-        code = main(list(arguments))
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
         out = self.capfd.readouterr()
-        return code, out.out + out.err
+        return end.value.code, out.out + out.err
 
     def md5(self, path: str = VALUE) -> str:
         stages = yaml.safe_load(self.toy.read("dvc.lock"))["stages"].values()
