@@ -31,6 +31,9 @@ class Group(click.Group):
         except UserError as error:
             click.echo(f"error: {error}", err=True)
             code = 1
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            code = 128 + signal.SIGINT
         except BrokenPipeError:  # of `| head`; what is left to flush has no reader
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 128 + signal.SIGPIPE
