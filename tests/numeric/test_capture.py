@@ -32,6 +32,8 @@ from dash_repro.params import load_params
 from dash_repro.training import loop, optimizer, steps
 from dash_repro.training.teachers import train_teacher
 
+pytestmark = pytest.mark.slow
+
 TINY = UNetConfig(8, 1, 3, (1, 2, 2, 2), 4, 0.1, 4, 1e-6, 8)
 NAMES = ["dash", "scratch", "fitnets", "tirt_learned", "composite", "gap_match"]
 

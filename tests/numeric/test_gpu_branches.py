@@ -27,6 +27,8 @@ from dash_repro.training import memory, steps, students
 from dash_repro.training.learner import TrainingDiverged
 from runledger.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 TINY = UNetConfig(8, 1, 3, (1, 2, 2, 2), 4, 0.1, 4, 1e-6, 8)
 NAMES = ["dash", "scratch", "tirt_learned"]
 

@@ -80,6 +80,7 @@ def recorder(monkeypatch):
     return record_steps(monkeypatch, Recorder())
 
 
+@pytest.mark.slow
 def test_recorded_steps_end_in_the_bytes_of_eager_ones(wanted, job, recorder):
     """So noise, timesteps, images, dropout and rates are fresh in every replay."""
     jobs = [job(name) for name in NAMES]

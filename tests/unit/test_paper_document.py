@@ -150,6 +150,7 @@ def test_a_broken_table_is_reported_with_latex_first_error(tmp_path):
         build_pdf(MAIN, CONTENTS, [broken], [], tmp_path / "main.pdf")
 
 
+@pytest.mark.slow
 @needs_latex
 def test_pdf_holds_tables_and_figures_and_repeats(workspace, tmp_path):
     import build_paper

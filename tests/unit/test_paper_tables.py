@@ -346,6 +346,7 @@ def test_markup_escapes_and_sets_scripts():
     assert to_html("L_{un} <b>") == "L<sub>un</sub> &lt;b&gt;"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("latexmk") is None and "CI" not in os.environ,
     reason="LaTeX is not installed",

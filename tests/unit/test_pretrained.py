@@ -231,6 +231,7 @@ def test_info_finds_record_params_and_metrics(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_export_gives_the_same_noise_and_images_with_torch_alone(tmp_path):
     model = write(tmp_path / "model.safetensors")
     files = export_model(tmp_path / "model.safetensors", tmp_path / "out")
