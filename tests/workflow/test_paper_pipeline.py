@@ -335,6 +335,7 @@ def test_single_targets_plan_only_what_they_need(tiny: Workspace) -> None:
     assert "generate_samples" not in figure
 
 
+@pytest.mark.long  # the toy shows the mechanism
 def test_equal_bytes_of_a_retrained_teacher_stop_there(tiny: Workspace) -> None:
     """The code changes, the numbers do not: students are not trained again."""
     tiny.edit(
@@ -349,6 +350,7 @@ def test_equal_bytes_of_a_retrained_teacher_stop_there(tiny: Workspace) -> None:
     assert set((tiny.root / "results/records/train_student").rglob("*.json")) == before
 
 
+@pytest.mark.long  # the toy shows the mechanism
 def test_dvc_repro_alone_makes_the_same_bytes(tiny: Workspace, tmp_path) -> None:
     from paper_workspace import TINY, make
 
