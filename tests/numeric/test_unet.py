@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 from training_tools import ROOT
 from yaml import safe_load
 
@@ -100,6 +101,31 @@ def test_attention_against_explicit_softmax():
     mixed = torch.einsum("bpq,bcq->bcp", scores.softmax(dim=2), v)
     wanted = x + layer.out(mixed.reshape(2, 8, 3, 3))
     assert torch.allclose(layer(x), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [1, 2, 4])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_attention_is_given_strides_that_gpu_kernels_take(side, layout, monkeypatch):
+    """Memory-efficient attention on CUDA has kernels for aligned strides alone.
+
+    They must be whole vectors of 16 bytes, those of a map of one pixel too
+    (dispatch_cutlassF in ATen/native/transformers/cuda/mem_eff_attention).
+    """
+    given = []
+    real = F.scaled_dot_product_attention
+
+    def note(*tensors):
+        given.extend(tensors)
+        return real(*tensors)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", note)
+    x = torch.randn(2, 8, side, side).to(memory_format=layout)
+    Attention(8, 4, 1e-6)(x)
+    assert len(given) == 3
+    for tensor in given:
+        assert tensor.shape == (2, 1, side * side, 8)
+        assert tensor.stride(3) == 1
+        assert all(stride % 8 == 0 for stride in tensor.stride()[:3])
 
 
 def test_downsampling_pads_right_and_bottom():
