@@ -14,7 +14,8 @@ def run(job: Job) -> None:
     sources = {path.name: path for path in job.sources}
     contents = load_contents(sources["contents.yaml"])
     pdf = job.output("main.pdf")
-    build_pdf(sources["main.tex"], contents, tables, figures, pdf)
+    main_tex, scale = sources["main.tex"], job.params["scale"]
+    build_pdf(main_tex, contents, tables, figures, pdf, scale)
 
 
 if __name__ == "__main__":

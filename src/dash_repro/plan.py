@@ -166,7 +166,9 @@ class Plan:
         return sorted(files)
 
     def sources(self, wildcards: Any) -> list[str]:
-        """Files in git that a table is made with."""
+        """Files in git that a table is made with: the paper's; on own data, none."""
+        if self.params["scale"] == "own":
+            return []
         return list(ITEMS[wildcards.item].sources)
 
     def shown(self, wildcards: Any) -> list[str]:
@@ -205,9 +207,20 @@ class Plan:
     # experiments, expanded
 
     @cached_property
+    def _items(self) -> list[ItemSpec]:
+        """Items whose experiments there are; on own data, none about the paper."""
+        own = self.params["scale"] == "own"
+        return [
+            spec
+            for spec in ITEMS.values()
+            if spec.experiments <= self.experiments.keys()
+            and not (own and spec.about_paper)
+        ]
+
+    @cached_property
     def _members(self) -> dict[str, dict[str, Item]]:
         """{item: {"<stage>/<id>": identity}}, of the items that can be made."""
-        found = {name: self._members_of(spec) for name, spec in ITEMS.items()}
+        found = {spec.name: self._members_of(spec) for spec in self._items}
         return {name: members for name, members in found.items() if members is not None}
 
     def _members_of(self, spec: ItemSpec) -> dict[str, Item] | None:
@@ -225,7 +238,7 @@ class Plan:
     def _first(self) -> dict[tuple[str, str], Mapping[str, Any]]:
         """{(stage, id): the experiment that asks for it first}."""
         first: dict[tuple[str, str], Mapping[str, Any]] = {}
-        for spec in ITEMS.values():
+        for spec in self._items:
             for need in spec.needs:
                 for id, _ in self._found(need):
                     experiment = self.experiments[need.experiment]

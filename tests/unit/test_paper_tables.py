@@ -54,6 +54,27 @@ def again(cell):
     return exact.printed(cell["statistic"], *roles, *rule)
 
 
+def test_own_data_shows_nothing_of_the_paper(tmp_path):
+    """No value of the paper in any cell, no stamp, and its metric's own name."""
+    params = small_params("own")
+    names = {"cifar10": "pets", "cifar100": "cars"}
+    data = params["prepare_data"]
+    params["prepare_data"] = {new: data[old] for old, new in names.items()}
+    for name, block in params["experiments"].items():
+        if name != "sampling":
+            block["datasets"] = [names[old] for old in block["datasets"]]
+    own = Workspace(tmp_path, params)
+    tables = [i for i in own.pipeline.instances.values() if i.stage == "make_table"]
+    items = {table.item["item"] for table in tables}
+    assert {"table1", "claims", "tableA1", "tableA2", "tableS1"} == {*TABLES} - items
+    for item in items:
+        sidecar = own.table(item)
+        assert [c for c in sidecar["cells"].values() if c["paper"]] == []
+        assert len(sidecar["lines"]) > 1
+        words = sidecar["caption"] + " ".join(sidecar["notes"])
+        assert not re.search(r"[Dd]emo|paper", words), words
+
+
 @pytest.mark.parametrize("item", TABLES)
 def test_no_cell_is_empty_and_the_audit_agrees(workspace, item):
     sidecar = workspace.table(item)

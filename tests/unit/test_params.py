@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dash_repro.params import ParamsError, load_params, validate
-from runledger.project import load_pipeline
+from runledger.pipeline import Instance, Pipeline
+from runledger.project import load_pipeline, read_rules
 from runledger.projection import drifted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,6 +141,49 @@ def test_not_yaml_says_where(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("a: [1,\nb: 2\n")
     with pytest.raises(Exception, match=r"not valid YAML(.|\n)*line 3"):
         load_params(tmp_path / "params.yaml")
+
+
+OWN = """\
+base: {root}/params.yaml
+scale: own
+prepare_data: {{cifar10: null, cifar100: null, pets: {{source: folder, path: p}}}}
+experiments:
+  table2: null
+  table3: {{datasets: [pets], students: [scratch, dash], seeds: [1]}}
+  table4: null
+  tableC5: null
+  tableC6: null
+  tableC7: null
+  anchor: null
+"""
+
+
+def _of(pipeline: Pipeline, stage: str) -> list[Instance]:
+    return [one for one in pipeline.instances.values() if one.stage == stage]
+
+
+def test_own_data_needs_no_experiment_but_its_table(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(OWN.format(root=ROOT))
+    own = load_params(tmp_path / "own.yaml")
+    assert own["experiments"].keys() == {"table3", "sampling"}
+    assert own["prepare_data"].keys() == {"pets"}
+    made = read_rules(ROOT, own)
+    students = {i.item["student"] for i in _of(made, "train_student")}
+    teachers = {i.item["teacher"] for i in _of(made, "train_teacher")}
+    assert (students, teachers) == ({"scratch", "dash"}, {"tirt"})
+    items = {i.item["item"] for i in _of(made, "make_table")}
+    assert items == {"table3", "tableB3"}, "nothing about the paper, no claims"
+    deps = {dep for i in _of(made, "make_table") for dep in i.deps}
+    assert not any(dep.startswith("paper/tables") for dep in deps)
+    drawn = {i.item["item"] for i in _of(made, "plot_figure")}
+    assert {"figure6", "figureD1", "figureD2"} <= drawn
+
+
+def test_the_paper_needs_every_experiment() -> None:
+    params = copy.deepcopy(PARAMS)
+    del params["experiments"]["tableC7"]
+    with pytest.raises(ParamsError, match=r"tableC7 is not there; write 'scale: own'"):
+        validate(params)
 
 
 def test_demo_has_the_same_keys_and_claims_no_paper() -> None:

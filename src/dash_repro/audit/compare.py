@@ -147,7 +147,7 @@ def _reasons(
     if cell["kind"] in ("definition", "dash"):
         yield "by definition" if cell["kind"] == "definition" else cell["note"]
         return
-    if evidence.params["scale"] != "paper":
+    if evidence.params["scale"] == "demo":
         yield "demo scale"
     yield from _other_data(f"{row}_{column}", item, mapping)
     yield from _other_metric(evidence, cell)
@@ -179,6 +179,8 @@ def _other_metric(evidence: Evidence, cell: Mapping[str, Any]) -> Iterator[str]:
 
 
 def all_comparisons(evidence: Evidence) -> dict[str, list[Comparison]]:
-    """{item: comparisons} of every table the paper gives numbers for."""
+    """{item: comparisons} of every table the paper gives numbers for; own data: {}."""
+    if evidence.params["scale"] == "own":
+        return {}
     present = [item for item in PAPER if item in evidence.sidecars]
     return {item: list(compare(evidence, item)) for item in present}

@@ -98,9 +98,8 @@ def _describe(crate: Crate) -> None:
 
 def _root(crate: Crate, mentions: list[Entity], agent: Entity) -> Entity:
     scale = crate.chain.pipeline.params.get("scale", "")
-    mark = (
-        "" if scale == "paper" else " A demo: its numbers say nothing about the paper."
-    )
+    demo = " A demo: its numbers say nothing about the paper."
+    mark = demo if scale == "demo" else ""
     parts = [id for id, e in crate.entities.items() if "File" in _types(e)]
     return {
         "@id": "./",

@@ -78,6 +78,8 @@ def build(audit: Audit) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="Stages">'
         f"{dag.draw(audit)}</div>{parts.costs(audit)}",
     }
+    if params["scale"] == "own":
+        del sections["against"], sections["claims"]
     return web.render(
         "report.html",
         style=web.style(),
@@ -85,8 +87,8 @@ def build(audit: Audit) -> str:
         data=Markup(account_data(audit)),
         banner=Markup(_banner(data["counts"])),
         facts=Markup(_facts(data, head)),
-        demo=DEMO if params["scale"] != "paper" else "",
-        nav=NAV,
+        demo=DEMO if params["scale"] == "demo" else "",
+        nav=[entry for entry in NAV if entry[0] in sections],
         sections={name: Markup(text) for name, text in sections.items()},
     )
 

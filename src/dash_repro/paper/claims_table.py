@@ -67,6 +67,7 @@ def claims_table(tables: Iterable[TableSpec]) -> ClaimsTable:
     """The table of claims, which reads those of the tables that say so."""
     return ClaimsTable(
         name="claims",
+        about_paper=True,
         title="Claims of the text",
         label="Claims",
         section=Section.CLAIMS,

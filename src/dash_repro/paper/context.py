@@ -72,7 +72,7 @@ class Context:
         item: table that is built.
         collected: its rows (of `claims`: the union of several tables' rows).
         settings: section make_table of params.yaml.
-        scale: "paper" or "demo".
+        scale: "paper", "demo" or "own".
         sources: the paper's CSVs by file name.
         allow_missing: a missing number becomes a dash instead of an error.
         absent: (identity, reason) of instances that are missing, to say so in cells.
@@ -95,7 +95,9 @@ class Context:
         return replace(self, item=item)
 
     def source(self, name: str, *keys: str) -> PaperTable:
-        """One of the paper's CSVs, its rows named by these columns."""
+        """One of the paper's CSVs, its rows named by these columns; own data: none."""
+        if self.scale == "own":
+            return PaperTable({})
         if name not in self.sources:
             raise UserError(
                 f"{self.item} reads {name}, which is not among its inputs",
@@ -296,4 +298,4 @@ def guidance(sampling: Mapping[str, Any]) -> str:
 
 def demo_mark(scale: str) -> str:
     """Says that numbers are not at the paper's scale."""
-    return "" if scale == "paper" else "Demo scale: not the paper’s protocol."
+    return "Demo scale: not the paper’s protocol." if scale == "demo" else ""

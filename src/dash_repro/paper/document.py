@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,29 +37,40 @@ def build_page(
         tables: sidecar JSON files of make_table.
         figures: .png files of plot_figure.
         contents: see `load_contents`.
-        scale: "paper" or "demo".
+        scale: "paper", "demo" or "own".
 
     Raises:
         UserError: a file of an item that no section shows.
     """
     sidecars = {path.stem: read_json(path) for path in tables}
     pictures = {path.stem: path for path in figures}
-    shown = {entry["item"] for part in contents for entry in part["items"]}
-    lost = sorted((set(sidecars) | set(pictures)) - shown)
+    listed = {entry["item"] for part in contents for entry in part["items"]}
+    shown = {*sidecars, *pictures}
+    lost = sorted(shown - listed)
     if lost:
         raise UserError(
             f"no section shows {lost}",
             "paper/contents.yaml",
             "run `make plan`, which writes it from the registered items",
         )
-    parts = [_part(part, sidecars, pictures) for part in contents]
+    parts = [_part(part, sidecars, pictures) for part in present(contents, shown)]
     return web.render(
         "paper.html",
         style=web.style(),
         nav=[(part["id"], part["title"]) for part in parts],
-        demo="" if scale == "paper" else DEMO,
+        demo=DEMO if scale == "demo" else "",
+        own=OWN if scale == "own" else "",
         parts=parts,
     )
+
+
+def present(contents: Contents, items: Collection[str]) -> list[dict[str, Any]]:
+    """The contents without the items that a run has not made, and empty sections."""
+    parts = [
+        {**part, "items": [entry for entry in part["items"] if entry["item"] in items]}
+        for part in contents
+    ]
+    return [part for part in parts if part["items"]]
 
 
 def _part(
@@ -110,4 +121,11 @@ def _titles(addresses: Iterable[str], cells: Mapping[str, Any]) -> Iterator[str]
 DEMO = (
     "Demo: a small run on other data or settings. It shows that the pipeline works; "
     "its numbers say nothing about the paper."
+)
+OWN = (
+    "A run on own data, with own settings, of the method of the paper DASH: "
+    "Dual-Branch Score Distillation for Guidance-Calibrated Compact Diffusion Models "
+    "(arXiv:2606.00798v1). Tables and figures are numbered as they are there. Nothing "
+    "here is compared with the paper. Columns are named for the metric that was "
+    "computed."
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dash_repro.paper.document import Contents
+from dash_repro.paper.document import OWN, Contents, present
 from dash_repro.paper.markup import to_tex
 from runledger.canonical import digest, write_atomic
 from runledger.errors import UserError
@@ -93,6 +93,7 @@ def build_pdf(
     tables: Sequence[Path],
     figures: Sequence[Path],
     pdf: Path,
+    scale: str = "paper",
 ) -> None:
     """Run latexmk on main.tex beside copies of its tables and figures.
 
@@ -101,6 +102,7 @@ def build_pdf(
         contents: see dash_repro.paper.document.load_contents.
         tables, figures: .tex and .pdf files; items whose file is not here are left out
             of the document.
+        scale: "own": the first page says so.
         pdf: file to write; equal inputs give equal bytes with one TeX installation.
 
     Raises:
@@ -116,7 +118,10 @@ def build_pdf(
     with tempfile.TemporaryDirectory(prefix="dash-paper-") as name:
         folder = Path(name)
         shutil.copy(main_tex, folder / "main.tex")
-        text = contents_tex(contents)
+        if scale == "own":
+            (folder / "about.tex").write_text(to_tex(OWN), encoding="utf-8")
+        made = {path.stem for path in (*tables, *figures)}
+        text = contents_tex(present(contents, made))
         (folder / "contents.tex").write_text(text, encoding="utf-8")
         for kind, files in (("tables", tables), ("figures", figures)):
             (folder / kind).mkdir()

@@ -49,6 +49,8 @@ class ItemSpec:
         needs: instances that are collected for it.
         params: dotted keys of params.yaml that are recorded with what is collected.
         derived: curves that follow from params alone (dash_repro.paper.derived).
+        about_paper: it is about what the paper says or claims; a run on own data
+            does not make it.
         label: printed name; by default "Table 3" for table3, "Figure S1" for figureS1.
     """
 
@@ -58,6 +60,7 @@ class ItemSpec:
     needs: tuple[Need, ...] = ()
     params: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
+    about_paper: bool = False
     label: str = ""
 
     kind: ClassVar[str]
@@ -69,6 +72,13 @@ class ItemSpec:
             kind, _, number = self.name.partition(self.kind)
             label = f"{self.kind.capitalize()} {number}" if not kind else self.name
             object.__setattr__(self, "label", label)
+
+    @property
+    def experiments(self) -> set[str]:
+        """Blocks of `experiments` that it is made from."""
+        prefix = "experiments."
+        named = {k.removeprefix(prefix) for k in self.params if k.startswith(prefix)}
+        return named | {need.experiment for need in self.needs}
 
     @property
     def order(self) -> tuple[Any, ...]:

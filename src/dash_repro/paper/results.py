@@ -39,7 +39,7 @@ class ResultsTable(TableSpec):
         after: behind that sentence; may name {ddof}.
         corner: heading over the labels.
         grouped: datasets stand over their columns.
-        notes: before those on the bounds.
+        notes: on the paper's values; before those on the bounds.
     """
 
     experiment: str
@@ -76,6 +76,7 @@ class ResultsTable(TableSpec):
         )
         words = {"ddof": context.settings["ddof"], "width": view.block.get("width")}
         words["datasets"] = ", ".join(map(dataset_name, view.datasets))
+        notes = self.notes if view.paper.by_id or not self.csv else ()
         how = protocol(context, self.experiment, self.samplers)
         heads = [head for column in self.columns for head in column.heads(view)]
         return Table(
@@ -84,7 +85,7 @@ class ResultsTable(TableSpec):
             (self.corner, *heads),
             lines,
             tuple(self._groups(view)) if self.grouped else (),
-            (*self.notes, *quality_notes(context, view.datasets), *view.fitnets_note),
+            (*notes, *quality_notes(context, view.datasets), *view.fitnets_note),
         )
 
     def _groups(self, view: View) -> list[tuple[str, int]]:

@@ -75,6 +75,8 @@ def validate(
     typed: dict[str, Any] = {}
     try:
         typed = Params.model_validate(params).model_dump()
+        tables = typed["experiments"]
+        typed["experiments"] = {name: one for name, one in tables.items() if one}
     except ValidationError as error:
         problems = [*map(_problem, error.errors(include_url=False)), *problems]
     if not problems:

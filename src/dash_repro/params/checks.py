@@ -11,6 +11,7 @@ import yaml
 from dash_repro.data.sources import SOURCES
 from dash_repro.objectives.kinds import OBJECTIVES
 from dash_repro.paper.figures import FIGURES
+from dash_repro.params.definition import Experiments
 from dash_repro.params.lookup import at, close, keys
 
 Problem = tuple[str, str]  # dotted key, and what is wrong with it
@@ -178,6 +179,9 @@ def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
     """A run may call itself the paper's protocol only if it is."""
+    for name in Experiments.model_fields.keys() - params["experiments"]:
+        says = f"'paper' needs every table, and experiments.{name} is not there"
+        yield "scale", f"{says}; write 'scale: own'"
     for key, definition in keys():
         if not definition.get("protocol"):
             continue
@@ -187,10 +191,10 @@ def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
                 str(definition[one]) for one in ("default", "code") if one in definition
             )
             says = f"'paper' needs {key} = {wanted}, found {value}"
-            yield "scale", f"{says}; write 'scale: demo'"
+            yield "scale", f"{says}; write 'scale: own'"
     for name, data in params["prepare_data"].items():
         wrong = [key for key in ("max_train", "max_test") if data[key] is not None]
         shape = (data["image_size"], data["channels"])
         if data["source"] != "torchvision" or wrong or shape != (32, 3):
             says = "'paper' needs the whole of CIFAR through torchvision, found"
-            yield "scale", f"{says} prepare_data.{name}; write 'scale: demo'"
+            yield "scale", f"{says} prepare_data.{name}; write 'scale: own'"

@@ -245,14 +245,14 @@ class Sampling(Section):
     sampling_seeds: Seeds = key([0], "seeds of the sets of samples that each training gets", code=[0, 1, 2])
 
 class Experiments(Section):
-    """which runs make which table; seeds are training seeds"""
-    table2: Table2
+    """which runs make which table; seeds are training seeds; all but table3 may be left out"""
+    table2: Table2 = None
     table3: StudentTable
-    table4: StudentTable
-    tableC5: TableC5
-    tableC6: TableC6
-    tableC7: TableC7
-    anchor: StudentTable
+    table4: StudentTable = None
+    tableC5: TableC5 = None
+    tableC6: TableC6 = None
+    tableC7: TableC7 = None
+    anchor: StudentTable = None
     sampling: Sampling
 
 class MakeTable(Section):
@@ -276,7 +276,8 @@ class RankPairs(Section):
 
 class Params(Section):
     """The settings: as committed they are the paper (arXiv:2606.00798v1)."""
-    scale: Literal["paper", "demo"] = key(..., "what a run may call itself: paper, only with the paper's lengths, data and metric", "")
+    scale: Literal["paper", "demo", "own"] = key(
+        ..., "paper: its lengths, data and metric; demo: a toy, marked so; own: own data or settings, no comparison with the paper", "")
     prepare_data: dict[Name, Dataset] = blocks("one block for each dataset")
     diffusion: Diffusion
     network: Network

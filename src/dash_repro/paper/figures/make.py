@@ -46,7 +46,7 @@ def plot_figure(
 
     Args:
         item, data: see `build_figure`.
-        scale: "paper" or "demo"; a demo's figures say so.
+        scale: "paper", "demo" or "own"; a demo's figures say so.
         settings: section plot_figure of params.yaml.
         pdf, png: files to write.
 

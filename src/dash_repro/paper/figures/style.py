@@ -28,7 +28,7 @@ class Style:
 
     Attributes:
         dpi, font_size (points), width (inches), palette: as in params.yaml.
-        scale: "paper" or "demo".
+        scale: "paper", "demo" or "own".
     """
 
     dpi: int
@@ -107,7 +107,7 @@ class Style:
 
 def save(figure: Figure, style: Style, pdf: Path, png: Path) -> None:
     """Write both files; equal figures give equal bytes (no dates, no versions)."""
-    if style.scale != "paper":
+    if style.scale == "demo":
         mark_demo(figure, style)
     none = {"Creator": None, "Producer": None, "CreationDate": None}
     figure.savefig(pdf, format="pdf", metadata=none)

@@ -32,6 +32,7 @@ EFFICIENCY: dict[str, tuple[str, str, int, int]] = {
 
 @table(
     "tableS1",
+    about_paper=True,
     title="Efficiency",
     section=Section.SUPPLEMENT,
     needs=(profile("table3", (TEACHER, "dash")),),

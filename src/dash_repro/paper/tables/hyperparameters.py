@@ -142,6 +142,7 @@ def _a1_cells(context: Context, row: str, ours: Mapping[str, Pair], line) -> lis
 
 @table(
     "tableA1",
+    about_paper=True,
     title="Hyperparameters",
     section=Section.APPENDIX_A,
     needs=(

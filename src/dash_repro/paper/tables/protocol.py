@@ -24,6 +24,7 @@ def _protocol_rows(context: Context) -> dict[str, str]:
 
 @table(
     "tableA2",
+    about_paper=True,
     title="Evaluation protocol",
     section=Section.APPENDIX_A,
     params=(

@@ -17,6 +17,7 @@ TICKS = {"1": "✓", "0": "✗", "?": "?"}
 
 @table(
     "table1",
+    about_paper=True,
     title="Comparison of distillation approaches",
     section=Section.COMPARED,
     csv="table1_qualitative.csv",

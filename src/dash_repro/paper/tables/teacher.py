@@ -36,12 +36,9 @@ def _rows(view: View) -> list[TableRow]:
         "low": float(view.block["guidance_scale"]),
         "high": float(sampling["guidance_scale"]),
     }
-    rows = []
-    for id in view.paper.by_id:
-        if id in LITERATURE:
-            rows.append(TableRow(id, LITERATURE[id]))
-            continue
-        label, model, scale = OURS[id]
+    printed = LITERATURE if view.paper.by_id else {}
+    rows = [TableRow(id, label) for id, label in printed.items()]
+    for id, (label, model, scale) in OURS.items():
         sampler = view.context.sampler(TEACHER)
         if scale is not None:
             sampler = Sampler("constant", scales[scale], sampling["steps"])
