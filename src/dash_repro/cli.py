@@ -175,6 +175,38 @@ def export(checkpoint: Path, folder: Path) -> None:
 
 
 @main.command()
+@click.argument("folder", type=FILE, metavar="DIR")
+@click.option(
+    "--images",
+    type=FILE,
+    required=True,
+    help="Folder with train/CLASS/ and test/CLASS/, or with CLASS/ alone.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=8),
+    default=32,
+    show_default=True,
+    help="Side of the images, in pixels; others are resized.",
+)
+@click.option(
+    "--budget",
+    default="2h",
+    show_default=True,
+    help="Time that the run may take: 30m, 2h, 1h30m.",
+)
+def init(folder: Path, images: Path, size: int, budget: str) -> None:
+    """Make DIR, a workspace that trains a teacher and students on own images.
+
+    It looks at the images, measures this machine for some seconds, chooses widths and
+    lengths that fit the budget, writes them to DIR.params.yaml, and says what to run.
+    """
+    from dash_repro.own.start import seconds_of, start
+
+    start(Path.cwd(), folder, images, size, seconds_of(budget), click.echo)
+
+
+@main.command()
 @click.argument("key", default="")
 @click.option("--check", type=FILE, help="Say what is wrong with a params file.")
 @click.option("--complete", type=FILE, help="Print a params file over its base, whole.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from dash_repro.devices import claim_gpu
 from dash_repro.launch import launch_mode
 from runledger.errors import UserError
 
@@ -53,7 +54,7 @@ def configure(numerics: str = "fp32") -> torch.device:
 
 
 def choose_device() -> torch.device:
-    """The GPU where this process has one, else the CPU.
+    """The GPU where this process has one, else the CPU; one of its own, of several.
 
     torch.cuda.is_available() is false without a word where the driver is too old for
     this torch, or CUDA_VISIBLE_DEVICES names a GPU that does not exist. A training
@@ -72,6 +73,7 @@ def choose_device() -> torch.device:
         )
     if wanted == "cpu":
         return torch.device("cpu")
+    claim_gpu(_device_files())
     if torch.cuda.is_available():
         return torch.device("cuda")
     given = "DASH_DEVICE=cuda asks for one" if wanted == "cuda" else gpu_given()
@@ -98,10 +100,15 @@ def gpu_given() -> str | None:
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"):
         if value := os.environ.get(name, "").strip():
             return f"{name}={value} gives this process one"
-    files = sorted(path.name for path in DEVICE_FILES.glob("nvidia[0-9]*"))
+    files = _device_files()
     if files and torch.version.cuda:  # a torch for CPUs was chosen for a reason
         return f"this machine has one ({DEVICE_FILES / files[0]})"
     return None
+
+
+def _device_files() -> list[str]:
+    """Names of the driver's files, one a GPU."""
+    return sorted(path.name for path in DEVICE_FILES.glob("nvidia[0-9]*"))
 
 
 def _cuda_complaint() -> str:

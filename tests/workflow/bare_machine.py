@@ -40,6 +40,7 @@ HOSTILE = {
 def link_environment(root: Path) -> None:
     """Give a checkout the environment that runs, as if it had set it up itself."""
     venv = root / ".venv"
+    venv.unlink(missing_ok=True)  # a workspace's leads to the checkout's
     venv.mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):
         (venv / name).symlink_to(Path(sys.prefix) / name)

@@ -12,7 +12,7 @@ from typing import Any
 from dash_repro.audit import exact
 from dash_repro.audit.evidence import Evidence
 from dash_repro.audit.expected import LAYOUTS
-from dash_repro.audit.printed import PAPER, paper_values
+from dash_repro.audit.printed import PAPER, is_own, paper_values
 
 PAPER_DATASETS = ("cifar10", "cifar100")
 PAPER_SAMPLES, PAPER_PAIRS = 50_000, 10_000  # Table A2
@@ -180,7 +180,7 @@ def _other_metric(evidence: Evidence, cell: Mapping[str, Any]) -> Iterator[str]:
 
 def all_comparisons(evidence: Evidence) -> dict[str, list[Comparison]]:
     """{item: comparisons} of every table the paper gives numbers for; own data: {}."""
-    if evidence.params["scale"] == "own":
+    if is_own(evidence):
         return {}
     present = [item for item in PAPER if item in evidence.sidecars]
     return {item: list(compare(evidence, item)) for item in present}

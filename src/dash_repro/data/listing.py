@@ -52,7 +52,7 @@ def list_splits(root: Path) -> dict[str, Listing]:
         DatasetError: a folder is absent or cannot be listed, a class has no images, two
             folders are one class, or train and test have other classes.
     """
-    found = {split: _list_split(root / split) for split in SPLITS}
+    found = {split: list_classes(root / split) for split in SPLITS}
     train, test = (found[split].files for split in SPLITS)
     if train.keys() != test.keys():
         raise DatasetError(
@@ -71,7 +71,12 @@ def beside_splits(root: Path) -> list[str]:
     return [printable(n) for n in names if n not in SPLITS and not _is_hidden(n)]
 
 
-def _list_split(folder: Path) -> Listing:
+def list_classes(folder: Path) -> Listing:
+    """The class folders of one split, and their images.
+
+    Raises:
+        DatasetError: as `list_splits`.
+    """
     if not folder.is_dir():
         there = f"; there is {', '.join(_beside(folder))}" if _beside(folder) else ""
         raise DatasetError(f"no such folder{there}", str(folder), REMEDY)

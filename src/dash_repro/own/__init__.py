@@ -1,0 +1,1 @@
+"""A run on own images: what a folder holds, what fits a time budget, and its files."""

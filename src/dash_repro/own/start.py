@@ -1,0 +1,224 @@
+"""`dash-repro init`: from a folder of images to a workspace that is ready to run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dash_repro.own import settings
+from dash_repro.own.choice import (
+    EXTRACTOR_OFFLINE,
+    EXTRACTOR_ONLINE,
+    SIZES,
+    Choice,
+    Machine,
+    Size,
+    choose,
+)
+from dash_repro.own.images import Images, link, look_at
+from dash_repro.params import load_params
+from dash_repro.workspace import make_workspace
+from runledger.errors import UserError
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds_of(text: str) -> float:
+    """A time such as 90m, 2h or 1h30m, in seconds (UserError)."""
+    parts = re.findall(r"([0-9.]+)([smhd])", text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise UserError(
+            f"{text!r} is not a time", "--budget", "for example 30m, 2h or 1h30m"
+        )
+    return sum(float(number) * UNITS[unit] for number, unit in parts)
+
+
+def time_of(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def start(
+    source: Path,
+    target: Path,
+    folder: Path,
+    image_size: int,
+    budget: float,
+    say: Callable[[str], None],
+) -> Path:
+    """Look, measure, choose, and make the workspace.
+
+    Args:
+        source: the checkout.
+        target: folder of the workspace; its params file is beside it.
+        folder: the images.
+        image_size: side to which they are fitted.
+        budget: seconds that the run may take.
+        say: prints a line.
+
+    Returns:
+        the params file.
+
+    Raises:
+        UserError: something is there already, the images are none, or the budget is
+            too short.
+    """
+    source, target = Path(source).resolve(), Path(target).resolve()
+    file = target.with_name(f"{target.name}.params.yaml")
+    _require_new(source, target, file)
+    images = look_at(folder)
+    for line in images.told():
+        say(line)
+    name = _name_of(target.name)
+    place = str(images.root) if images.split else f"data/{name}"
+    data = {"source": "folder", "path": place, "image_size": image_size}
+    data["channels"] = images.channels
+    paper = load_params(source / "params.yaml")
+    machine, device = _machine(paper, name, data)
+    extractor = EXTRACTOR_OFFLINE
+    if machine.gpu or (source / paper["extractor"]["weights_path"]).exists():
+        extractor = EXTRACTOR_ONLINE
+    choice = choose(
+        lambda size: _merged(paper["network"], settings.network(size, image_size)),
+        (image_size, images.channels),
+        images.count("train"),
+        extractor,
+        machine,
+        budget,
+    )
+    tests = images.count("test")
+    found = settings.overlay(name, data, choice, extractor, machine.gpu, tests, paper)
+    base = os.path.relpath(source / "params.yaml", target.parent)
+    text = settings.text(found, _head(images, budget, device), base)
+    file.write_text(text, encoding="utf-8")
+    try:
+        load_params(file)
+        make_workspace(source, target, file)
+    except UserError:
+        file.unlink()
+        raise
+    if not images.split:
+        link(images, target / place)
+    for line in _told(choice, machine, device, file, target):
+        say(line)
+    return file
+
+
+def _require_new(source: Path, target: Path, file: Path) -> None:
+    if not (source / "workflow" / "Snakefile").is_file():
+        raise UserError(
+            "this is no checkout of dash-repro",
+            str(source),
+            "git clone it, and run the command in its folder",
+        )
+    for path in (target, file):
+        if path.exists():
+            raise UserError(
+                "it is there already", str(path), "remove it, or take another name"
+            )
+    if not target.parent.is_dir():
+        raise UserError("no such folder", str(target.parent), "make it")
+
+
+def _name_of(text: str) -> str:
+    """A folder's name as that of a dataset."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:40]
+    plain = re.match(r"[a-z]", name) and isinstance(yaml.safe_load(name), str)
+    return name if plain else f"images_{name}".rstrip("_")
+
+
+def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    return {**base, **more}
+
+
+def _machine(
+    paper: Mapping[str, Any], name: str, data: Mapping[str, Any]
+) -> tuple[Machine, str]:
+    """This machine; each speed is measured when it is first asked for."""
+    from dash_repro import runtime
+    from dash_repro.own.speed import training_rate
+
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import torch, dash_repro.plan"], check=False)
+    startup = time.perf_counter() - begin + 1.0  # and what a job does by itself
+    device = runtime.configure()
+    gpu = device.type == "cuda"
+    sizes = {("train_teacher", s.teacher): s for s in SIZES}
+    sizes |= {("train_student", s.student): s for s in SIZES}
+
+    @cache
+    def rate(role: str, width: int) -> float:
+        return training_rate(
+            _trial(paper, name, data, role, sizes[role, width], gpu),
+            role,
+            width,
+            device,
+        )
+
+    cores = len(os.sched_getaffinity(0))
+    described = str(runtime.describe()["device"])
+    return Machine(gpu, cores, startup, rate), described
+
+
+def _trial(
+    paper: Mapping[str, Any],
+    name: str,
+    data: Mapping[str, Any],
+    role: str,
+    size: Size,
+    gpu: bool,
+) -> dict[str, Any]:
+    """Params for measuring one network."""
+    blocks = size.blocks if role == "train_teacher" else paper[role]["blocks"]
+    section = settings.training(paper[role], 1000, gpu) | {"blocks": blocks}
+    network = settings.network(size, data["image_size"])
+    return {
+        **paper,
+        "prepare_data": {name: data},
+        "network": _merged(paper["network"], network),
+        role: _merged(paper[role], section),
+    }
+
+
+def _head(images: Images, budget: float, device: str) -> list[str]:
+    return [
+        f"Written by `dash-repro init` for {images.count('train')} training images of "
+        f"{images.root.name}, a budget of {time_of(budget)}, and {device}.",
+        "It holds what was chosen; its base has the rest. `dash-repro params KEY` says "
+        "what a key is, `dash-repro params --complete FILE` prints all.",
+    ]
+
+
+def _told(
+    choice: Choice, machine: Machine, device: str, file: Path, target: Path
+) -> list[str]:
+    size, parts = choice.size, choice.seconds
+    rate = machine.rate("train_teacher", size.teacher)
+    said = ", ".join(f"{part} {time_of(s)}" for part, s in parts.items())
+    cores = min(machine.cores, 2)
+    command = "snakemake --profile workflow/profiles/demo"
+    command += f" --cores {cores}"
+    command += " --resources gpu=1" if machine.gpu else ""
+    return [
+        f"speed      {rate / 1e9:.1f} GFLOP/s in training, on {device}",
+        f"teacher    {size.teacher} channels, {choice.iterations} iterations",
+        f"students   {size.student} channels, {choice.student_iterations} iterations",
+        f"samples    {choice.samples} of each network",
+        f"settings   {file}",
+        f"workspace  {target}",
+        f"time       about {time_of(sum(parts.values()))}: {said}",
+        "",
+        f"next:      cd {shlex.quote(str(target))} && {command}",
+    ]
