@@ -117,7 +117,8 @@ def make_workspace(source: Path, target: Path, params: Path) -> Path:
     if not (target / ".git").exists():
         _git(source, "clone", "-q", "--no-hardlinks", str(source), str(target))
     _overlay(source, target)
-    if (source / ".venv").exists() and not os.path.lexists(target / ".venv"):
+    if (source / ".venv").exists() and not (target / ".venv").exists():
+        (target / ".venv").unlink(missing_ok=True)
         (target / ".venv").symlink_to(source / ".venv")  # for make in the workspace
     _give_params(target, text, params)
     renew(target, load_pipeline(target))
