@@ -272,3 +272,27 @@ def items(check: bool, renew: bool) -> None:
             )
     else:
         click.echo(listing.readme_table(), nl=False)
+
+
+@main.command()
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+def targets(words: tuple[str, ...]) -> None:
+    """List what can be asked for: every stage/id whose name has all WORDs, and a file.
+
+    `dash-repro targets dash cifar10` lists what there is of this student on this
+    dataset. `make why TARGET=` takes the name, and snakemake the file.
+    """
+    from runledger.project import load_pipeline
+
+    pipeline = load_pipeline(Path.cwd())
+    found = {one.key_name: one for one in pipeline.instances.values()}
+    shown = [path for path in found if all(word in path for word in words)]
+    if not shown:
+        raise UserError(
+            f"no target has {' and '.join(words)} in its name",
+            "command line",
+            "dash-repro targets lists all",
+        )
+    width = max(map(len, shown))
+    for path in shown:
+        click.echo(f"{path:{width}}  {found[path].outs[0].path}")

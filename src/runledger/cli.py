@@ -68,13 +68,18 @@ def status(root: Path, as_json: bool, verify: bool) -> int:
 def why(root: Path, targets: tuple[str, ...]) -> int:
     """Why instances are stale, old value and new.
 
-    TARGET is an instance, stage/id or an output's path; without, all that is stale.
+    TARGET is an instance, stage/id, a pattern such as 'train_student/*dash*' or an
+    output's path; without, each edit is told once, with what it makes stale.
     """
+    from runledger.display.reasons import reasons
+
     pipeline = load_pipeline(root)
+    names = [name for target in targets for name in pipeline.matching(target)]
     verdicts = Judge(root, pipeline).judge()
-    names = [pipeline.find(target).name for target in targets]
-    shown = names or [n for n, v in verdicts.items() if not v.valid]
-    for name in shown:
+    if not names:
+        stale = [name for name, verdict in verdicts.items() if not verdict.valid]
+        print(reasons(stale, verdicts, pipeline.trainings) or "everything is valid")
+    for name in names:
         verdict = verdicts[name]
         if verdict.valid:
             print(f"{name}: valid, record {verdict.key}")
@@ -87,8 +92,6 @@ def why(root: Path, targets: tuple[str, ...]) -> int:
         print(f"{name}: stale")
         for reason in verdict.reasons:
             print(f"  {reason}")
-    if not shown:
-        print("everything is valid")
     return 0
 
 

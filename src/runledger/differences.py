@@ -10,6 +10,8 @@ from runledger.canonical import canonical, leaves
 from runledger.records import Record, recorded
 from runledger.store import only_line_ends
 
+NAMED = 3  # of what was added or removed
+
 if TYPE_CHECKING:
     from runledger.judge import Verdict
 
@@ -64,20 +66,44 @@ def _counts(record: Record, verdict: Verdict, name: str) -> str:
 
 
 def _changes(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """List the leaves in which two parameter trees differ, as 'key: old -> new'."""
+    """List the leaves in which two parameter trees differ, as 'key: old -> new'.
+
+    Of lists and of blocks it says what was added and removed.
+    """
+    if canonical(old) == canonical(new):
+        return []
     if isinstance(old, dict) and isinstance(new, dict):
-        return [
+        gone = {k for k in old.keys() - new.keys() if isinstance(old[k], dict)}
+        come = {k for k in new.keys() - old.keys() if isinstance(new[k], dict)}
+        found = [
             change
-            for key in sorted({*old, *new})
+            for key in sorted({*old, *new} - gone - come)
             for change in _changes(
                 old.get(key, "(absent)"),
                 new.get(key, "(absent)"),
                 f"{prefix}.{key}" if prefix else key,
             )
         ]
-    if canonical(old) == canonical(new):
-        return []
+        moved = _moved(sorted(gone), sorted(come))
+        return [*found, f"{prefix}: {moved}".removeprefix(": ")] if moved else found
+    if isinstance(old, list) and isinstance(new, list):
+        gone = [one for one in old if one not in new]
+        moved = _moved(gone, [one for one in new if one not in old])
+        if moved or sorted(map(canonical, old)) == sorted(map(canonical, new)):
+            return [f"{prefix}: {moved or 'in another order'}"]
     return [f"{prefix}: {_short(old)} -> {_short(new)}"]
+
+
+def _moved(gone: list[Any], new: list[Any]) -> str:
+    """What was added and removed, a few by name."""
+    parts = [("added", new), ("removed", gone)]
+    return ", ".join(f"{word} {_listed(values)}" for word, values in parts if values)
+
+
+def _listed(values: list[Any]) -> str:
+    rest = len(values) - NAMED
+    named = " ".join(_short(value) for value in values[:NAMED])
+    return f"{named} +{rest}" if rest > 0 else named
 
 
 def _short(value: Any) -> str:

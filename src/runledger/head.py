@@ -152,7 +152,7 @@ class Head(Plan):
         asked = self._asked_for()
         if asked and (unknown := environment.warning(self.commit)):
             logger.warning(unknown)
-        if text := reasons(asked, self.verdicts):
+        if text := reasons(asked, self.verdicts, self.pipeline.trainings):
             logger.info(text)
         if self.wrong:
             self._announce_wrong()

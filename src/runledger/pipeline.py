@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from runledger.errors import UserError
@@ -128,14 +130,21 @@ class Pipeline:
             visit(name)
         return order
 
+    @property
+    def trainings(self) -> set[str]:
+        """Stages whose rule says that their kind of work is training."""
+        stages = self.stages.items()
+        return {name for name, stage in stages if stage.asks.kind == "training"}
+
     def __getitem__(self, name: str) -> Instance:
         try:
             return self.instances[name]
         except KeyError:
             raise UserError(
-                f"there is no instance {name}",
+                f"there is no instance {name}{self._like(name)}",
                 "dvc.yaml and params.yaml",
-                "`make status` lists the instances",
+                "`make status` lists the instances; a pattern such as "
+                "'train_student/*dash*' names several",
             ) from None
 
     def named_params(self, instance: Instance) -> dict[str, Any]:
@@ -187,6 +196,32 @@ class Pipeline:
         elif name not in self.instances:
             name = next((n for n in reversed(self._named(target))), name)
         return self[name]
+
+    def matching(self, target: str) -> list[str]:
+        """Names of the instances that `find` finds, or that a pattern matches.
+
+        Args:
+            target: as for `find`, or with *, ? or [...] in stage/id.
+
+        Raises:
+            UserError: there is none.
+        """
+        if not any(sign in target for sign in "*?["):
+            return [self.find(target).name]
+        found = [
+            n for n, one in self.instances.items() if fnmatchcase(one.key_name, target)
+        ]
+        return found or [self[target].name]
+
+    def _like(self, text: str) -> str:
+        """A hint at instances that may have been meant, or ""."""
+        word = text.strip("*").lower()
+        paths = {one.key_name: one for one in self.instances.values()}
+        found = get_close_matches(text, paths, 3)
+        found += [path for path in paths if word and word in path]
+        found = list(dict.fromkeys(found))
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        return f"; like it: {', '.join(found[:3])}{more}" if found else ""
 
     def _named(self, id: str) -> list[str]:
         return [name for name, instance in self.instances.items() if instance.id == id]

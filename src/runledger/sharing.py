@@ -133,7 +133,7 @@ def pull(root: Path, targets: Iterable[str] = (), name: str | None = None) -> Mo
     """
     pipeline, store = load_pipeline(root), Store(root)
     verdicts = Judge(root, pipeline).judge()
-    names = [pipeline.find(target).name for target in targets]
+    names = [name for target in targets for name in pipeline.matching(target)]
     chosen = pipeline.ancestry(names) or set(pipeline.instances)
     outputs = {
         path: content

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runledger import differences
 from runledger.display.estimate import STARTUP, Estimate
 from runledger.display.reasons import reasons
 from runledger.display.run import Run, Task, members
@@ -87,13 +88,65 @@ def test_a_change_is_told_once(tmp_path: Path) -> None:
     }
     assert reasons(why, verdicts).splitlines() == [
         "6 stale instances:",
-        "  2 train_student: params: train.lr: 1 -> 2",
-        "  gap: params: train.lr: 1 -> 2; input data.npz changed",
-        "  fit: code: a.py, b.py, c.py, +2",
-        "  1 never run",
+        "  train.lr: 1 -> 2: 2 train_student",
+        "  train.lr: 1 -> 2; input data.npz changed: gap",
+        "  code: a.py, b.py, c.py, +2: fit",
+        "  never run: cond",
         "  1 only because something they read is stale",
     ]
     assert reasons([], {}) == ""
+
+
+def test_an_edit_is_told_with_all_that_runs_for_it() -> None:
+    """New samples are made for the table that the edit is about, and read by it."""
+
+    def stage(name: str) -> Instance:
+        return instance(name, name.partition("@")[0])
+
+    why = {
+        "student@new": ["never run"],
+        "sample@1": ["never run"],
+        "sample@2": ["never run", "student@new is stale"],
+        "metric@1": ["never run", "sample@1 is stale"],
+        "metric@2": ["never run", "sample@2 is stale"],
+        "collect@3": [
+            "params: w: 4.0 -> 3.0",
+            "identity: members: added 2, removed 2",
+            "metric@1 is stale",
+        ],
+        "pairs@4": ["identity: samples: 1 -> 2", "sample@1 is stale"],
+        "collect@4": ["params: w: 4.0 -> 3.0", "metric@1 is stale"],
+        "table@3": ["collect@3 is stale"],
+        "table@new": ["never run", "metric@2 is stale"],
+        "page": ["table@3 is stale", "table@new is stale"],
+    }
+    verdicts = {
+        name: Verdict(stage(name), {}, "", False, reasons=told)
+        for name, told in why.items()
+    }
+    assert reasons(why, verdicts, {"student"}).splitlines() == [
+        "11 stale instances:",
+        "  w: 4.0 -> 3.0: 1 sample, 1 metric, 2 collect, 1 pairs, 1 table, 1 page; "
+        "no training",
+        "  never run: 1 student, 1 sample, 1 metric, 1 table",
+    ]
+
+
+def test_lists_and_blocks_say_what_came_and_went() -> None:
+    def changes(old, new):
+        return differences._changes(old, new)
+
+    assert changes({"w": [1, 2, 4]}, {"w": [1, 3, 2]}) == ["w: added 3, removed 4"]
+    assert changes({"w": [1, 2]}, {"w": [2, 1]}) == ["w: in another order"]
+    assert changes({"w": [1]}, {"w": [1, 1]}) == ["w: [1] -> [1,1]"]
+    many = {"m": {f"a/{n}": {"x": n} for n in range(9)}, "n": 1}
+    assert changes(many, {"m": {"b": {}}, "n": 1}) == [
+        "m: added b, removed a/0 a/1 a/2 +6"
+    ]
+    assert changes({"a": 1}, {"a": 2, "b": 3}) == [
+        "a: 1 -> 2",
+        "b: (absent) -> 3",
+    ]
 
 
 # what jobs report

@@ -40,6 +40,8 @@ RUN = {
     "python -m runledger progress --json": "",
     "make why": "",
     "make why TARGET=train_student/cifar10-dash-w64-s42": f"make why TARGET={STUDENT}",
+    "make why TARGET='train_student/*dash*'": "",
+    "dash-repro targets dash cifar10": "python -m dash_repro targets dash digits",
     "make logs TARGET=train_student/cifar10-dash-w64-s42": (
         f"make logs TARGET={STUDENT}"
     ),

@@ -1,40 +1,107 @@
-"""Why what is stale is stale: each change once, however many instances it reaches."""
+"""Why what is stale is stale: each edit once, with all that it makes run again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
 from runledger.judge import Verdict
 
+NEVER, UPSTREAM = "never run", " is stale"
 _FILES = 3  # changed source files that are named
 
 
-def reasons(asked: Iterable[str], verdicts: Mapping[str, Verdict]) -> str:
+def reasons(
+    asked: Iterable[str],
+    verdicts: Mapping[str, Verdict],
+    trainings: Collection[str] = (),
+) -> str:
     """Return lines that say why instances are stale; "" if none are.
 
-    Changes are told in full, to one instance by its name, to several of a stage by
-    their number; what never ran and what only follows is counted.
+    An edit is told once, with how many instances of each stage it reaches: those whose
+    params it changes, what they need that never ran, and what reads them. Below are
+    those that never ran for another reason, and what reads these.
+
+    Args:
+        asked: stale instances, each after what it reads.
+        verdicts: by instance.
+        trainings: stages that train; that an edit spares them is said.
     """
     names = list(asked)
-    changed: dict[tuple[str, str], list[str]] = {}
-    new = follows = 0
+    edits = _edits(names, verdicts)
+    groups: dict[str, list[str]] = {}
     for name in names:
-        own = [r for r in verdicts[name].reasons if not r.endswith(" is stale")]
-        if own == ["never run"]:
-            new += 1
-        elif own:
-            key = verdicts[name].instance.stage, "; ".join(map(_short, own))
-            changed.setdefault(key, []).append(name)
-        else:
-            follows += 1
+        groups.setdefault(edits.get(name, ""), []).append(name)
+    rest = groups.pop("", [])
+    new = [name for name in rest if _own(verdicts[name]) == [NEVER]]
     lines = []
-    for (stage, why), members in changed.items():
-        who = members[0] if len(members) == 1 else f"{len(members)} {stage}"
-        lines.append(f"  {who}: {why}")
-    lines += [f"  {new} never run"] if new else []
-    if follows:
-        lines.append(f"  {follows} only because something they read is stale")
+    for edit, found in groups.items():
+        stages = {verdicts[name].instance.stage for name in found}
+        spared = "; no training" if trainings and stages.isdisjoint(trainings) else ""
+        lines.append(f"  {edit}: {_counted(found, verdicts)}{spared}")
+    lines += [f"  {NEVER}: {_counted(new, verdicts)}"] if new else []
+    if len(rest) > len(new):
+        count = len(rest) - len(new)
+        lines.append(f"  {count} only because something they read is stale")
     return "\n".join([f"{len(names)} stale instances:", *lines]) if lines else ""
+
+
+def _edits(names: Iterable[str], verdicts: Mapping[str, Verdict]) -> dict[str, str]:
+    """{instance: the edit that it runs again for}, as far as there is one."""
+    edits: dict[str, str] = {}
+    follow = []
+    for name in names:
+        own, above = _own(verdicts[name]), _parents(verdicts[name])
+        if all(reason.startswith(("identity: ", NEVER)) for reason in own):
+            follow.append(name)
+        else:
+            edits[name] = _edit(own)
+            _claim(above, edits[name], verdicts, edits)
+    for name in follow:
+        own, above = _own(verdicts[name]), _parents(verdicts[name])
+        found = [edits[parent] for parent in above if parent in edits]
+        if own != [NEVER] and (found or own):
+            edits[name] = found[0] if found else _edit(own)
+        if own and own != [NEVER]:
+            _claim(above, edits[name], verdicts, edits)
+    return edits
+
+
+def _claim(
+    names: Iterable[str],
+    edit: str,
+    verdicts: Mapping[str, Verdict],
+    edits: dict[str, str],
+) -> None:
+    """What an edited instance needs and never ran, runs for the edit."""
+    for name in names:
+        if name in verdicts and name not in edits and _own(verdicts[name]) == [NEVER]:
+            edits[name] = edit
+            _claim(_parents(verdicts[name]), edit, verdicts, edits)
+
+
+def _own(verdict: Verdict) -> list[str]:
+    return [reason for reason in verdict.reasons if not reason.endswith(UPSTREAM)]
+
+
+def _parents(verdict: Verdict) -> list[str]:
+    found = [reason for reason in verdict.reasons if reason.endswith(UPSTREAM)]
+    return [reason.removesuffix(UPSTREAM) for reason in found]
+
+
+def _edit(own: Iterable[str]) -> str:
+    """One text for what changed; an identity that follows from params is not told."""
+    own = list(own)
+    params = [reason for reason in own if reason.startswith("params: ")]
+    told = [r for r in own if not (params and r.startswith("identity: "))]
+    return "; ".join(_short(reason.removeprefix("params: ")) for reason in told)
+
+
+def _counted(names: list[str], verdicts: Mapping[str, Verdict]) -> str:
+    if len(names) == 1:
+        return names[0]
+    counts = Counter(verdicts[name].instance.stage for name in names)
+    return ", ".join(f"{count} {stage}" for stage, count in counts.items())
 
 
 def _short(reason: str) -> str:
