@@ -208,6 +208,13 @@ def init(folder: Path, images: Path, size: int, budget: str) -> None:
 
 @main.command()
 @click.argument("key", default="")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Write a value into params.yaml, which stays as it is otherwise. Repeatable.",
+)
 @click.option("--check", type=FILE, help="Say what is wrong with a params file.")
 @click.option("--complete", type=FILE, help="Print a params file over its base, whole.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema, for editors.")
@@ -217,6 +224,7 @@ def init(folder: Path, images: Path, size: int, budget: str) -> None:
 )
 def params(
     key: str,
+    assignments: tuple[str, ...],
     check: Path | None,
     complete: Path | None,
     schema: bool,
@@ -232,7 +240,12 @@ def params(
     from dash_repro.params import load_params, lookup, text
     from dash_repro.params.overlay import Layers
 
-    if check:
+    if assignments:
+        from dash_repro.params.editing import set_values
+
+        changes = set_values(Path("params.yaml"), assignments)
+        said = "\n".join(changes or ["params.yaml says so already"]) + "\n"
+    elif check:
         load_params(check)
         said = f"{check}: every key is right\n"
     elif complete:

@@ -77,6 +77,11 @@ RUN = {
     "python -m dash_repro.workspace DIR FILE": (
         "python -m dash_repro.workspace ../other config/demo.params.yaml"
     ),
+    "dash-repro params --set students.dash.lambda_an=0.2": (
+        "cp params.yaml ../kept && "
+        "python -m dash_repro params --set students.dash.lambda_an=0.2 && "
+        "snakemake -n --cores 1; mv ../kept params.yaml"
+    ),
     "dash-repro params KEY": "python -m dash_repro params train_teacher.width",
     "dash-repro params --complete params.yaml -o params.yaml": (
         "python -m dash_repro params --complete params.yaml -o params.yaml"

@@ -256,7 +256,7 @@ def a_stage(root: Path, snakemake: str, dvc: list[str]) -> None:
     assert "up to date" in status
     small.edit_params("measure_norms.order", 1)
     out = small.snakemake("-n", first)
-    assert "params: measure_norms.order: 2 -> 1" in out
+    assert "measure_norms.order: 2 -> 1" in out
     assert small.plan(first) == {"measure_norms": 1}
 
 

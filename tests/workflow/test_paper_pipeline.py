@@ -313,7 +313,7 @@ def test_a_run_renews_what_dvc_reads(tiny: Workspace) -> None:
 def test_reasons_are_said_in_the_dry_run(tiny: Workspace) -> None:
     tiny.edit_params("students.no_un.lambda_an", 0.25)
     out = tiny.snakemake("-n")
-    assert "params: students.no_un.lambda_an: 0.1 -> 0.25" in out
+    assert "students.no_un.lambda_an: 0.1 -> 0.25" in out
 
 
 def test_bad_params_are_one_clear_error(tiny: Workspace) -> None:
