@@ -123,6 +123,7 @@ PYTHON =
 gpu: export OUT := $(OUT)
 gpu: export DATA := $(DATA)
 gpu: $(if $(PYTHON),,$(READY))  ## first contact with a GPU, 9 minutes at a time: gates, timings, a short training (OUT= DATA=)
+	@$(or $(PYTHON),python) -m bench.needs
 	@$(or $(PYTHON),python) -m bench.contact --output "$$OUT" $${DATA:+--data "$$DATA"} $(GPU)
 
 # the audit of this checkout, or of another workspace: make audit DIR=demo

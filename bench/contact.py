@@ -115,6 +115,7 @@ class Contact:
         self.report = options.output / "report"
         for folder in (self.folder, self.report):
             folder.mkdir(parents=True, exist_ok=True)
+        self.work.truths = self.folder / "truth"
         _require_room(options.output, FREE_GB[name])
         self.parts = Parts(self.folder / "parts", options.minutes * 60, _say)
         run = self.folder / "run"

@@ -93,10 +93,48 @@ def true_updates(
     return flat(network) - before
 
 
-def true_samples(
-    work: Work, model: UNet, noise: Tensor, labels: Tensor, steps: int, w: float
+@torch.no_grad()
+def plain_samples(
+    work: Work,
+    model: UNet,
+    role: str,
+    noise: Tensor,
+    labels: Tensor,
+    steps: int,
+    w: float,
+    kind: str,
 ) -> Tensor:
-    """Images of the plain sampler in float64."""
-    network = plain_on_cpu(model, torch.float64)
-    alpha_bar = work.schedule.alpha_bar.double()
-    return plain_sample(network, alpha_bar, noise.double(), labels, steps, w)
+    """Images of the plain sampler on the CPU, computed once.
+
+    Args:
+        role: names the network.
+        kind: "fp64" is the truth; "fp32", "fp16" say how far rounding leads from it.
+    """
+
+    def make() -> Tensor:
+        dtype = torch.float64 if kind == "fp64" else torch.float32
+        network = plain_on_cpu(model, dtype)
+        if kind == "fp16":
+            network = rounded_to_half(network)
+        alpha_bar = work.schedule.alpha_bar.double()
+        return plain_sample(network, alpha_bar, noise.to(dtype), labels, steps, w)
+
+    return work.truth(f"samples of {role}, {kind}", make)
+
+
+@torch.no_grad()
+def rounded_to_half(network: PlainUNet) -> PlainUNet:
+    """A network that rounds to half precision what half-precision code holds in it.
+
+    These are the matrices and kernels, and what each layer returns. Sums stay in the
+    network's own precision, as they do within a GPU's matrix product. The last
+    convolution is left alone, as it is in our half precision.
+    """
+    layers = (nn.Conv2d, nn.Linear, nn.GroupNorm)
+    *inner, last = (part for part in network.modules() if isinstance(part, layers))
+    for layer in inner:
+        if not isinstance(layer, nn.GroupNorm):
+            layer.weight.copy_(layer.weight.half())
+        layer.register_forward_hook(lambda _, __, out: out.half().to(out.dtype))
+    assert isinstance(last, nn.Conv2d)
+    return network

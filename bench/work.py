@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from bench.machine import slug
 from bench.plain import PlainTraining
 from bench.plain_unet import plain_like
 from bench.presets import Preset
@@ -33,6 +36,9 @@ class Work:
         preset: sizes.
         params: of preset.params.
         device: where to measure.
+
+    Attributes:
+        truths: keeps what `truth` computes; None: this process's memory does.
     """
 
     def __init__(
@@ -43,13 +49,35 @@ class Work:
         self.schedule = Schedule.from_params(params["diffusion"])
         self.images, self.labels = synthetic_images(preset)
         self.teacher = self.network(preset.teacher_width, teacher=True)
-        self._known: dict[Any, Any] = {}
+        self.truths: Path | None = None
+        self._known: dict[str, Any] = {}
 
-    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
         """What `make` returns, computed once for a key."""
         if key not in self._known:
             self._known[key] = make()
         return self._known[key]
+
+    def truth(self, name: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """A reference that takes long to compute; once, if `truths` names a folder.
+
+        Then a file keeps it for the next process, named after what it depends on.
+        """
+
+        def kept() -> torch.Tensor:
+            if self.truths is None:
+                return make()
+            text = f"{name} {self.preset} {self.params['network']} {torch.__version__}"
+            digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+            path = self.truths / f"{slug(name)}-{digest}.pt"
+            if not path.exists():
+                self.truths.mkdir(parents=True, exist_ok=True)
+                part = path.with_suffix(".part")
+                torch.save(make(), part)
+                part.replace(path)
+            return torch.load(path, weights_only=True)
+
+        return self.once(name, kept)
 
     def network(self, width: int, teacher: bool = False) -> UNet:
         """A network with its initial weights, on the device."""

@@ -5,6 +5,9 @@ import dataclasses
 import errno
 import json
 import shutil
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import contact, gates, parts, short_run
+from bench import contact, gates, needs, parts, short_run
 from bench.measure import NotHere, Row, Variant, time_steps
 from bench.presets import PRESETS
 from bench.work import Work
@@ -122,6 +125,43 @@ def test_it_says_where_there_is_no_gpu(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_bare_machine_gets_the_list_of_what_is_missing(tmp_path):
+    """Not a traceback; and the list has all that a first contact imports."""
+    source = f"{ROOT / 'src'}:{ROOT}"
+    run = subprocess.run(
+        [sys.executable, "-S", "-m", "bench.needs"],  # without site-packages
+        env={"PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    said = run.stderr.splitlines()
+    assert said[0].startswith("no distances without: scipy ")
+    lacking = said[1].partition("packages: ")[2].split()
+    assert lacking == list(needs.NEEDED.values())
+    assert needs.main() == 0
+    code = "import sys, bench.contact; print(*{m.split('.')[0] for m in sys.modules})"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # "_" and what comes with torch and pydantic
+    theirs = {"cuda", "torchgen", "typing_extensions", "pydot"}
+    theirs |= {"pydantic_core", "annotated_types", "typing_inspection"}
+    installed = {name for name in packages_distributions() if name[0] != "_"}
+    found = set(run.stdout.split()) & installed - theirs
+    assert found <= {name.partition(".")[0] for name in needs.NEEDED} | {
+        "bench",
+        "dash_repro",
+        "runledger",
+    }
+    assert {"torch", "pydantic"} <= found
+
+
 def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path, monkeypatch, capsys):
     def full(path, text):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -215,13 +255,51 @@ def named(found, start):
     return next(gate for gate in found if gate.name.startswith(start))
 
 
-@pytest.mark.long
-def test_gates_find_a_wrong_guidance_scale(work, monkeypatch):
-    assert all(gate.passed for gate in gates._sampling(work, "eager", "fp32"))
+def _stronger(monkeypatch):
     right = ddim.guided_eps
     wrong = lambda cond, uncond, w: right(cond, uncond, w * 1.01)  # noqa: E731
     monkeypatch.setattr(ddim, "guided_eps", wrong)
-    assert not any(gate.passed for gate in gates._sampling(work, "eager", "fp32"))
+
+
+def _late(monkeypatch):
+    def launched(network, launch):
+        return lambda x, t, y: network(x, t + 1, y)
+
+    monkeypatch.setattr(gates, "launched", launched)
+
+
+@pytest.mark.parametrize("fault", [_stronger, _late])
+def test_gates_of_samples_find_faults_and_pass_right_code(work, monkeypatch, fault):
+    """Whatever the noise; in half precision a fault as large as its rounding hides."""
+    right = gates.image_noise
+    for seed in range(3):
+        noise = lambda _, *rest, s=seed: right(s, *rest)  # noqa: E731
+        monkeypatch.setattr(gates, "image_noise", noise)
+        work._known.clear()
+        for numerics in ("fp32", "fp16"):
+            assert all(one.passed for one in gates._sampling(work, "eager", numerics))
+        with monkeypatch.context() as patch:
+            fault(patch)
+            found = list(gates._sampling(work, "eager", "fp32"))
+            assert not any(gate.passed for gate in found)
+            if fault is _late:
+                found = list(gates._sampling(work, "eager", "fp16"))
+                assert not any(gate.passed for gate in found)
+
+
+def test_references_are_computed_once_for_all_pieces(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return torch.arange(3.0)
+
+    for preset in (PRESET, PRESET, dataclasses.replace(PRESET, batch=5)):
+        fresh = Work(preset, load_params(ROOT / PRESET.params), CPU)
+        fresh.truths = tmp_path / "truth"
+        for _ in range(2):
+            assert torch.equal(fresh.truth("x of y", make), torch.arange(3.0))
+    assert len(made) == 2
 
 
 def test_gates_find_a_wrong_learning_rate(work, monkeypatch):
@@ -238,6 +316,7 @@ def test_gates_find_noise_that_repeats_and_a_state_that_lacks_something(
     work, monkeypatch
 ):
     monkeypatch.setattr(gates, "STEPS", 5)
+    work._known.clear()
     assert gates.repeated_noise(work, "eager") == 0
     assert gates.resumed(work, "eager") == 0.0
     with monkeypatch.context() as patch:
