@@ -13,17 +13,19 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from bench.contact_report import as_page, as_table
-from bench.gates import gate_units
+from bench.gates import Unit, common_units, launch_units
 from bench.machine import describe_machine, load, measure_machine, slug
+from bench.measure import Variant
 from bench.parts import Outcome, Part, Parts
 from bench.presets import PRESETS
-from bench.sampling import metric_rows, role_rows
+from bench.sampling import PLAIN, metric_rows, role_rows
 from bench.short_run import ShortRun
-from bench.training import main_width, other_width, state_rows, teacher_rows
+from bench.training import alone, packs, plain_steps, state_rows, timed
 from bench.work import Work
 from dash_repro import runtime
 from dash_repro.launch import LAUNCHES, compiler_missing
@@ -33,7 +35,7 @@ from runledger.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 FREE_GB = {"contact": 4.0, "rehearsal": 0.1}
-RUN_SECONDS = {"contact": 420.0, "rehearsal": 0.5}
+RUN_SECONDS = {"contact": 240.0, "rehearsal": 0.5}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="parts whose names begin so: machine, gates, timing, run",
     )
     parser.add_argument(
-        "--training", type=float, help="seconds of the short training (420)"
+        "--training", type=float, help="seconds of the short training (240)"
     )
     options = parser.parse_args(arguments)
     try:
@@ -123,16 +125,26 @@ class Contact:
         self.run = ShortRun(self.work, self.parts, run, options.data, seconds)
 
     def all_parts(self) -> list[Part]:
-        """Everything, in the order of its worth."""
-        gates = [
-            Part(f"gates: {name}", 120, self._gates(measure))
-            for name, measure in gate_units(self.work)
-        ]
+        """Everything, in the order of its worth.
+
+        A launch that compiles comes after the short training: it takes minutes. What
+        plain code and the slowest launch take comes last.
+        """
+        launches = self.work.preset.launches
+        quick = [launch for launch in launches if launch != "compile"]
+        slow = [launch for launch in launches if launch == "compile"]
         return [
             Part("machine", 30, self._machine),
-            *gates,
-            *self._timings(),
+            *self._gates(common_units(self.work)),
+            *(part for one in quick for part in self._launch_gates(one)),
+            *(part for one in quick[-1:] for part in self._steps(one)),
             *self.run.all_parts(),
+            *(part for one in slow for part in self._steps(one)),
+            *(part for one in slow for part in self._launch_gates(one)),
+            *self._sampling(launches[1:]),
+            *self._plain_timings(),
+            *(part for one in quick[:-1] for part in self._steps(one)),
+            *self._sampling(launches[:1]),
             *self._other_timings(),
         ]
 
@@ -141,36 +153,53 @@ class Contact:
         found = [p for p in self.all_parts() if p.name.startswith(tuple(beginnings))]
         return found if beginnings else self.all_parts()
 
-    def _timings(self) -> Iterator[Part]:
-        """The networks of the paper's main results, by launch."""
-        work = self.work
-        for launch in work.preset.launches:
-            one = [launch]
-            yield self._timing(f"step, {launch}", main_width, one)
-            yield self._timing(f"teacher step, {launch}", teacher_rows, one)
+    def _launch_gates(self, launch: str) -> list[Part]:
+        return self._gates(launch_units(self.work, launch))
+
+    def _gates(self, units: list[Unit]) -> list[Part]:
+        def work(measure: Callable) -> Outcome:
+            return Outcome(gates=list(measure(self.work)))
+
+        return [Part(f"gates: {k}", 120, partial(work, f)) for k, f in units]
+
+    def _steps(self, launch: str) -> Iterator[Part]:
+        """The training steps of the paper's main results."""
+        yield self._steps_of(f"step, {launch}", packs(self.work, [launch]))
+        yield self._steps_of(
+            f"teacher step, {launch}", alone(self.work, None, [launch])
+        )
+
+    def _sampling(self, ways: Sequence[str]) -> Iterator[Part]:
+        for way in ways:
             for role in ("student", "teacher"):
-                name = f"sampling, {role}, {launch}"
-                yield self._timing(name, role_rows, role, one)
+                name = f"sampling, {role}, {way}"
+                yield self._timing(name, partial(role_rows, self.work, role, [way]))
+
+    def _plain_timings(self) -> Iterator[Part]:
+        """What all launches are compared with, measured once."""
+        work = self.work
+        yield self._steps_of("step, plain", plain_steps(work, work.preset.widths[0]))
+        yield self._steps_of("teacher step, plain", plain_steps(work, None))
+        yield from self._sampling([PLAIN])
 
     def _other_timings(self) -> Iterator[Part]:
-        preset = self.work.preset
-        for width in preset.widths[1:]:
-            for launch in preset.launches:
-                name = f"step, width {width}, {launch}"
-                yield self._timing(name, other_width, width, [launch])
-        yield self._timing("state", state_rows)
-        yield self._timing("metrics", metric_rows)
+        for width in self.work.preset.widths[1:]:
+            for launch in self.work.preset.launches:
+                variants = alone(self.work, width, [launch])
+                yield self._steps_of(f"step, width {width}, {launch}", variants)
+        for name, measure in (("state", state_rows), ("metrics", metric_rows)):
+            yield self._timing(name, partial(measure, self.work))
 
     def _machine(self) -> Outcome:
         values = {"peak": measure_machine(self.machine, self.work)}
         return Outcome(values={**values, "machine": self.machine})
 
-    def _gates(self, measure: Callable) -> Callable[[], Outcome]:
-        return lambda: Outcome(gates=list(measure(self.work)))
+    def _steps_of(self, name: str, variants: Iterable[Variant]) -> Part:
+        return self._timing(name, lambda: timed(self.work, variants))
 
-    def _timing(self, name: str, measure: Callable, *arguments: object) -> Part:
+    def _timing(self, name: str, measure: Callable) -> Part:
         def work() -> Outcome:
-            found = measure(self.work, *arguments)
+            found = measure()
             rows, found_gates = found if isinstance(found, tuple) else (found, [])
             notes = [row.note for row in rows if not row.values]
             return Outcome(gates=found_gates, rows=rows, note="; ".join(notes))

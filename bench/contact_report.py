@@ -61,7 +61,8 @@ def _measured(outcomes: Mapping[str, Outcome]) -> tuple[list[Gate], list[Row]]:
             if known is not row:
                 known.values += row.values
                 known.cpu += row.cpu
-    return gates, list(rows.values())
+    # what others are compared with comes first, whenever it was measured
+    return gates, sorted(rows.values(), key=lambda row: "plain" not in row.name)
 
 
 def _text(value: object) -> str:

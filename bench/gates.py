@@ -71,13 +71,20 @@ class Gate:
 Unit = tuple[str, Callable[[Work], Iterator[Gate]]]
 
 
-def gate_units(work: Work) -> list[Unit]:
-    """All gates that this device and preset have, in groups that run on their own."""
+def gates(work: Work) -> Iterator[Gate]:
+    """All that this device and preset have, one after the other."""
+    units = common_units(work)
+    for launch in work.preset.launches:
+        units += launch_units(work, launch)
+    for _, measure in units:
+        yield from measure(work)
+
+
+def common_units(work: Work) -> list[Unit]:
+    """Gates of eager float32, in groups that run on their own."""
     units: list[Unit] = [("forward", _forward), ("gradient", _gradient)]
     units.append(("sampling, eager, fp32", lambda w: _sampling(w, "eager", "fp32")))
     units.append(("training steps, eager, fp32", lambda w: _steps(w, "eager", "fp32")))
-    for launch in work.preset.launches:
-        units += launch_units(work, launch)
     return units
 
 
@@ -86,18 +93,11 @@ def launch_units(work: Work, launch: str) -> list[Unit]:
     kinds = {"repeated noise": _noise, "packed": _packed, "resumed": _resumed}
     half = work.numerics == "fp16"
     if half or launch != "eager":
-        kinds[f"training steps, {work.numerics}"] = lambda w, k: _steps(
-            w, k, w.numerics
-        )
+        steps = f"training steps, {work.numerics}"
+        kinds[steps] = lambda w, k: _steps(w, k, w.numerics)
     if half:
         kinds["half precision"] = _half
     return [(f"{k}, {launch}", lambda w, f=f: f(w, launch)) for k, f in kinds.items()]
-
-
-def gates(work: Work) -> Iterator[Gate]:
-    """All of them, one after the other."""
-    for _, measure in gate_units(work):
-        yield from measure(work)
 
 
 def _both(work: Work) -> tuple[UNet, UNet]:

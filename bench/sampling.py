@@ -31,6 +31,7 @@ from dash_repro.models.precision import inference_network
 from dash_repro.models.unet import UNet
 
 W = 4.0
+PLAIN = "plain"  # the plain sampler, among the ways to sample
 # of the distance: a tenth of what another set of as many noises would move it by
 FRECHET = 1e-3
 METRICS = {"is_splits": 10, "kid_subsets": 10, "kid_subset_size": 16, "shuffle_seed": 0}
@@ -85,12 +86,19 @@ def fast(work: Work, model: UNet, count: int, launch: str):
 def sampling_rows(work: Work) -> tuple[list[Row], list[Gate]]:
     """Student and teacher."""
     launches = work.preset.launches
-    rows = [role_rows(work, role, launches) for role in ("student", "teacher")]
+    ways = (PLAIN, *launches)
+    rows = [role_rows(work, role, ways) for role in ("student", "teacher")]
     return [*rows[0], *rows[1]], []
 
 
-def role_rows(work: Work, role: str, launches: Sequence[str]) -> list[Row]:
-    """The plain sampler, and ours by launch; one chunk first, which does not count."""
+def role_rows(work: Work, role: str, ways: Sequence[str]) -> list[Row]:
+    """The plain sampler, ours by launch; one chunk first, which does not count.
+
+    Args:
+        work: networks and sizes.
+        role: "student" or "teacher".
+        ways: PLAIN, or a launch.
+    """
     preset, half = work.preset, work.device.type == "cuda"
     student = work.network(preset.widths[0])
     model = student if role == "student" else work.teacher
@@ -99,13 +107,16 @@ def role_rows(work: Work, role: str, launches: Sequence[str]) -> list[Row]:
     share = 10 if half else 1
     count = preset.samples
     title = f"Sampling with the {role}: {count} images, {preset.sample_steps} steps"
-    row = Row(title, f"plain, batches of {preset.plain_chunk}", unit="s")
-    row.flops, row.images = flops * count, count
-    todo = [(row, lambda n: plainly(work, model, n, half), share)]
-    for launch in launches:
-        row = Row(title, "ours", launch, unit="s", images=count)
+    todo = []
+    for way in ways:
+        if way == PLAIN:
+            name = f"plain, batches of {preset.plain_chunk}"
+            row = Row(title, name, unit="s", images=count)
+            todo.append((row, lambda n: plainly(work, model, n, half), share))
+        else:
+            row = Row(title, "ours", way, unit="s", images=count)
+            todo.append((row, lambda n, k=way: fast(work, model, n, k), 1))
         row.flops = flops * count
-        todo.append((row, lambda n, k=launch: fast(work, model, n, k), 1))
     for _, make, _ in todo:
         make(preset.sample_chunk)
     for _ in range(1 if half else 5):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench.gates import Gate
@@ -18,44 +18,47 @@ Measured = tuple[list[Row], list[Gate]]
 
 
 def student_rows(work: Work) -> Measured:
-    """B0, B1 and packs of the main width; then the other widths."""
+    """B0, B1 and packs of the main width; then B1 and one student of the others."""
     preset = work.preset
-    rows = main_width(work, preset.launches)
-    for width in preset.widths[1:]:
-        rows += other_width(work, width, preset.launches)
+    main, *others = preset.widths
+    variants = [*plain_steps(work, main), *packs(work, preset.launches)]
+    rows = timed(work, variants)
+    for width in others:
+        variants = [*plain_steps(work, width)][1:]
+        rows += timed(work, [*variants, *alone(work, width, preset.launches)])
     return rows, []
 
 
-def other_width(work: Work, width: int, launches: Sequence[str]) -> list[Row]:
-    """B1 and one student of a width, under these launches."""
-    title = f"DASH step, student width {width}"
-    variants = [plain(work, title, width, True)]
-    variants += [ours(work, title, width, 1, each) for each in launches]
-    return _timed(work, variants)
+def teacher_rows(work: Work) -> Measured:
+    """The teacher's step."""
+    variants = [*plain_steps(work, None), *alone(work, None, work.preset.launches)]
+    return timed(work, variants), []
 
 
-def main_width(work: Work, launches: Sequence[str]) -> list[Row]:
-    """B0, B1 and our packs of the main width, under these launches.
+def plain_steps(work: Work, width: int | None) -> Iterator[Variant]:
+    """B0, and B1 where the data are resident; width None: of the teacher."""
+    for resident in (False, True):
+        name = "B1: plain, data on the device, no logging" if resident else "B0: plain"
+        flops, images = work.step_flops(width), work.preset.batch
+        row = Row(_title(width), name, "eager", flops=flops, images=images)
+        yield Variant(row, lambda r=resident: work.plain(width, r).step)
+
+
+def packs(work: Work, launches: Sequence[str]) -> Iterator[Variant]:
+    """Our packs of the main width, under these launches.
 
     On a GPU an eager pack is as slow as its students one after the other: it is not
     measured.
     """
-    main = work.preset.widths[0]
-    title = f"DASH step, student width {main}"
-    variants = [plain(work, title, main, resident) for resident in (False, True)]
     for launch in launches:
-        alone = launch == "eager" and work.device.type == "cuda"
-        packs = work.preset.packs[:1] if alone else work.preset.packs
-        variants += [ours(work, title, main, k, launch) for k in packs]
-    return _timed(work, variants)
+        single = launch == "eager" and work.device.type == "cuda"
+        for pack in work.preset.packs[:1] if single else work.preset.packs:
+            yield ours(work, work.preset.widths[0], pack, launch)
 
 
-def teacher_rows(work: Work, launches: Sequence[str]) -> list[Row]:
-    """The teacher's step under these launches."""
-    title = "Teacher step"
-    variants = [plain(work, title, None, resident) for resident in (False, True)]
-    variants += [ours(work, title, None, 1, each) for each in launches]
-    return _timed(work, variants)
+def alone(work: Work, width: int | None, launches: Sequence[str]) -> Iterator[Variant]:
+    """One network, under these launches; width None: the teacher."""
+    return (ours(work, width, 1, launch) for launch in launches)
 
 
 def sustained_rows(work: Work) -> Measured:
@@ -64,7 +67,7 @@ def sustained_rows(work: Work) -> Measured:
     if not preset.sustained:
         return [], []
     pack, launch = preset.packs[-1], preset.launches[-1]
-    variant = ours(work, "Sustained", preset.widths[0], pack, launch)
+    variant = ours(work, preset.widths[0], pack, launch, "Sustained")
     warm_up, steps = preset.warm_up, preset.sustained
     return time_steps([variant], warm_up, 1, steps, work.device), []
 
@@ -95,27 +98,27 @@ def state_rows(work: Work) -> Measured:
     return [row], []
 
 
-def plain(work: Work, title: str, width: int | None, resident: bool) -> Variant:
-    """B0, or B1 where the data are resident."""
-    name = "B1: plain, data on the device, no logging" if resident else "B0: plain"
-    flops, images = work.step_flops(width), work.preset.batch
-    row = Row(title, name, "eager", flops=flops, images=images)
-    return Variant(row, lambda: work.plain(width, resident).step)
-
-
-def ours(work: Work, title: str, width: int | None, pack: int, launch: str) -> Variant:
+def ours(
+    work: Work, width: int | None, pack: int, launch: str, title: str = ""
+) -> Variant:
     """The project's step."""
     flops, images = work.step_flops(width, pack), work.preset.batch
     name = "ours" if width is None else f"ours, K = {pack}"
+    title = title or _title(width)
     row = Row(title, name, launch, pack, flops=flops, images=images)
     numerics = work.numerics
     return Variant(row, lambda: OurTraining(work, width, pack, launch, numerics).step)
 
 
-def _timed(work: Work, variants: list[Variant]) -> list[Row]:
+def _title(width: int | None) -> str:
+    return "Teacher step" if width is None else f"DASH step, student width {width}"
+
+
+def timed(work: Work, variants: Iterable[Variant]) -> list[Row]:
+    """These variants with the preset's repeats; the first takes turns with each."""
     preset = work.preset
     return time_steps(
-        variants,
+        list(variants),
         preset.warm_up,
         preset.blocks,
         preset.block_steps,

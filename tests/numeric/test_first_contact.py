@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -59,6 +60,13 @@ def work() -> Work:
 
 def run(output: Path, *options: str) -> int:
     return contact.main(["--output", str(output), "--rehearse", *options])
+
+
+def contact_of(output: Path, **options) -> contact.Contact:
+    """Of a rehearsal without images."""
+    given = {"data": None, "minutes": 1.0, "rehearse": True}
+    given |= {"launches": None, "training": None}
+    return contact.Contact(Namespace(output=output, **given | options))
 
 
 @pytest.fixture(scope="module")
@@ -179,11 +187,38 @@ def test_compile_is_left_out_without_a_compiler(tmp_path, monkeypatch):
     preset = dataclasses.replace(PRESET, launches=("eager", "compile"))
     monkeypatch.setitem(PRESETS, "rehearsal", preset)
     monkeypatch.setattr(launch.shutil, "which", lambda _: None)
-    options = {"output": tmp_path, "data": None, "minutes": 1.0, "rehearse": True}
-    found = contact.Contact(contact.argparse.Namespace(**options))
+    found = contact_of(tmp_path)
     assert found.work.preset.launches == ("eager",)
     found.write()
     assert "no C compiler" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_parts_can_be_chosen(tmp_path, monkeypatch):
+    """By their names, by launch; and how long the training is."""
+    assert run(tmp_path, "--only", "machine", "timing: state") == 0
+    done = {path.stem for path in tmp_path.glob("*/parts/*.json")}
+    assert done == {"machine", "timing-state"}
+    three = dataclasses.replace(PRESET, launches=launch.LAUNCHES)
+    monkeypatch.setitem(PRESETS, "rehearsal", three)
+    monkeypatch.setattr(contact, "compiler_missing", lambda: None)
+
+    def parts_of(launches):
+        made = contact_of(tmp_path, launches=launches, training=7.0)
+        assert made.run.seconds == 7.0
+        return [part.name for part in made.all_parts()]
+
+    every = parts_of(None)
+    assert len(set(every)) == len(every)
+    at = every.index
+    # gates before timings; what is quick and what is wanted before the rest
+    assert at("gates: packed, graph") < at("timing: step, graph") < at("run: teacher")
+    assert at("run: picture") < at("timing: step, compile")
+    assert at("gates: resumed, compile") < at("timing: step, plain")
+    for one in launch.LAUNCHES:
+        others = [name for name in launch.LAUNCHES if name != one]
+        mine = [n for n in every if not n.endswith(tuple(f", {k}" for k in others))]
+        kept = parts_of([one])
+        assert set(kept) == set(mine)
 
 
 class _Parts:
