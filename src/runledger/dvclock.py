@@ -98,18 +98,16 @@ def settle(root: Path) -> dict[str, Any]:
     renewed = renew(root, pipeline)
     writer = _Writer(root, pipeline)
     _place_text(root, writer)
-    old = locked_stages(root)
-    stages, valid, kept = {}, 0, 0
-    for instance in pipeline.instances.values():
-        entry = writer.entry(instance)
-        if entry is not None:
-            stages[instance.name], valid = entry, valid + 1
-        elif instance.name in old:
-            stages[instance.name], kept = old[instance.name], kept + 1
+    entries = {n: writer.entry(each) for n, each in pipeline.instances.items()}
+    outdated = [name for name, entry in entries.items() if entry is None]
+    old = locked_stages(root) if outdated else {}  # reading takes longer than writing
+    stages = {n: entry for n, e in entries.items() if (entry := e or old.get(n))}
+    kept = sum(name in old for name in outdated)
     if stages:
         text = lock_text({"schema": "2.0", "stages": stages})
         write_atomic(root / "dvc.lock", text)
     refused = writer.refused
+    valid = len(entries) - len(outdated)
     return {"valid": valid, "kept": kept, "refused": refused, "renewed": renewed}
 
 

@@ -27,12 +27,16 @@ from runledger.store import Digest, Store, md5_text
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Look for no garbage while thousands of objects are made that all stay."""
+    """Look for no garbage while thousands of objects are made that all stay.
+
+    Nor among them later.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if enabled:
             gc.enable()
 

@@ -99,7 +99,7 @@ class Records:
             "delete it and run the same command again"
         )
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes().decode()
             record = Record(**json.loads(text))
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"not a record: {error}", str(path), remedy) from None
@@ -109,8 +109,8 @@ class Records:
 
     def get(self, instance: Instance, key: str) -> Record | None:
         """Return the record of a key, or None."""
-        path = self.path(instance, key)
-        return self.load(path) if os.path.exists(path) else None
+        path = f"{self.folder}/{instance.key_name}/{key}.json"  # a Path costs more
+        return self.load(Path(path)) if os.path.exists(path) else None
 
     def match(
         self,
