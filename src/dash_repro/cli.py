@@ -216,7 +216,9 @@ def init(folder: Path, images: Path, size: int, budget: str) -> None:
     help="Write a value into params.yaml, which stays as it is otherwise. Repeatable.",
 )
 @click.option("--check", type=FILE, help="Say what is wrong with a params file.")
-@click.option("--complete", type=FILE, help="Print a params file over its base, whole.")
+@click.option(
+    "--complete", type=FILE, help="Print a params file whole: its base's, and defaults."
+)
 @click.option("--schema", is_flag=True, help="Print the JSON schema, for editors.")
 @click.option("--page", is_flag=True, help="Print the reference page docs/params.md.")
 @click.option(
@@ -249,7 +251,8 @@ def params(
         load_params(check)
         said = f"{check}: every key is right\n"
     elif complete:
-        said = text.complete(Layers.read(complete), load_params(complete))
+        values = load_params(complete, fill=True)
+        said = text.complete(Layers.read(complete), values)
     elif page:
         said = text.page()
     elif schema:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from dash_repro.cli import main
 from dash_repro.params import ParamsError, load_params, workspace_params
 from dash_repro.params.overlay import Layers
 from dash_repro.params.text import complete
@@ -224,3 +226,18 @@ def test_the_committed_file_has_the_comments_of_the_definition() -> None:
     """`dash-repro params --complete params.yaml -o params.yaml` writes them."""
     path = ROOT / "params.yaml"
     assert written(path).split() == path.read_text(encoding="utf-8").split()
+
+
+def test_what_a_file_lacks_takes_its_default_on_request(tmp_path: Path) -> None:
+    committed = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "params.yaml"
+    without = committed[: committed.index("\nrank_pairs:")]
+    path.write_text(without.replace("  ddof: 1", "  #"))
+    with pytest.raises(ParamsError, match=r"rank_pairs: missing"):
+        load_params(path)
+    done = CliRunner().invoke(main, ["params", "--complete", str(path)])
+    assert (done.exit_code, done.output.split()) == (0, committed.split())
+    path.write_text(without.replace("    seeds: [42, 123, 456]\n", "", 1))
+    with pytest.raises(ParamsError, match=r"seeds: missing") as told:
+        load_params(path, fill=True)
+    assert "rank_pairs" not in told.value.what, "only what has no default"

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from dash_repro.params.checks import cross_checks
 from dash_repro.params.definition import Params
-from dash_repro.params.lookup import close, fields, find, scalar
+from dash_repro.params.lookup import close, fields, find, scalar, schema, with_defaults
 from dash_repro.params.overlay import BASE, Layers
 from runledger.errors import UserError
 
@@ -24,15 +24,20 @@ class ParamsError(UserError):
     """params.yaml is not what the pipeline can run."""
 
 
-def load_params(path: Path | str = "params.yaml") -> dict[str, Any]:
+def load_params(path: Path | str = "params.yaml", fill: bool = False) -> dict[str, Any]:
     """Read and validate a params file, over the base that it may name.
+
+    Args:
+        path: of the file.
+        fill: keys that it lacks take their defaults, where they have one.
 
     Raises:
         UserError: a file is missing, or two YAML readers take it differently.
         ParamsError: with the offending key, its line, its value and what it may be.
     """
     layers = Layers.read(path)
-    return validate(layers.value(), str(path), layers)
+    value = with_defaults(layers.value(), schema()) if fill else layers.value()
+    return validate(value, str(path), layers)
 
 
 def workspace_params(root: Path) -> dict[str, Any]:

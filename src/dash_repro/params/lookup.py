@@ -65,6 +65,19 @@ def is_key(node: Node) -> bool:
     return "description" in node and not nested
 
 
+def with_defaults(value: Mapping[str, Any], node: Node) -> dict[str, Any]:
+    """A section with the keys it lacks, where all of theirs have a default."""
+    found = dict(value)
+    for name, one in fields(node).items():
+        given = value.get(
+            name, {} if "properties" in one else one.get("default", ABSENT)
+        )
+        filled = with_defaults(given, one) if isinstance(given, Mapping) else given
+        if name in value or filled not in (ABSENT, {}):
+            found[name] = filled
+    return found
+
+
 def keys(node: Node | None = None, path: str = "") -> Iterator[tuple[str, Node]]:
     """(dotted key, definition) of all sections and keys; <name> stands for a block's.
 
