@@ -52,6 +52,14 @@ def refuse_force(arguments: list[str]) -> None:
         raise forcing(" ".join(forced))
 
 
+def is_dry(arguments: list[str]) -> bool:
+    """Whether Snakemake only plans; it says so itself after the rules are read."""
+    return any(
+        re.fullmatch(r"-[knpqt]*n[kpqt]*|--dry-?(r|ru|run)?", word)
+        for word in arguments
+    )
+
+
 def forcing(how: str) -> UserError:
     """The error for a run that forces what is valid."""
     return UserError(
@@ -197,7 +205,7 @@ class Plan:
         os.environ[VERDICTS] = write_verdicts(self.root, self.verdicts, self.commit)
         os.environ[CODE] = snapshot_code(self.root, judge.code)
         self.code = os.environ[CODE]
-        self.waiting = awaited(self.root, self.recipes) if self._has_queue() else []
+        self.waiting = self._queued()
         taken = {name for waiting in self.waiting for name in waiting.instances}
         stale = [n for n in self._asked_for() if n not in taken]
         stale += sorted(n for n in self.stale if self.verdicts[n].valid)
@@ -290,8 +298,21 @@ class Plan:
             Waiting(n, job, tuple(members)) for n, job, members in plan["waiting"]
         ]
 
-    def _has_queue(self) -> bool:
-        return self.scheduler == "slurm" and not self.unpruned
+    def _queued(self) -> list[Waiting]:
+        """What jobs in the queue still make; a dry run goes on without the queue."""
+        if self.scheduler != "slurm" or self.unpruned:
+            return []
+        if not is_dry(sys.argv[1:]):
+            return awaited(self.root, self.recipes)
+        try:
+            return awaited(self.root, self.recipes, pauses=())
+        except UserError as error:
+            print(
+                f"{error.what}. Jobs in the queue, partitions and their limits were "
+                "not checked",
+                file=sys.stderr,
+            )
+            return []
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -110,15 +110,18 @@ def members(root: Path, label: str) -> list[str]:
         return []
 
 
-def awaited(root: Path, recipes: dict[str, str]) -> list[Waiting]:
+def awaited(
+    root: Path, recipes: dict[str, str], pauses: Iterable[int] = PAUSES
+) -> list[Waiting]:
     """Return what jobs in the queue will make of the stale instances.
 
     Args:
         recipes: {instance: recipe file} of the stale instances, as planned now; a job
             with an outdated recipe is not waited for.
+        pauses: as for `labelled`.
     """
     by_recipe, found = {recipe: name for name, recipe in recipes.items()}, []
-    for label, job in sorted(labelled(root).items()):
+    for label, job in sorted(labelled(root, pauses).items()):
         recipes_of = members(root, label)
         names = tuple(by_recipe[m] for m in recipes_of if m in by_recipe)
         if names:

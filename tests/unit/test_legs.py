@@ -12,6 +12,7 @@ import pytest
 
 from runledger import legs, queue
 from runledger.errors import UserError
+from runledger.planning import Plan
 from runledger.progress import queued, table
 
 
@@ -79,6 +80,22 @@ def test_jobs_of_this_checkout_are_recognised(tmp_path: Path, squeue: Path) -> N
 def test_a_silent_queue_is_an_error_not_an_empty_queue(tmp_path, squeue) -> None:
     with pytest.raises(UserError, match="does not answer"):
         queue.labelled(tmp_path)
+
+
+def test_a_dry_run_does_without_the_queue(
+    tmp_path, squeue, monkeypatch, capsys
+) -> None:
+    plan = object.__new__(Plan)
+    plan.root, plan.recipes = tmp_path, {}
+    plan.scheduler, plan.unpruned = "slurm", False
+    for words in (["-n"], ["all", "--dry-run"], ["--dryrun"], ["-np"]):
+        monkeypatch.setattr("sys.argv", ["snakemake", *words])
+        assert plan._queued() == []
+        assert "their limits were not checked" in capsys.readouterr().err
+    for words in ([], ["--keep-going"], ["-j", "1"]):
+        monkeypatch.setattr("sys.argv", ["snakemake", *words])
+        with pytest.raises(UserError, match="does not answer"):
+            plan._queued()
 
 
 def test_looking_does_not_wait_for_a_silent_queue(
