@@ -20,7 +20,7 @@ from typing import Any
 import click
 import yaml
 
-from dash_repro import cost
+from dash_repro import cost, wallclock
 from dash_repro.paper.pdf import unusable
 from runledger import environment
 from runledger.errors import UserError
@@ -333,7 +333,7 @@ def report(root: Path, profile: Path) -> tuple[list[Finding], str]:
     ]
     hours = packed_hours(pipeline, stale, site, pack)
     text = plan_text(plans, site, hours, pack)
-    return findings, f"{text}\n{cost.line(pipeline)}"
+    return findings, f"{text}\n{cost.line(pipeline)}\n{wallclock.line(pipeline)}"
 
 
 def plan_text(
