@@ -6,7 +6,7 @@ of instances that need each other; the longer of both is told.
 
 from __future__ import annotations
 
-from dash_repro.cost import H100, costs
+from dash_repro.cost import costs, hours
 from runledger.pipeline import CODE_STAGE, Pipeline
 
 GPUS = (1, 4, 8)
@@ -19,8 +19,7 @@ def longest_chain(pipeline: Pipeline) -> float:
         own = 0.0
         if instance.stage != CODE_STAGE:
             asks = pipeline.stages[instance.stage].asks
-            work = asks.work(instance.item)
-            own = work.flop / (H100[work.numerics] * 3.6e15) if asks.gpu else 0.0
+            own = hours(instance.stage, asks.work(instance.item)) if asks.gpu else 0.0
         makers = [pipeline.producer[d] for d in instance.deps if d in pipeline.producer]
         until[name] = own + max((until[maker] for maker in makers), default=0.0)
     return max(until.values(), default=0.0)

@@ -1,4 +1,4 @@
-"""Graphs and compiled networks on a GPU; no such device has run these yet."""
+"""Graphs and compiled networks on a GPU; docs/gpu.md says which device has run them."""
 
 import pytest
 import torch

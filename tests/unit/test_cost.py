@@ -1,10 +1,15 @@
 """The paper's cost: one function, printed the same everywhere."""
 
+import csv
+import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from dash_repro import cost
+from dash_repro.objectives.kinds import OBJECTIVES
+from dash_repro.params import load_params
 from runledger.project import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,15 +20,61 @@ def pipeline():
     return load_pipeline(ROOT)
 
 
-def test_the_shipped_settings_take_at_most_sixty_hours_of_an_h100(pipeline):
+def test_students_of_a_teacher_share_its_forward_pass(pipeline):
     found = {one.part: one for one in cost.costs(pipeline)}
-    assert sum(one.hours for one in found.values()) <= 60
     # the teacher's network: 12.444 GFLOP an image, forward and twice that backward
     teachers = found["teachers"]
     assert teachers.runs == 12
     one = 391_000 * 64 * 3 * 12.444e9
     assert teachers.flop["fp16"] == pytest.approx(12 * one, rel=1e-3)
-    assert teachers.hours == pytest.approx(12 * one / 300e12 / 3600, rel=1e-3)
+    rate = cost.H100["train_teacher"] * 1e12
+    assert teachers.hours == pytest.approx(12 * one / rate / 3600, rel=1e-3)
+    part = cost.PARTS["train_student"]
+    by_pack = {pack: cost.costs(pipeline, pack) for pack in (1, 8, 1000)}
+    work = {
+        pack: next(one.flop["fp16"] for one in found if one.part == part)
+        for pack, found in by_pack.items()
+    }
+    students = pipeline.stages["train_student"].asks
+    items = [
+        pipeline[name].item
+        for name in pipeline.instances
+        if pipeline[name].stage == "train_student"
+    ]
+    assert found[part].runs == len(items)
+    assert work[1] == pytest.approx(sum(students.work(item).flop for item in items))
+    # each (dataset, teacher, seed) pays for its teacher once
+    blocks = load_params(ROOT / "params.yaml")["students"]
+    groups = defaultdict(list)
+    for item in items:
+        kind = OBJECTIVES[blocks[item["student"]]["objective"]]
+        groups[tuple(item[field] for field in students.by)].append(kind.passes[1])
+    forwards = sum(sum(each) - max(each) for each in groups.values())
+    spared = forwards * 234_000 * 64 * 12.444e9
+    assert work[1] - work[1000] == pytest.approx(spared, rel=1e-3)
+    assert work[1000] < work[8] < work[1]
+
+
+def test_speeds_are_those_of_the_committed_measurement():
+    folder = ROOT / "bench" / "results" / "h100-2026-11-26"
+    rows = list(csv.DictReader((folder / "results.csv").open()))
+
+    def tflops(section, name, launch):
+        (row,) = (
+            row
+            for row in rows
+            if row["section"].startswith(section)
+            and (row["name"], row["launch"]) == (name, launch)
+        )
+        return pytest.approx(float(row["gflop_per_s"]) / 1e3, rel=1e-3)
+
+    assert cost.H100["train_student"] == tflops("DASH step", "ours, K = 16", "graph")
+    found = tflops("Sampling with the student", "ours", "eager")
+    assert cost.H100["generate_samples"] == found
+    said = re.search(r"train_teacher (0\.\d+)", (folder / "report.md").read_text())
+    work = 64 * 3 * 12.444e9 / 1e12
+    rate = pytest.approx(work / float(said[1]), rel=1e-3)
+    assert cost.H100["train_teacher"] == rate
 
 
 def test_gaps_and_features_are_measured_in_single_precision(pipeline):

@@ -21,7 +21,8 @@ def test_the_longest_chain_is_a_teacher_and_its_widest_student(monkeypatch) -> N
     ):
         instance = pipeline[name]
         work = pipeline.stages[instance.stage].asks.work(instance.item)
-        hours[name] = work.flop / 1e12 / {"fp16": 300, "fp32": 20}[work.numerics] / 3600
+        rate = cost.H100.get(instance.stage, cost.SINGLE)
+        hours[name] = work.flop / 1e12 / rate / 3600
     chain = wallclock.longest_chain(pipeline)
     # a hundred classes have more embedding, which is no convolution
     assert chain == pytest.approx(sum(hours.values()), rel=0.01)
