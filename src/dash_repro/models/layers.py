@@ -183,8 +183,10 @@ def double(x: Tensor) -> Tensor:
     if not torch.compiler.is_compiling():
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
     batch, channels, height, width = x.shape
-    repeated = x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
-    return repeated.reshape(batch, channels, 2 * height, 2 * width)
+    last = x.permute(0, 2, 3, 1)[:, :, None, :, None]  # compiled maps lie so in memory
+    repeated = last.expand(-1, -1, 2, -1, 2, -1)
+    doubled = repeated.reshape(batch, 2 * height, 2 * width, channels)
+    return doubled.permute(0, 3, 1, 2)
 
 
 class Upsample(nn.Module):
