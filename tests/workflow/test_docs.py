@@ -12,7 +12,8 @@ from paper_workspace import ROOT, Workspace
 
 from dash_repro.paper.items import ITEMS
 
-PAGES = [ROOT / "README.md", ROOT / "results" / "README.md", *ROOT.glob("docs/*.md")]
+FOLDERS = (ROOT, ROOT / "results", ROOT / "config", ROOT / "docs")
+PAGES = [page for folder in FOLDERS for page in folder.glob("*.md")]
 PROGRAMS = "make snakemake python dvc git uv apt-get squeue sinfo scontrol sacctmgr"
 PROGRAMS += " dash-repro"
 PROGRAM = "|".join([*PROGRAMS.split(), "source (?=\\S*/)", "cd", "tmux", "[$]EDITOR"])
@@ -114,6 +115,9 @@ ONLY_READ = {
     "make audit DIR=demo": "likewise",
     "make demo TORCH=cpu": "brings another torch; test_install has what it does",
     "make test": "is what runs this",
+    "make check": "likewise, in part",
+    "make lint": "make test runs it",
+    "make mutants": "takes hours",
     "make test-cluster": "is a Slurm",
     "make setup": "test_install has what it does",
     "make preflight": "needs a Slurm: tests/cluster",
