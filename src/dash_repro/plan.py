@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from dash_repro.paper.items import ITEMS
+from dash_repro.paper.markup import to_plain
 from dash_repro.paper.needs import ALL, FIRST, SECOND, STUDENTS, Need
 from dash_repro.paper.registry import FigureSpec, ItemSpec
 
@@ -131,6 +132,15 @@ class Plan:
         kind = "images" if ITEMS[wildcards.item].images else "results"
         suffix = "npz" if kind == "images" else "csv"
         return {"data": f"results/collect_{kind}/{wildcards.item}.{suffix}"}
+
+    def caption(self, wildcards: Any) -> str:
+        """What a figure shows, for Snakemake's report."""
+        return to_plain(ITEMS[wildcards.item].caption)
+
+    def labels(self, wildcards: Any) -> dict[str, str]:
+        """How Snakemake's report lists an item."""
+        spec = ITEMS[wildcards.item]
+        return {"number": spec.label, "title": spec.title}
 
     def paper(self, _wildcards: Any) -> Item:
         """Tables, and figures in the order of the paper."""

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -67,5 +68,12 @@ def test_from_a_folder_to_a_table(tmp_path: Path) -> None:
     assert not (target / "results/tables/claims.json").exists()
     page = (target / "results/paper/index.html").read_text()
     assert "Nothing here is compared with the paper" in page and "Demo" not in page
+    words = [sys.executable, "-m", "snakemake", "--report", str(tmp_path / "r.zip")]
+    call(target, "env", "RUNLEDGER_UNPRUNED=1", *words, "--cores=1")
+    with zipfile.ZipFile(tmp_path / "r.zip") as report:
+        names = {Path(name).name for name in report.namelist()}
+        text = report.read("r/report.html").decode()
+    assert {"figure6.png", "index.html"} <= names
+    assert "Samples of teacher and student from the same noise" in text
     audit = json.loads(call(target, sys.executable, "-m", "dash_repro.audit", "--json"))
     assert [f for f in audit["findings"] if f["level"] == "objection"] == []

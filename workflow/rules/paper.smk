@@ -77,7 +77,12 @@ rule plot_figure:
         unpack(LEDGER.needs("plot_figure", fields=PLAN.plotted, data="{data}")),
     output:
         pdf="results/figures/{item}.pdf",
-        png="results/figures/{item}.png",
+        png=report(
+            "results/figures/{item}.png",
+            caption="../report/item.rst",
+            category="Figures",
+            labels=PLAN.labels,
+        ),
     log:
         "results/logs/plot_figure/{item}.out",
     benchmark:
@@ -89,6 +94,7 @@ rule plot_figure:
     params:
         run=RUN,
         counted=["scale", "plot_figure"],
+        caption=PLAN.caption,
     shell:
         "{params.run}/plot_figure.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
@@ -119,7 +125,11 @@ rule build_page:
     input:
         unpack(LEDGER.needs("build_page", fields=PLAN.paper, files=PLAN.page_files)),
     output:
-        "results/paper/index.html",
+        report(
+            "results/paper/index.html",
+            caption="../report/page.rst",
+            category="Tables and figures",
+        ),
     log:
         "results/logs/build_page/_.out",
     benchmark:
