@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -128,6 +129,10 @@ def test_install_makes_syncs_finds_src_and_is_ready(checkout, capsys) -> None:
     pth = checkout / ".venv/lib/python3.11/site-packages/dash-repro.pth"
     assert (pth.parent / pth.read_text().strip()).resolve() == checkout / "src"
     assert (checkout / ".venv/.ready").exists()
+    program(checkout / ".venv/bin/python", '#!/bin/sh\necho "$@"\n')
+    command = [checkout / ".venv/bin/dash-repro", "info", "a b"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == "-m dash_repro info a b\n"
 
     assert install.main(["cpu", ".venv/.ready-cpu"]) == 0
     (synced,) = (checkout / "uv.log").read_text().splitlines()[2:]

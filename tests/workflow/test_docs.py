@@ -143,7 +143,7 @@ NOT_HERE = {
     "python -m bench.numerics": "trains for half an hour",
     "dvc gc": "is named as a danger",
     "python bench/lineage.py": "measures for many minutes",
-    "python -m dash_repro init": "test_own_images runs it",
+    "dash-repro init": "test_own_images runs it",
     "dvc add photos": "brings a folder of pictures; no test does it yet",
     "dvc status": "test_paper_pipeline runs it",
     "dvc repro": "likewise",
