@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -150,3 +151,14 @@ def test_a_failure_of_uv_is_one_message_and_nothing_is_ready(checkout, capsys) -
     assert not (checkout / ".venv/.ready").exists()
     assert install.main(["metal", ".venv/.ready"]) == 1
     assert "TORCH=cpu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["setup", "demo", "test"])
+def test_the_first_command_says_that_it_needs_linux(tmp_path, command) -> None:
+    bin = program(tmp_path / "bin" / "uname", "#!/bin/sh\necho Darwin\n").parent
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
+    words = ["make", command]
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True)
+    assert done.returncode == 2
+    assert b"Linux is needed, and this is Darwin: use a container" in done.stderr
