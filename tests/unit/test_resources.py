@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dash_repro.preflight import check_pdf, disk_of, minutes, packed_hours, plan_of
+from dash_repro.preflight import check_pdf, disk_of, packed_hours, plan_of
 from dash_repro.resources import Counter, network_cost
+from dash_repro.slurm_checks import minutes
 from runledger.errors import UserError
 from runledger.project import load_pipeline
 from runledger.resources import Asks, Site, Work

@@ -72,32 +72,35 @@ def _difference(item: Bytes) -> str:
 
 
 def _absent(chain: Chain, owners: dict[str, str], ask: bool) -> Iterator[Finding]:
-    """Ask the remote for what is not here; say what nobody could look at."""
-    absent = {path for path, item in chain.bytes.items() if item.state == "absent"}
-    inline = {p for p in absent if _inline(chain, owners[p], p) is not None}
-    for path in sorted(inline):
-        detail = "text that lives in git is not in the checkout (its record has it)"
-        yield Finding(OBJECTION, "missing file", path, detail, (owners[path],))
-    absent -= inline
-    if not absent:
-        return
-    contents = {chain.bytes[path].expected for path in absent}
-    where, lacking = "no remote was asked", {content.md5 for content in contents}
-    if ask:
-        where, lacking = _ask_remote(chain, contents)
-    unknown: dict[str, list[str]] = {}
-    for path in sorted(absent):
-        item = chain.bytes[path]
-        if item.expected.md5 not in lacking:
-            item.state = "remote"
-        else:
-            stage = chain.verdicts[owners[path]].instance.stage
-            unknown.setdefault(stage, []).append(path)
-    for stage, paths in unknown.items():
+    """Say what of the files that are not here is missing, and what nobody saw."""
+    absent = sorted(p for p, item in chain.bytes.items() if item.state == "absent")
+    elsewhere = [p for p in absent if _inline(chain, owners[p], p) is None]
+    for path in absent:
+        if path not in elsewhere:
+            detail = "text that lives in git is not in the checkout (its record has it)"
+            yield Finding(OBJECTION, "missing file", path, detail, (owners[path],))
+    where, unseen = _ask_for(chain, elsewhere, ask)
+    by_stage: dict[str, list[str]] = {}
+    for path in unseen:
+        stage = chain.verdicts[owners[path]].instance.stage
+        by_stage.setdefault(stage, []).append(path)
+    for stage, paths in by_stage.items():
         example = f"{paths[0]} and {len(paths) - 1} more" if paths[1:] else paths[0]
         detail = f"{example}: not here, not in the cache; {where}"
         doubt = tuple(sorted({owners[path] for path in paths}))
         yield Finding(UNCHECKED, "bytes absent", stage, detail, doubt)
+
+
+def _ask_for(chain: Chain, paths: list[str], ask: bool) -> tuple[str, list[str]]:
+    """Look for files on the remote: (who was asked, those that are not seen there)."""
+    contents = {chain.bytes[path].expected for path in paths}
+    where, lacking = "no remote was asked", {content.md5 for content in contents}
+    if ask and paths:
+        where, lacking = _ask_remote(chain, contents)
+    for path in paths:
+        if chain.bytes[path].expected.md5 not in lacking:
+            chain.bytes[path].state = "remote"
+    return where, [path for path in paths if chain.bytes[path].state == "absent"]
 
 
 def _ask_remote(chain: Chain, contents: set[Digest]) -> tuple[str, set[str]]:
