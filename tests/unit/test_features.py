@@ -1,6 +1,7 @@
 """Feature extraction in memory: clean-fid's features bit for bit, and bad weights."""
 
 import hashlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dash_repro.evaluation import features
 from dash_repro.evaluation.errors import EvaluationError, WeightsError
 from dash_repro.evaluation.extractors import EXTRACTORS, build_extractor
 from dash_repro.evaluation.features import extract_features
@@ -173,6 +175,38 @@ def test_effnetlite0_resizes_like_clean_fid_and_agrees_with_the_package(images):
     extractor = build_extractor({"name": "effnetlite0"}, CPU)
     _, probabilities = extract_features(images, extractor, CPU)
     np.testing.assert_allclose(probabilities, logits.softmax(1).numpy(), atol=1e-5)
+
+
+def test_threads_resize_to_the_same_bytes_and_never_far_ahead(images):
+    """Memory stays that of a few batches, however many images there are."""
+    resized = []
+
+    def resize(image):
+        resized.append(1)
+        return image.astype(np.float32) + 0.5
+
+    many = np.concatenate([images] * 10)[:37]
+    inputs = features.ResizedImages(many, SimpleNamespace(resize=resize))
+    alone = list(features.batches(inputs, 4, threads=1))
+    assert torch.equal(torch.cat(alone)[:, :, 0, 0].long(), _corners(many))
+    resized.clear()
+    for number, batch in enumerate(features.batches(inputs, 4, threads=3)):
+        assert torch.equal(batch, alone[number])
+        assert len(resized) <= 4 * (number + 1 + features.AHEAD)
+    assert number == len(alone) - 1 and len(alone[-1]) == 1
+
+
+def test_a_resize_that_fails_in_a_thread_is_told(images):
+    def resize(image):
+        raise ValueError("no such picture")
+
+    inputs = features.ResizedImages(images, SimpleNamespace(resize=resize))
+    with pytest.raises(ValueError, match="no such picture"):
+        list(features.batches(inputs, 4, threads=2))
+
+
+def _corners(images):
+    return torch.from_numpy(images[:, 0, 0].astype(np.int64))
 
 
 def test_what_is_no_array_of_images_is_refused():

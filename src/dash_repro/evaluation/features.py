@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from dash_repro.data.dataset import CHANNELS
 from dash_repro.data.images import to_rgb
@@ -16,9 +19,10 @@ from dash_repro.evaluation.progress import Progress
 # Images a pass by kind of device: on a CPU smaller batches stay in its caches. Other
 # sizes move features by 1e-5 of the largest, as another device does.
 BATCH_SIZES = {"cuda": 128, "cpu": 32}
+AHEAD = 2  # batches that are resized while one is computed
 
 
-class ResizedImages(Dataset):
+class ResizedImages:
     """uint8 (N, H, W, C) as the extractor's inputs, made like clean-fid's.
 
     Args:
@@ -40,6 +44,33 @@ class ResizedImages(Dataset):
             # clean-fid divides by 255 and multiplies again; so do its last bits.
             return tensor.float().div(255) * 255
         return tensor
+
+
+def batches(inputs: ResizedImages, size: int, threads: int) -> Iterator[Tensor]:
+    """Inputs in their order, float32 (B, 3, h, w), each made as if alone.
+
+    A resize takes milliseconds, and a GPU less for the network. So where the process
+    has several threads they resize the next two batches while one is computed; Pillow
+    lets go of Python's lock. No more than three batches are in memory.
+
+    Args:
+        inputs: of images.
+        size: images a batch; the last has what is left.
+        threads: 1: no threads besides this one.
+    """
+    spans = [range(n, min(n + size, len(inputs))) for n in range(0, len(inputs), size)]
+    if threads == 1:
+        for span in spans:
+            yield torch.stack([inputs[index] for index in span])
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[list[Future[Tensor]]] = deque()
+        for span in [*spans, *[range(0)] * AHEAD]:
+            ahead.append([pool.submit(inputs.__getitem__, index) for index in span])
+            if len(ahead) > AHEAD:
+                done = ahead.popleft()
+                if done:
+                    yield torch.stack([one.result() for one in done])
 
 
 def extract_features(
@@ -67,11 +98,11 @@ def extract_features(
     """
     _require_images(images)
     size = batch_size or BATCH_SIZES[device.type]
-    loader = DataLoader(ResizedImages(images, extractor), batch_size=size)
+    inputs = ResizedImages(images, extractor)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     done = 0
     with torch.inference_mode():
-        for batch in loader:
+        for batch in batches(inputs, size, torch.get_num_threads()):
             pair = extractor.forward(batch.to(device))
             parts.append(tuple(part.float().cpu().numpy() for part in pair))
             done += len(batch)
