@@ -34,9 +34,10 @@ lock:  ## renew requirements.lock from pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --extra ssh --extra test --extra dev pyproject.toml -o requirements.lock
 
+KERNEL = /proc/sys/kernel/ostype
 # said in the first second rather than after a download
 needed:
-	@[ "$$(uname -s)" = Linux ] || { echo "error: Linux is needed, and this is $$(uname -s): use a container (Dockerfile), or WSL 2 on Windows" >&2; exit 1; }
+	@[ -e $(KERNEL) ] || { echo "error: Linux is needed: use a container (Dockerfile), or WSL 2 on Windows" >&2; exit 1; }
 	@case "$$PYTHONPATH" in *:*) echo "error: this folder's path has a colon, which PATH cannot hold: $$PWD" >&2; exit 1;; esac
 	@for name in bash git which; do command -v $$name > /dev/null || { echo "error: the program $$name is needed" >&2; exit 1; }; done
 	@git rev-parse --git-dir > /dev/null || { echo "error: this is no git repository: clone it instead of unpacking an archive" >&2; exit 1; }
