@@ -312,3 +312,27 @@ def targets(words: tuple[str, ...]) -> None:
     width = max(map(len, shown))
     for path in shown:
         click.echo(f"{path:{width}}  {found[path].outs[0].path}")
+
+
+@main.command()
+@click.argument("folder", type=FILE)
+@click.option("--every", default=5.0, show_default=True, help="Seconds between looks.")
+@click.option("--once", is_flag=True, help="Write what there is, and end.")
+def live(folder: Path, every: float, once: bool) -> None:
+    """Write loss, rho and speed of the trainings here to FOLDER, for TensorBoard.
+
+    It follows them until Ctrl-C, beside a run: `tensorboard --logdir FOLDER` shows the
+    curves. Trainings are not changed or slowed by it.
+    """
+    import time
+
+    from dash_repro.live import Curves
+
+    curves = Curves(Path.cwd(), folder)
+    try:
+        click.echo(f"{curves.update()} reports")
+        while not once:
+            time.sleep(every)
+            curves.update()
+    finally:
+        curves.close()
