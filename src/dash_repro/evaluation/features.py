@@ -99,18 +99,22 @@ def extract_features(
     _require_images(images)
     size = batch_size or BATCH_SIZES[device.type]
     inputs = ResizedImages(images, extractor)
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    kept: list[np.ndarray] = []
     done = 0
     with torch.inference_mode():
         for batch in batches(inputs, size, torch.get_num_threads()):
             pair = extractor.forward(batch.to(device))
-            parts.append(tuple(part.float().cpu().numpy() for part in pair))
+            parts = [part.float().cpu().numpy() for part in pair]
+            # into place: joined at the end, they would be in memory twice
+            kept = kept or [
+                np.empty((len(images), part.shape[1]), np.float32) for part in parts
+            ]
+            for whole, part in zip(kept, parts, strict=True):
+                whole[done : done + len(batch)] = part
             done += len(batch)
             if progress is not None:
                 progress(done, len(images))
-    features, probabilities = (
-        np.concatenate(part) for part in zip(*parts, strict=True)
-    )
+    features, probabilities = kept
     require_finite(features, "features")
     return features, require_finite(probabilities, "probabilities")
 

@@ -27,10 +27,10 @@ def gaussian_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise EvaluationError(
             f"a covariance of {len(features)} images", "", "use two or more"
         )
-    values = require_finite(features, "features").astype(np.float64)
-    mean = values.mean(axis=0)
-    centred = values - mean
-    return mean, centred.T @ centred / (len(values) - 1)
+    centred = require_finite(features, "features").astype(np.float64)
+    mean = centred.mean(axis=0)
+    centred -= mean  # in place: in float64 the features are most of the memory
+    return mean, centred.T @ centred / (len(centred) - 1)
 
 
 def frechet_distance(
