@@ -92,6 +92,7 @@ def _ready(
     variant: Variant, warm_up: int, device: torch.device
 ) -> Callable[[], None] | None:
     """The variant's step after its first steps; None if it does not fit."""
+    before = _from_here(device)
     try:
         step = variant.make()
         wait(device)
@@ -106,8 +107,24 @@ def _ready(
         variant.row.note = str(error)
         return None
     first = time.perf_counter() - start
-    variant.row.note = f"first {warm_up} steps {first:.2f} s"
+    variant.row.note = f"first {warm_up} steps {first:.2f} s{_taken(before, device)}"
     return step
+
+
+def _from_here(device: torch.device) -> int:
+    """Bytes in use on a GPU; its peak is counted from here on."""
+    if device.type != "cuda":
+        return 0
+    _free(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.memory_allocated(device)
+
+
+def _taken(before: int, device: torch.device) -> str:
+    """What was in use at most since, beyond what was in use before, in words."""
+    if device.type != "cuda":
+        return ""
+    return f", {(torch.cuda.max_memory_allocated(device) - before) / 2**30:.1f} GiB"
 
 
 def _take_turns(

@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -399,6 +400,29 @@ def test_two_variants_live_at_a_time(work):
     assert max(most) == 2
     assert [len(row.values) for row in rows] == [10, 2, 2, 2, 0, 2]
     assert "does not fit: CUDA out of memory" in rows[4].note
+
+
+def test_a_row_says_how_much_memory_its_variant_took(monkeypatch):
+    """Beyond what the one that it takes turns with holds: packs are chosen by it."""
+    used = SimpleNamespace(now=7 * 2**30, peak=9 * 2**30)
+    cuda = {
+        "synchronize": lambda device: None,
+        "empty_cache": lambda: None,
+        "reset_peak_memory_stats": lambda device: setattr(used, "peak", used.now),
+        "memory_allocated": lambda device: used.now,
+        "max_memory_allocated": lambda device: used.peak,
+    }
+    for name, value in cuda.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+
+    def make():
+        used.peak = used.now + 3 * 2**29
+        used.now += 2**30
+        return lambda: None
+
+    variants = [Variant(Row("s", f"v{i}"), make) for i in range(2)]
+    rows = time_steps(variants, 1, 1, 1, torch.device("cuda"))
+    assert [row.note.split(", ")[1] for row in rows] == ["1.5 GiB", "1.5 GiB"]
 
 
 def test_the_interval_covers_the_mean_of_normal_numbers():
