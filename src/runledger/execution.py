@@ -19,10 +19,8 @@ from runledger.canonical import (
 )
 from runledger.errors import UserError, printable
 from runledger.fingerprint import Fingerprinter
-from runledger.judge import Judge, code_text
 from runledger.moving import make_plain, put_in_place, refuse_ignored
 from runledger.pipeline import CODE_STAGE, Instance, split_name
-from runledger.project import load_pipeline
 from runledger.recipes import Recipe, known_of, of_verdict, read_recipe
 from runledger.records import Record, Records
 from runledger.sources import absent
@@ -67,6 +65,9 @@ class Context:
             content = read_named(self.root / verdicts, "the head's list of verdicts")
             self.known, self.commit = content["instances"], content["run"]
             return [read_recipe(self.root / path) for path in paths]
+        from runledger.judge import Judge  # what follows reads all rules
+        from runledger.project import load_pipeline
+
         pipeline = load_pipeline(self.root)
         judged = Judge(self.root, pipeline).judge()
         self.known = known_of(judged)
@@ -302,6 +303,8 @@ def place(context: Context, source: Path, path: str, entry: Mapping[str, Any]) -
 
 def write_code_file(root: Path, code_root: Path, stage: str, target: Path) -> str:
     """Write the fingerprint file of one stage (the stage program's whole work)."""
+    from runledger.judge import code_text
+
     text = code_text(Fingerprinter(code_root), stage)
     write_atomic(target, text)
     return md5_text(text)

@@ -8,13 +8,13 @@ import tomllib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runledger.canonical import read_text
-from runledger.dvcyaml import pipeline_of
 from runledger.errors import UserError
-from runledger.pipeline import Pipeline
-from runledger.yamlfile import load_yaml
+
+if TYPE_CHECKING:
+    from runledger.pipeline import Pipeline
 
 
 @lru_cache(maxsize=4)
@@ -70,6 +70,8 @@ def load_pipeline(root: Path) -> Pipeline:
 
 
 def _plain_params(root: Path) -> dict[str, Any]:
+    from runledger.yamlfile import load_yaml
+
     return load_yaml(root / "params.yaml") or {}
 
 
@@ -89,6 +91,9 @@ def read_rules(root: Path, params: Mapping[str, Any]) -> Pipeline:
 
 def read_dvc(root: Path, params: Mapping[str, Any] | None = None) -> Pipeline:
     """Return the instances of the dvc.yaml that is there; params None: as written."""
+    from runledger.dvcyaml import pipeline_of
+    from runledger.yamlfile import load_yaml
+
     path = Path(root) / "dvc.yaml"
     if not path.is_file():
         raise UserError(

@@ -10,14 +10,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runledger.canonical import digest, pretty, read_named, write_once
 from runledger.fingerprint import Fingerprinter
-from runledger.judge import Verdict
 from runledger.pipeline import CODE_STAGE, Instance, Output, Pipeline
 from runledger.records import Record
 from runledger.sources import outside
+
+if TYPE_CHECKING:
+    from runledger.judge import Verdict
 
 
 @dataclass(frozen=True)

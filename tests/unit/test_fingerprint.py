@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,13 @@ def test_a_stage_of_the_paper_follows_what_it_lays_out_and_no_more() -> None:
     figures = "src/dash_repro/paper/figures/curves.py"
     assert {stage for stage, names in made.items() if tables in names} == {"make_table"}
     assert {s for s, names in made.items() if figures in names} == {"plot_figure"}
+
+
+def test_what_a_job_with_a_recipe_imports_is_little() -> None:
+    """Neither a reader of rules or YAML nor the judge: each job pays for it."""
+    heavy = "yaml", "snakemake", "click", "runledger.judge", "runledger.snakefile"
+    code = f"import sys, runledger.job; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
