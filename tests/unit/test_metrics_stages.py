@@ -16,8 +16,7 @@ import torch
 from dash_repro.arrays import ArrayFileError, save_npz
 from dash_repro.data.dataset import load_dataset
 from dash_repro.diffusion.schedule import Schedule, ScheduleError
-from dash_repro.evaluation.errors import EvaluationError
-from dash_repro.models.checkpoint import save_checkpoint
+from dash_repro.models.checkpoint import CheckpointError, save_checkpoint
 from dash_repro.models.unet import UNet, UNetConfig
 
 PARAMS = {
@@ -185,8 +184,8 @@ def test_calibration_from_checkpoints_to_json(images, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"classes": 9}, EvaluationError, r"\(9, 8, 3\).*\(10, 8, 3\)"),
-        ({"channels": 1}, EvaluationError, r"\(10, 8, 1\).*\(10, 8, 3\)"),
+        ({"classes": 9}, CheckpointError, r"\(9, 8, 3\).*\(10, 8, 3\)"),
+        ({"channels": 1}, CheckpointError, r"\(10, 8, 1\).*\(10, 8, 3\)"),
         ({"cosine_s": 0.01}, ScheduleError, "another diffusion schedule"),
     ],
 )
