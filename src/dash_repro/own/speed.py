@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dash_repro import graphs
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.launch import launch_mode
 from dash_repro.models.unet import UNetConfig, build_unet
@@ -21,7 +22,7 @@ from dash_repro.training.learner import Learner
 from dash_repro.training.settings import TrainSettings
 from dash_repro.training.steps import make_steps
 
-WARM_UP = 3  # iterations that are not counted
+WARM_UP = graphs.WARM_UP + 2  # iterations that are not counted: a graph is recorded
 SECONDS = 2.0  # measured for this long, or one iteration
 CLASSES = 10
 ENDLESS = 10**8  # so that no row of a history is due
