@@ -86,7 +86,7 @@ class Asks:
 
 
 SITE: dict[str, tuple[Any, str]] = {  # default, and what it must be
-    "scheduler": ("", "'' or slurm"),
+    "scheduler": ("", "'', slurm or lsf"),
     "partition": ("", "a name, or '' for the cluster's default"),
     "cpu_partition": ("", "a name, or '' for the cluster's default"),
     "account": ("", "a name, or ''"),
@@ -128,7 +128,7 @@ class Site:
             if name == "gpu_request":
                 good = value in ("gpu", "gres")
             if name == "scheduler":
-                good = value in ("", "slurm")
+                good = value in ("", "slurm", "lsf")
             if not good:
                 raise UserError(
                     f"config {name}={value!r} is not {wanted}",
@@ -170,6 +170,9 @@ class Site:
         if not wanted:
             named = {"slurm_partition": self["cpu_partition"]}
             return {"gpu": 0, **{k: v for k, v in named.items() if v}}
+        if self["scheduler"] == "lsf":
+            minutes = math.ceil(self["warning_seconds"] / 60)
+            return {"gpu": 1, "lsf_extra": f"-gpu num=1 -wa USR1 -wt {minutes}"}
         model = self["gpu_model"]
         if self["gpu_request"] == "gres":
             found = {"gpu": 0, "gres": f"gpu:{model}:1" if model else "gpu:1"}

@@ -94,6 +94,10 @@ def test_the_gpu_is_spelled_as_the_site_wants_it() -> None:
     asked = Site.from_config(config).resources("train_teacher", GPU, Work())
     assert (asked["gpu"], asked["gres"]) == (0, "gpu:a100:1")
     assert asked["slurm_partition"] == "gpu"
+    lsf = Site.from_config({"scheduler": "lsf", "warning_seconds": 150})
+    asked = lsf.resources("train_teacher", GPU, Work())
+    assert asked["lsf_extra"] == "-gpu num=1 -wa USR1 -wt 3", "whole minutes"
+    assert "lsf_extra" not in lsf.resources("make_table", Asks(), Work())
     asked = Site.from_config(config).resources("make_table", Asks(), Work())
     assert asked["gpu"] == 0
     assert not asked.keys() & {"gres", "gpu_model", "slurm_partition"}

@@ -48,6 +48,20 @@ def test_dry_run_asks_a_gpu_for_gpu_jobs_only(space: Workspace, tmp_path: Path) 
     assert asked["export_tirt"] == asked["make_table"] == {"0"}
 
 
+def test_lsf_gives_a_gpu_and_a_warning_to_gpu_jobs_only(space: Workspace) -> None:
+    profile = ("--profile", "workflow/profiles/lsf")
+    out = space.run("env", "VERBOSE=1", "snakemake", "-n", "tables", *profile)
+    extra: dict[str, set[bool]] = {}
+    for job in out.split("\nrule ")[1:]:
+        rule = re.sub(r"_\d+of\d+$", "", job.partition(":")[0])
+        (line,) = [ln for ln in job.splitlines() if ln.startswith("    resources:")]
+        given = "lsf_extra=-gpu num=1 -wa USR1 -wt 3" in line
+        assert ("gpu=1" in line) == given and "lsf_queue=normal" in line
+        extra.setdefault(rule, set()).add(given)
+    assert extra["train_teacher"] == extra["generate_samples"] == {True}
+    assert extra["export_tirt"] == extra["make_table"] == {False}
+
+
 def test_jobs_go_through_the_submit_command(space: Workspace, tmp_path: Path) -> None:
     requests = tmp_path / "requests"
     qsub = tmp_path / "qsub"
