@@ -48,7 +48,8 @@ def test_from_a_folder_to_a_table(tmp_path: Path) -> None:
     said = call(ROOT, *command, "--images", str(photos), "--size=8", "--budget=30m")
     assert "22 to train on, 2 to test with" in said and "24 L; read as grey" in said
     assert re.search(r"time +about (2\d|30) min", said), said
-    folder, run = said.rpartition("next: ")[2].strip().removeprefix("cd ").split(" && ")
+    (line,) = re.findall(r"^next: +cd (.*)$", said, re.M)
+    folder, run = line.split(" && ")
     assert shlex.split(folder) == [str(target)]
     assert run.startswith("snakemake --profile")
     assert len((tmp_path / "my pets.params.yaml").read_text().splitlines()) <= 60
@@ -59,6 +60,9 @@ def test_from_a_folder_to_a_table(tmp_path: Path) -> None:
     (target / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     call(target, "git", "commit", "-qam", "a trial of seconds")
     call(target, *shlex.split(run))
+    (line,) = re.findall(r"^ +dash-repro (sample .*)$", said, re.M)
+    call(target, sys.executable, "-m", "dash_repro", *line.split(), "--steps=2")
+    assert Image.open(target / "both.png").size[0] > 0
     sidecar = json.loads((target / "results/tables/table3.json").read_text())
     rows = [line["label"] for line in sidecar["lines"] if line["entries"]]
     assert rows[:3] == ["Teacher", "Scratch", "DASH"]

@@ -82,8 +82,8 @@ def start(
     for line in images.told():
         say(line)
     name = _name_of(target.name)
-    place = str(images.root) if images.split else f"data/{name}"
-    data = {"source": "folder", "path": place, "image_size": image_size}
+    place = images.root if images.split else target / "data" / name
+    data = {"source": "folder", "path": str(place), "image_size": image_size}
     data["channels"] = images.channels
     paper = load_params(source / "params.yaml")
     machine, device = _machine(paper, name, data)
@@ -110,8 +110,10 @@ def start(
         file.unlink()
         raise
     if not images.split:
-        link(images, target / place)
+        link(images, place)
     for line in _told(choice, machine, device, file, target):
+        say(line)
+    for line in _afterwards(name, choice):
         say(line)
     return file
 
@@ -221,4 +223,17 @@ def _told(
         f"time       about {time_of(sum(parts.values()))}: {said}",
         "",
         f"next:      cd {shlex.quote(str(target))} && {command}",
+    ]
+
+
+def _afterwards(name: str, choice: Choice) -> list[str]:
+    """Where to look when the run is through."""
+    models = [
+        f"results/train_student/{name}-{student}-w{choice.size.student}-s42/"
+        "model.safetensors"
+        for student in ("dash", "scratch")
+    ]
+    return [
+        "then:      results/paper/index.html has the table and the grids, and",
+        f"           dash-repro sample {models[0]} --compare {models[1]} -o both.png",
     ]
