@@ -107,6 +107,7 @@ def test_an_edit_is_told_with_all_that_runs_for_it() -> None:
         "student@new": ["never run"],
         "sample@1": ["never run"],
         "sample@2": ["never run", "student@new is stale"],
+        "rank@1": ["never run"],
         "metric@1": ["never run", "sample@1 is stale"],
         "metric@2": ["never run", "sample@2 is stale"],
         "collect@3": [
@@ -114,7 +115,11 @@ def test_an_edit_is_told_with_all_that_runs_for_it() -> None:
             "identity: members: added 2, removed 2",
             "metric@1 is stale",
         ],
-        "pairs@4": ["identity: samples: 1 -> 2", "sample@1 is stale"],
+        "pairs@4": [
+            "identity: samples: 1 -> 2",
+            "sample@1 is stale",
+            "rank@1 is stale",
+        ],
         "collect@4": ["params: w: 4.0 -> 3.0", "metric@1 is stale"],
         "table@3": ["collect@3 is stale"],
         "table@new": ["never run", "metric@2 is stale"],
@@ -125,9 +130,9 @@ def test_an_edit_is_told_with_all_that_runs_for_it() -> None:
         for name, told in why.items()
     }
     assert reasons(why, verdicts, {"student"}).splitlines() == [
-        "11 stale instances:",
-        "  w: 4.0 -> 3.0: 1 sample, 1 metric, 2 collect, 1 pairs, 1 table, 1 page; "
-        "no training",
+        "12 stale instances:",
+        "  w: 4.0 -> 3.0: 1 sample, 1 rank, 1 metric, 2 collect, 1 pairs, 1 table, "
+        "1 page; no training",
         "  never run: 1 student, 1 sample, 1 metric, 1 table",
     ]
 

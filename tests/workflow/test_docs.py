@@ -14,6 +14,7 @@ from dash_repro.paper.items import ITEMS
 
 FOLDERS = (ROOT, ROOT / "results", ROOT / "config", ROOT / "docs")
 PAGES = [page for folder in FOLDERS for page in folder.glob("*.md")]
+PAGES.remove(ROOT / "CHANGELOG.md")  # tells of commands that other pages show
 PROGRAMS = "make snakemake python dvc git uv apt-get squeue sinfo scontrol sacctmgr"
 PROGRAMS += " dash-repro"
 PROGRAM = "|".join([*PROGRAMS.split(), "source (?=\\S*/)", "cd", "tmux", "[$]EDITOR"])
@@ -144,7 +145,7 @@ NOT_HERE = {
     "python -m bench.numerics": "trains for half an hour",
     "dvc gc": "is named as a danger",
     "python bench/lineage.py": "measures for many minutes",
-    "dash-repro init": "test_own_images runs it",
+    "dash-repro init": "test_init_to_table runs it",
     "dvc add photos": "brings a folder of pictures; no test does it yet",
     "dvc status": "test_paper_pipeline runs it",
     "dvc repro": "likewise",
