@@ -46,6 +46,7 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	@python -m dash_repro.workspace demo config/demo.params.yaml
 	@cd ./demo; export PYTHONPATH="$$PWD/src"; trap : INT; \
 	  python -m snakemake --profile workflow/profiles/demo $(TARGET); code=$$?; \
+	  [ $$code != 0 ] || python -m dash_repro.audit --report results/report.html --no-remote | tail -n 1; \
 	  python -m dash_repro.workspace --summary; exit $$code
 
 # one thread each: more of them than cores wait for each other; the four of `test` mostly wait for Slurm
@@ -133,10 +134,10 @@ audit report crate: export DIR := $(DIR)
 audit report crate: export CELL := $(CELL)
 AUDIT = cd "$$DIR" && PYTHONPATH="$$PWD/src" python -m dash_repro.audit
 
-audit: $(READY)  ## what a reviewer would object to (CELL=table3/dash/cifar10_fid: all of one number)
+audit: $(READY)  ## what a reviewer would object to (CELL=table3/dash/cifar10_fd: all of one number)
 	@$(AUDIT) $(if $(CELL),--cell "$$CELL") $(AUDIT_OPTIONS)
 
-report: $(READY)  ## results/report.html: the audit as a page, every cell opens its account
+report: $(READY)  ## results/report.html: the paper and its audit on one page, every number opens its story
 	@$(AUDIT) --report results/report.html $(AUDIT_OPTIONS)
 
 crate: $(READY)  ## results/crate: the run as a Workflow Run RO-Crate, its hashes checked

@@ -124,7 +124,7 @@ PLAIN = """\
 import json
 DEPS = json.load(open("deps.json"))
 rule all:
-    input: "results/paper/index.html", "results/paper/main.pdf"
+    input: "results/paper/main.pdf"
 """
 RULE = """
 rule {name}:

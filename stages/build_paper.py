@@ -6,8 +6,7 @@ from runledger.job import Job, main
 
 def run(job: Job) -> None:
     """Run LaTeX on copies of the inputs."""
-    from dash_repro.paper.document import load_contents
-    from dash_repro.paper.pdf import build_pdf
+    from dash_repro.paper.pdf import build_pdf, load_contents
 
     tables = [path for _, path in job.inputs("make_table")]
     figures = [path for _, path in job.inputs("plot_figure")]

@@ -1,4 +1,4 @@
-"""Draw one figure as PDF and PNG."""
+"""Draw one figure as PDF and PNG, and write its caption."""
 
 import _path  # noqa: F401
 from runledger.job import Job, main
@@ -13,10 +13,10 @@ def run(job: Job) -> None:
     by_number = plot_figure(
         item,
         job.input(made_by),
+        list(job.item["members"].values()),
         job.params["scale"],
         job.params["plot_figure"],
-        job.output(f"{item}.pdf"),
-        job.output(f"{item}.png"),
+        [job.output(f"{item}.{suffix}") for suffix in ("pdf", "png", "json")],
     )
     if by_number:
         job.log.warning("shown by number, for want of letters: %s", by_number)

@@ -20,7 +20,7 @@ def small_params(scale: str = "demo") -> dict[str, Any]:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["scale"] = scale
     params["diffusion"]["timesteps"] = TIMESTEPS
-    params["generate_samples"]["num_samples"] = 200
+    params["generate_samples"]["num_samples"] = 10_000
     for name in ("table2", "table3", "table4", "tableC6"):
         params["experiments"][name]["seeds"] = [42, 123]
     return params
@@ -122,7 +122,13 @@ def figure_job(root: Path, params: dict[str, Any], item: str, data: Path) -> Fak
     """The job of plot_figure for an item."""
     chosen = {"scale": params["scale"], "plot_figure": params["plot_figure"]}
     stage = "collect_results" if data.suffix == ".csv" else "collect_images"
-    return FakeJob({"item": item}, chosen, [(stage, item, data)], out=root / "figures")
+    found = read_rules(ROOT, params).find(f"plot_figure/{item}").item["members"]
+    return FakeJob(
+        {"item": item, "members": found},
+        chosen,
+        [(stage, item, data)],
+        out=root / "figures",
+    )
 
 
 class Workspace:

@@ -47,7 +47,7 @@ def _metrics(path: Path, member: dict[str, Any], rng: np.random.Generator) -> No
         path,
         {
             "extractor": "effnetlite0",
-            "num_samples": 200,
+            "num_samples": 10_000,
             "reference": {"split": "train", "n": 1000},
             "metrics": {
                 "frechet": {"name": names[0], "value": value},
@@ -72,9 +72,9 @@ def _bounds(path: Path, member: dict[str, Any], rng: np.random.Generator) -> Non
         }
 
     bounds = {
-        "real": {"n": 200, "sets": [metrics(2 + rng.random()) for _ in range(3)]},
-        "constant": {"n": 200, "sets": [metrics(limit)]},
-        "noise": {"n": 200, "sets": [metrics(200.0)]},
+        "real": {"n": 10_000, "sets": [metrics(2 + rng.random()) for _ in range(3)]},
+        "constant": {"n": 10_000, "sets": [metrics(limit)]},
+        "noise": {"n": 10_000, "sets": [metrics(200.0)]},
     }
     reference = {"split": "train", "n": 1000}
     content = {"extractor": "effnetlite0", "reference": reference, "bounds": bounds}

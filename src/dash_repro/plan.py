@@ -18,10 +18,6 @@ from dash_repro.paper.needs import ALL, FIRST, SECOND, STUDENTS, Need
 from dash_repro.paper.registry import FigureSpec, ItemSpec
 
 Item = dict[str, Any]
-TEMPLATES = [  # of the page; what is no Python is in no fingerprint
-    f"src/dash_repro/paper/web/{name}"
-    for name in ("page.html", "paper.html", "style.css", "table.html")
-]
 CONTENTS = "paper/contents.yaml"  # the items, section by section
 SAMPLER = re.compile(r"(cfg|tag)([0-9.]+)-k(\d+)-n(\d+)")
 _MODEL = ("model", "width")
@@ -128,10 +124,13 @@ class Plan:
         return known
 
     def plotted(self, wildcards: Any) -> Item:
-        """The file that a figure is drawn from."""
-        kind = "images" if ITEMS[wildcards.item].images else "results"
-        suffix = "npz" if kind == "images" else "csv"
-        return {"data": f"results/collect_{kind}/{wildcards.item}.{suffix}"}
+        """The file that a figure is drawn from, and of images whose they are."""
+        images = ITEMS[wildcards.item].images
+        found = self._members[wildcards.item] if images else {}
+        kind, suffix = ("images", "npz") if images else ("results", "csv")
+        data = f"results/collect_{kind}/{wildcards.item}.{suffix}"
+        members = {k: m for k, m in found.items() if m["stage"] == "generate_samples"}
+        return {"data": data, "members": members}
 
     def caption(self, wildcards: Any) -> str:
         """What a figure shows, for Snakemake's report."""
@@ -205,14 +204,8 @@ class Plan:
         paper = self.paper(wildcards)
         tables = [f"results/tables/{name}.tex" for name in paper["tables"]]
         figures = [f"results/figures/{name}.pdf" for name in paper["figures"]]
-        return sorted([*tables, *figures, "paper/main.tex", CONTENTS])
-
-    def page_files(self, wildcards: Any) -> list[str]:
-        """What the page shows."""
-        paper = self.paper(wildcards)
-        tables = [f"results/tables/{name}.json" for name in paper["tables"]]
-        figures = [f"results/figures/{name}.png" for name in paper["figures"]]
-        return sorted([*tables, *figures, CONTENTS, *TEMPLATES])
+        captions = [f"results/figures/{name}.json" for name in paper["figures"]]
+        return sorted([*tables, *figures, *captions, "paper/main.tex", CONTENTS])
 
     # experiments, expanded
 

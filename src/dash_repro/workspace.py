@@ -24,7 +24,8 @@ from runledger.judge import Judge, Verdict
 from runledger.project import load_pipeline, optional
 from runledger.projection import renew
 
-DOCUMENTS = {"build_page": "look first at", "build_paper": "the same as a PDF"}
+PAGE = "results/report.html"
+PDF = "build_paper"
 PARTS = {  # stage: what it makes, and where
     "make_table": ("tables", "results/tables/*.tex (and .json)"),
     "plot_figure": ("figures", "results/figures/*.pdf (and .png)"),
@@ -138,13 +139,12 @@ def summary(root: Path) -> str:
     """
     verdicts = Judge(root, load_pipeline(root)).judge()
     here = {name for name, verdict in verdicts.items() if _is_here(root, verdict)}
-    lines, left_out = [], set()
-    for stage, what in DOCUMENTS.items():
-        path = root / verdicts[stage].instance.outs[0].path
-        why = _why_not(root, stage) if stage not in here else None
-        left_out |= {stage} if why else set()
-        missing = f"not made. {why}" if why else "not made yet"
-        lines.append(f"{what:20s}{path if stage in here else missing}")
+    why = _why_not(root, PDF) if PDF not in here else None
+    left_out = {PDF} if why else set()
+    absent = f"not made. {why}" if why else "not made yet"
+    pdf = root / verdicts[PDF].instance.outs[0].path if PDF in here else absent
+    page = root / PAGE if (root / PAGE).exists() else "not made yet"
+    lines = [f"{'look first at':20s}{page}", f"{'the same as a PDF':20s}{pdf}"]
     for stage, (what, where) in PARTS.items():
         names = {n for n, v in verdicts.items() if v.instance.stage == stage}
         count = f"{len(names & here)} of {len(names)} {what}"
@@ -154,7 +154,7 @@ def summary(root: Path) -> str:
     lines += [f"failed: {name}: {why}" for name, why in failed.items()][:MOST]
     if len(failed) > MOST:
         lines.append(f"failed: {len(failed) - MOST} more, in {root}/results/logs")
-    if "build_page" not in here:
+    if set(verdicts) - here - left_out:
         lines.append("The same command goes on from here.")
     return "\n".join(lines)
 

@@ -65,7 +65,7 @@ QUOTED = {
     "im_largest": "holds 21.84 16.64 1.37 28.37 20.19 2.23",
     "rho_grows": "holds 0.86 0.94",
     "rho_over_composite": "holds 0.86 0.68",
-    "fid_gap": "holds 3.40 3.67",
+    "teacher_gap": "holds 3.40 3.67",
     "fitnets_is": "holds 8.74 8.63",
     "composite_is": "holds 0.29 2.42",
     "is_preserved": "holds 9.31 9.42 8.74",
@@ -157,7 +157,7 @@ def test_one_dataset_makes_two_dataset_claims_not_testable():
 
 def test_operands_are_recorded():
     operands = on_paper(CLAIMS["over_scratch"]).operands
-    assert "table3/dash/cifar100_fid" in operands and len(operands) == 4
+    assert "table3/dash/cifar100_fd" in operands and len(operands) == 4
 
 
 # -- verdicts of a run, with the spread over its training seeds

@@ -60,7 +60,7 @@ def of(item: str, row: str, column: str, **about: Any) -> Comparison:
 
 
 def test_a_difference_in_units_of_our_spread() -> None:
-    one = of("table3", "dash", "cifar10_fid")
+    one = of("table3", "dash", "cifar10_fd")
     assert one.comparable
     assert one.paper == "8.87"
     assert one.difference == "0.03"  # mean 8.9
@@ -69,7 +69,7 @@ def test_a_difference_in_units_of_our_spread() -> None:
 
 
 def test_one_seed_has_a_difference_and_no_spread() -> None:
-    one = of("tableC5", "cifar10_dash", "fid_10")
+    one = of("tableC5", "cifar10_dash", "fd_10")
     assert one.comparable
     assert one.difference == "-1.54"  # 8.9 - 10.44
     assert one.spread == ""
@@ -83,7 +83,7 @@ def test_one_seed_has_a_difference_and_no_spread() -> None:
     ],
 )
 def test_another_protocol_is_not_compared(about: dict, reason: str) -> None:
-    one = of("table3", "dash", "cifar10_fid", **about)
+    one = of("table3", "dash", "cifar10_fd", **about)
     assert not one.comparable
     assert one.difference == ""
     assert any(reason in word for word in one.reasons)
@@ -107,7 +107,7 @@ def test_other_params_are_not_compared(path: tuple, value: Any, reason: str) -> 
     for part in path[:-1]:
         node = node[part]
     node[path[-1]] = value
-    one = of("table3", "dash", "cifar10_fid", params=params)
+    one = of("table3", "dash", "cifar10_fd", params=params)
     assert any(word.startswith(reason) for word in one.reasons)
     assert one.difference == ""
 

@@ -154,11 +154,11 @@ def test_another_table_of_the_papers_is_found(evidence, spec) -> None:
 
 
 MEASURE_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "IS in the place of FID": ("fid", {"metric": "inception_score"}),
+    "IS in the place of FID": ("fd", {"metric": "inception_score"}),
     "FID in the place of IS": ("is", {"metric": "frechet"}),
     "FID in the place of KID": ("kid", {"metric": "frechet"}),
     "KID in its own unit": ("kid", {"exponent": 0}),
-    "FID with the digits of the gap": ("fid", {"decimals": "gap_decimals"}),
+    "FID with the digits of the gap": ("fd", {"decimals": "gap_decimals"}),
     "rho with the digits of the gap": ("rho", {"decimals": "gap_decimals"}),
     "cos in the place of rho": ("rho", {"metric": "cos"}),
     "rho in the place of the gap": ("gap_mse", {"metric": "rho"}),
@@ -171,7 +171,7 @@ def test_a_measure_that_is_another_is_found(evidence, monkeypatch, fault) -> Non
     monkeypatch.setitem(MEASURES, column, replace(MEASURES[column], **change))
     shown = {
         "kid": ("tableB3", "tableB4"),
-        "fid": tuple(MEASURED),
+        "fd": tuple(MEASURED),
         "is": tuple(RESULTS),
     }.get(column, ("table3", "table4"))
     for item in shown:

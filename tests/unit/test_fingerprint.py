@@ -157,7 +157,7 @@ def test_a_stage_of_the_paper_follows_what_it_lays_out_and_no_more() -> None:
     modules = Fingerprinter(ROOT).modules
     made = {
         stage: {name for name in modules(f"stages/{stage}.py") if "/paper/" in name}
-        for stage in ("make_table", "plot_figure", "collect_results", "build_page")
+        for stage in ("make_table", "plot_figure", "collect_results", "build_paper")
     }
     tables = "src/dash_repro/paper/tables/students.py"
     figures = "src/dash_repro/paper/figures/curves.py"

@@ -34,7 +34,7 @@ def test_every_metric_is_in_the_csv_with_all_its_digits(workspace):
         path = workspace.root / "compute_metrics" / row.instance / "metrics.json"
         content = json.loads(path.read_text())
         assert float(row.value) == content["metrics"]["frechet"]["value"]
-        assert row.name == "fd_effnetlite0" and row.n == "200"
+        assert row.name == "fd_effnetlite0" and row.n == "10000"
         assert (row.dataset, row.model) == tuple(row.instance.split("-")[:2])
     seeds = {row.seed for row in rows if row.model == "dash"}
     assert seeds == {"42", "123"}  # nothing was averaged

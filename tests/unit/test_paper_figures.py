@@ -10,13 +10,14 @@ from matplotlib.collections import PathCollection
 from paper_fixtures import SIDE, Workspace, small_params
 from PIL import Image
 
-from dash_repro.arrays import load_npz
+from dash_repro.arrays import load_npz, read_json
+from dash_repro.paper.context import demo_mark
 from dash_repro.paper.figures.grids import GAP, tile
 from dash_repro.paper.figures.make import build_figure
 from dash_repro.paper.figures.style import Style, spread
 from dash_repro.paper.images import PAPER_CLASSES, select_images, shown_classes
 from dash_repro.paper.items import ITEMS
-from dash_repro.paper.rows import CollectedError
+from dash_repro.paper.rows import CollectedError, read_rows
 
 FIGURES = [item for item, spec in ITEMS.items() if spec.kind == "figure"]
 QUICK = ("figure3", "figure4a", "figure6", "figureD6")  # a scheme, curves, grids
@@ -63,7 +64,11 @@ def test_demo_figures_say_so_and_papers_do_not(workspace, tmp_path):
         pdf = tmp_path / f"{scale}.pdf"
         png = tmp_path / f"{scale}.png"
         settings = workspace.params["plot_figure"]
-        plot_figure("figure4a", workspace.data("figure4a"), scale, settings, pdf, png)
+        outputs = [pdf, png, tmp_path / f"{scale}.json"]
+        data = workspace.data("figure4a")
+        plot_figure("figure4a", data, [], scale, settings, outputs)
+        said = read_json(outputs[2])["data"]
+        assert ("Demo scale" in said) == (scale == "demo")
         pixels = np.asarray(Image.open(png).convert("RGB"), dtype=int)
         red = (pixels[..., 0] - pixels[..., 1] > 100) & (pixels[..., 2] < 90)
         sizes[scale] = int(red.sum())
@@ -84,8 +89,6 @@ def test_curve_panels_have_their_lines_and_direct_labels(workspace, item, lines)
 
 
 def test_curves_are_means_over_seeds(workspace):
-    from dash_repro.paper.rows import read_rows
-
     rows = read_rows(workspace.data("figure5a")).find("rho_step", model="no_un")
     last = [float(row.value) for row in rows if row.step == "30"]
     (axes,) = drawn(workspace, "figure5a").axes
@@ -105,9 +108,57 @@ def test_scatter_leaves_out_undefined_cosines_and_says_so(workspace):
 
 def test_pareto_has_every_model_at_every_width(workspace):
     (axes,) = drawn(workspace, "figure5c").axes
-    lengths = sorted(len(line.get_xdata()) for line in axes.get_lines())
+    marked = [line for line in axes.get_lines() if line.get_marker() in "*o"]
+    lengths = sorted(len(line.get_xdata()) for line in marked)
     assert lengths == [1, 1, 1, 1, 1, 3, 3]  # four students, teacher; scratch, dash
     assert "FD-EffNetLite0" in axes.get_ylabel()
+    places = [x for line in marked for x in line.get_xdata()]
+    assert len(set(places)) == len(places) == 11  # no two lie on one another
+
+
+def test_pareto_bars_reach_from_the_lowest_to_the_highest_seed(workspace):
+    rows = read_rows(workspace.data("figure5c")).find("frechet", model="composite")
+    (axes,) = drawn(workspace, "figure5c").axes
+    bars = [
+        bar for c in axes.collections for bar in np.array(c.get_segments())[:, :, 1]
+    ]
+    values = sorted(float(row.value) for row in rows)
+    assert len(values) == 2
+    assert any(sorted(bar) == pytest.approx([values[0], values[-1]]) for bar in bars)
+
+
+def test_rows_that_the_palette_lacks_never_share_a_colour():
+    palette = {"dash": "#0072B2", "teacher": "#000000"}
+    style = Style(100, 9.0, 5.5, palette, "paper")
+    names = [f"student{i}" for i in range(40)] + ["ab", "ba"]  # letters of one sum
+    colors = [style.color(name) for name in (*names, "dash", "teacher_tirt")]
+    assert len(set(colors)) == 44
+    assert [style.color(name) for name in names] == colors[:42]
+    other = Style(100, 9.0, 5.5, palette, "paper")
+    assert other.color("ba") == Style(100, 9.0, 5.5, palette, "demo").color("ba")
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("figure1", ""),
+        (
+            "figure5c",
+            "Data: CIFAR-10; students of 48, 64 and 96 base channels; DDIM with 50 "
+            "steps; w = 4; the teacher with TAG, w_{max} = 4; training seeds 42, 123; "
+            "sampling seed 0; 10000 samples a point.",
+        ),
+        (
+            "figure7",
+            "Data: CIFAR-10; students of 64 base channels; DDIM with 50, 25, 10 and 5 "
+            "steps; w = 4; training seed 42; sampling seed 0.",
+        ),
+    ],
+)
+def test_captions_say_whose_numbers_are_shown(workspace, item, said):
+    shown = read_json(workspace.figure(item).with_suffix(".json"))
+    assert shown["data"] == (f"{said} {demo_mark('demo')}" if said else "")
+    assert shown["caption"] == ITEMS[item].caption
 
 
 def test_curriculum_figure_draws_snapshots_and_loss(workspace):
@@ -123,6 +174,12 @@ def test_training_figure_shows_every_student(workspace):
     figure = drawn(workspace, "figureS2")
     visible = [axes for axes in figure.axes if axes.get_visible()]
     assert len(visible) == 2 * 11
+    (legend,) = figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named[:2] == ["with the label", "with the null token"]
+    solid, dashed = (line.is_dashed() for line in legend.get_lines()[:2])
+    (below, *_) = [a.get_lines() for a in visible if a.get_ylabel() == "error"]
+    assert [line.is_dashed() for line in below] == [solid, dashed] == [False, True]
 
 
 def test_architectures_show_channels_counts_and_attention(workspace):
@@ -190,8 +247,6 @@ def test_the_papers_ten_classes_are_used_where_they_exist():
 
 
 def test_pairs_follow_the_ranking(workspace):
-    from dash_repro.arrays import read_json
-
     arrays = load_npz(workspace.data("figureD6"), ["images", "distances", "instances"])
     pairs = read_json(workspace.root / "rank_pairs" / "cifar10" / "pairs.json")
     assert arrays["distances"].tolist() == pairs["distances"]

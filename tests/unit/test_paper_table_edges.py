@@ -37,8 +37,8 @@ def test_a_demo_with_other_data_fills_every_table(tmp_path):
     for item in TABLES:
         workspace.table(item)
     table2 = workspace.table("table2")["cells"]
-    assert table2["table2/ddpm/digits_fid"]["displayed"] == "–"
-    assert table2["table2/full/glyphs_fid"]["kind"] == "measured"
+    assert table2["table2/ddpm/digits_fd"]["displayed"] == "–"
+    assert table2["table2/full/glyphs_fd"]["kind"] == "measured"
     claims = workspace.table("claims")["cells"]
     verdict = claims["claims/width_96/ours_verdict"]
     assert verdict["displayed"] == "not testable" and "dash_96" in verdict["note"]
@@ -79,7 +79,7 @@ def test_a_new_student_becomes_a_row(tmp_path):
     sidecar = Workspace(tmp_path, params).table("table3")
     models = [line["id"] for line in sidecar["lines"] if "bound_" not in line["id"]]
     assert models[-1] == "my_idea"
-    cell = sidecar["cells"]["table3/my_idea/cifar10_fid"]
+    cell = sidecar["cells"]["table3/my_idea/cifar10_fd"]
     assert cell["kind"] == "measured" and cell["paper"] == ""
 
 
@@ -112,9 +112,9 @@ def test_a_missing_number_is_an_error_and_a_dash_only_on_request(workspace, tmp_
         allow_missing=True,
     )
     cells = TABLES_BY_NAME["tableC5"].table(context).cells
-    assert cells["tableC5/cifar10_dash/fid_50"].displayed == "–"
-    assert cells["tableC5/cifar10_teacher/fid_50"].displayed != "–"
-    assert cells["tableC5/cifar10_gap/fid_50"].displayed == "–"
+    assert cells["tableC5/cifar10_dash/fd_50"].displayed == "–"
+    assert cells["tableC5/cifar10_teacher/fd_50"].displayed != "–"
+    assert cells["tableC5/cifar10_gap/fd_50"].displayed == "–"
 
 
 def test_a_number_that_is_there_twice_is_an_error(workspace, tmp_path):

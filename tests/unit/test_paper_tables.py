@@ -1,10 +1,13 @@
 """Tables: every cell the right number, dashes where due, none empty, TeX that runs."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import statistics
+import subprocess
+import zlib
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -13,6 +16,7 @@ import pytest
 from paper_fixtures import ROOT, Workspace, small_params, table_job
 
 from dash_repro.audit import exact
+from dash_repro.audit.expected import Expectations
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_html, to_tex
 from dash_repro.paper.rows import read_rows, write_rows
@@ -110,11 +114,11 @@ def test_table3_is_the_mean_of_the_files(workspace):
                 )
                 for seed in (42, 123)
             ]
-            cell = cells[f"table3/{model}/{dataset}_fid"]
+            cell = cells[f"table3/{model}/{dataset}_fd"]
             assert cell["displayed"] == rounded(statistics.mean(numbers), 2)
-            assert cell["name"] == "fd_effnetlite0" and cell["n"] == "200"
+            assert cell["name"] == "fd_effnetlite0" and cell["n"] == "10000"
             assert {v["seed"] for v in cell["values"]} == {"42", "123"}
-    assert cells["table3/dash/cifar10_fid"]["paper"] == "8.87"
+    assert cells["table3/dash/cifar10_fd"]["paper"] == "8.87"
     assert cells["table3/dash/params_m"]["displayed"] == "6.1"
 
 
@@ -123,7 +127,7 @@ def test_teacher_is_sampled_with_tag_and_table2_tells_samplers_apart(workspace):
         workspace.table("table2")["cells"],
         workspace.table("table3")["cells"],
     )
-    teacher = table3["table3/teacher/cifar10_fid"]
+    teacher = table3["table3/teacher/cifar10_fd"]
     instances = sorted(value["instance"] for value in teacher["values"])
     assert instances == [
         "cifar10-teacher_tirt-s123-tag4.0-k50-n0",
@@ -155,8 +159,8 @@ def test_literature_is_as_printed_and_marked(workspace, tmp_path):
     job = table_job(tmp_path, workspace.params, "table2", renamed)
     make_table.run(job)
     sidecar = json.loads((job.out / "table2.json").read_text())
-    assert sidecar["cells"]["table2/ddpm/cifar10_fid"]["displayed"] == "3.17"
-    assert sidecar["cells"]["table2/iddpm/cifar10_fid"]["displayed"] == "2.90"
+    assert sidecar["cells"]["table2/ddpm/cifar10_fd"]["displayed"] == "3.17"
+    assert sidecar["cells"]["table2/iddpm/cifar10_fd"]["displayed"] == "2.90"
     assert sidecar["cells"]["table2/edm/cifar100_is"]["kind"] == "literature"
     labels = {line["id"]: line["label"] for line in sidecar["lines"]}
     assert labels["ddpm"].endswith("†") and not labels["full"].endswith("†")
@@ -168,7 +172,7 @@ def test_literature_is_as_printed_and_marked(workspace, tmp_path):
 def test_literature_does_not_stand_in_a_column_of_another_metric(workspace):
     cells = workspace.table("table2")["cells"]
     for name in ("ddpm", "iddpm", "edm"):
-        cell = cells[f"table2/{name}/cifar10_fid"]
+        cell = cells[f"table2/{name}/cifar10_fd"]
         assert cell["displayed"] == "–" and "not this column's metric" in cell["note"]
 
 
@@ -200,15 +204,15 @@ def test_columns_are_named_for_the_metric(workspace):
 
 
 QUALITY = {  # item: a column of each, and its dataset
-    "table2": ("cifar100_fid", "cifar100"),
-    "table3": ("cifar100_fid", "cifar100"),
+    "table2": ("cifar100_fd", "cifar100"),
+    "table3": ("cifar100_fd", "cifar100"),
     "table4": ("cifar100_is", "cifar100"),
     "tableB3": ("cifar100_kid", "cifar100"),
-    "tableB4": ("cifar100_fid", "cifar100"),
-    "tableC5": ("fid_10", "cifar100"),
-    "tableC6": ("cifar100_fid", "cifar100"),
+    "tableB4": ("cifar100_fd", "cifar100"),
+    "tableC5": ("fd_10", "cifar100"),
+    "tableC6": ("cifar100_fd", "cifar100"),
     "tableC7": ("w4.0", "cifar10"),
-    "anchor": ("cifar10_fid", "cifar10"),
+    "anchor": ("cifar10_fd", "cifar10"),
 }
 
 
@@ -225,9 +229,9 @@ def test_every_quality_table_is_bounded_by_real_constant_and_noise(workspace, it
         unit = 1000 if metric == "kid" else 1
         assert cell["displayed"] == rounded(unit * statistics.mean(numbers), 2)
         assert {v["instance"] for v in cell["values"]} == {dataset}
-        assert cell["n"] == "200" and cell["mark"] == ""
+        assert cell["n"] == "10000" and cell["mark"] == ""
     note = next(note for note in sidecar["notes"] if note.startswith("Bounds:"))
-    assert "3 random subsets of 200" in note and "(200 each)" in note
+    assert "3 random subsets of 10000" in note and "(10000 each)" in note
 
 
 def test_what_is_farther_than_the_constant_image_is_marked(workspace):
@@ -235,17 +239,17 @@ def test_what_is_farther_than_the_constant_image_is_marked(workspace):
     students = [m for m in workspace.params["experiments"]["table3"]["students"]]
     texts = {e["cells"][0]: e["text"] for x in sidecar["lines"] for e in x["entries"]}
     for model in students:  # 9 and more, against 100 and 5.5
-        cells = [f"table3/{model}/{d}_fid" for d in ("cifar10", "cifar100")]
+        cells = [f"table3/{model}/{d}_fd" for d in ("cifar10", "cifar100")]
         assert [sidecar["cells"][cell]["mark"] for cell in cells] == ["", "‡"]
         assert texts[cells[1]] == sidecar["cells"][cells[1]]["displayed"] + "‡"
         assert sidecar["cells"][f"table3/{model}/cifar100_is"]["mark"] == ""
     cells = workspace.table("tableB3")["cells"]
     assert cells["tableB3/dash/cifar100_kid"]["mark"] == "‡"
     assert cells["tableB3/dash/cifar100_kid_std"]["mark"] == ""
-    assert cells["tableB3/bound_noise/cifar100_fid"]["mark"] == ""
+    assert cells["tableB3/bound_noise/cifar100_fd"]["mark"] == ""
     gaps = workspace.table("tableC5")["cells"]
-    assert gaps["tableC5/cifar100_gap/fid_50"]["mark"] == ""
-    assert gaps["tableC5/cifar100_dash/fid_50"]["mark"] == "‡"
+    assert gaps["tableC5/cifar100_gap/fd_50"]["mark"] == ""
+    assert gaps["tableC5/cifar100_dash/fd_50"]["mark"] == "‡"
 
 
 def test_gap_mse_keeps_its_digits_in_a_smaller_unit(workspace):
@@ -275,17 +279,53 @@ def test_gap_mse_unit_is_not_that_of_the_row_without_a_number(workspace, tmp_pat
     assert "10^{−3}" in sidecar["header"][-1]
 
 
+@pytest.mark.parametrize(("count", "digits"), [(9999, (1, 1)), (999, (0, 1))])
+def test_few_samples_have_fewer_digits_and_kid_first(
+    workspace, tmp_path, count, digits
+):
+    """A distance of some hundred images says nothing in hundredths."""
+    rows = read_rows(workspace.data("table3")).rows
+    few = [replace(row, n=str(count)) if row.n == "10000" else row for row in rows]
+    write_rows(tmp_path / "table3.csv", few)
+    job = table_job(tmp_path, workspace.params, "table3", tmp_path / "table3.csv")
+    make_table.run(job)
+    sidecar = json.loads((job.out / "table3.json").read_text())
+    names = ["KID-EffNetLite0", "FD-EffNetLite0", "IS-EffNetLite0"]
+    assert [head.split()[0] for head in sidecar["header"][3:6]] == names
+    cells, full = sidecar["cells"], workspace.table("table3")["cells"]
+    for column, left in zip(("fd", "is"), digits, strict=True):
+        address = f"table3/dash/cifar10_{column}"
+        numbers = [float(v["number"]) for v in full[address]["values"]]
+        assert cells[address]["displayed"] == rounded(statistics.mean(numbers), left)
+        wanted = Expectations(few_params(workspace, count)).expected_for(address)
+        assert wanted.decimals == left
+    values = [float(v["number"]) for v in cells["table3/dash/cifar10_kid"]["values"]]
+    shown = cells["table3/dash/cifar10_kid"]["displayed"]
+    assert shown == rounded(1000 * statistics.mean(values), digits[0])
+    assert any("Below 10000 samples" in note for note in sidecar["notes"])
+    many = workspace.table("table3")
+    assert not any("KID" in text for text in [*many["header"], *many["notes"]])
+
+
+def few_params(workspace, count):
+    generate = {**workspace.params["generate_samples"], "num_samples": count}
+    return {**workspace.params, "generate_samples": generate}
+
+
 def test_spreads_use_ddof_of_params_and_one_seed_has_none(workspace, tmp_path):
     cells = workspace.table("tableB3")["cells"]
-    numbers = [float(v["number"]) for v in cells["tableB3/dash/cifar10_fid"]["values"]]
-    shown = cells["tableB3/dash/cifar10_fid_std"]["displayed"]
+    numbers = [float(v["number"]) for v in cells["tableB3/dash/cifar10_fd"]["values"]]
+    shown = cells["tableB3/dash/cifar10_fd_std"]["displayed"]
     assert shown == rounded(statistics.stdev(numbers), 2)
     params = small_params()
     params["experiments"]["table3"]["seeds"] = [42]
     params["experiments"]["tableC6"]["seeds"] = [42]
     one = Workspace(tmp_path, params).table("tableB3")
-    assert one["cells"]["tableB3/dash/cifar10_fid_std"]["displayed"] == "–"
-    assert one["cells"]["tableB3/dash/cifar10_fid"]["displayed"] != "–"
+    assert one["cells"]["tableB3/dash/cifar10_fd_std"]["displayed"] == "–"
+    (row,) = [line for line in one["lines"] if line["id"] == "dash"]
+    assert not any("±" in entry["text"] for entry in row["entries"])
+    assert "so no spread is known" in one["caption"]
+    assert one["cells"]["tableB3/dash/cifar10_fd"]["displayed"] != "–"
 
 
 def test_gap_rows_subtract_unrounded_means(workspace):
@@ -301,8 +341,8 @@ def test_gap_rows_subtract_unrounded_means(workspace):
     }
     gap = Decimal(repr(sampled["dash"])) - Decimal(repr(sampled["teacher"]))
     expected = str(gap.quantize(Decimal("0.01"), ROUND_HALF_UP))
-    assert cells["tableC5/cifar100_gap/fid_10"]["displayed"] == expected
-    assert cells["tableC5/cifar100_dash/fid_10"]["paper"] == "12.68"
+    assert cells["tableC5/cifar100_gap/fd_10"]["displayed"] == expected
+    assert cells["tableC5/cifar100_dash/fd_10"]["paper"] == "12.68"
 
 
 def test_guidance_table_sweeps_w_and_w_max(workspace):
@@ -342,8 +382,8 @@ def test_claims_are_judged_on_this_run_too(workspace):
     ours = [v for a, v in verdicts.items() if a.endswith("/ours_verdict")]
     assert f"{ours.count('holds')} holds, {ours.count('fails')}" in sidecar["caption"]
     # FID points cannot be read off a stand-in
-    assert verdicts["claims/fid_gap/ours_verdict"] == "not testable"
-    assert "levels" in cells["claims/fid_gap/ours_verdict"]["note"]
+    assert verdicts["claims/teacher_gap/ours_verdict"] == "not testable"
+    assert "levels" in cells["claims/teacher_gap/ours_verdict"]["note"]
     # fixtures: no_un decays from 0.961 to 0.61 (rho = 1 - 0.013 step) at every seed
     assert verdicts["claims/no_un_decays/ours_verdict"] == "holds"
     shown = cells["claims/no_un_decays/ours_values"]["displayed"]
@@ -351,7 +391,7 @@ def test_claims_are_judged_on_this_run_too(workspace):
     table3 = workspace.table("table3")["cells"]
     means = [
         statistics.mean(
-            float(v["number"]) for v in table3[f"table3/{m}/cifar10_fid"]["values"]
+            float(v["number"]) for v in table3[f"table3/{m}/cifar10_fd"]["values"]
         )
         for m in ("scratch", "dash")
     ]
@@ -373,8 +413,7 @@ def test_markup_escapes_and_sets_scripts():
     reason="LaTeX is not installed",
 )
 def test_every_table_compiles(workspace, tmp_path):
-    from dash_repro.paper.document import load_contents
-    from dash_repro.paper.pdf import build_pdf
+    from dash_repro.paper.pdf import build_pdf, load_contents
 
     for item in TABLES:
         workspace.table(item)
@@ -382,8 +421,56 @@ def test_every_table_compiles(workspace, tmp_path):
     assert {path.stem for path in tables} == set(TABLES)
     contents = load_contents(ROOT / "paper" / "contents.yaml")
     main = ROOT / "paper" / "main.tex"
-    build_pdf(main, contents, tables, [], tmp_path / "main.pdf")
-    assert (tmp_path / "main.pdf").read_bytes().startswith(b"%PDF")
+    pdf = tmp_path / "main.pdf"
+    build_pdf(main, contents, tables, [], pdf, about="Audited at noon: all is well.")
+    links = b"".join(uncompressed(pdf))
+    for address in ("table3/dash/cifar10_fd", "tableB3/dash/cifar100_fd_std"):
+        assert f"(report.html#cell={address})".encode() in links
+    if shutil.which("pdftotext") is None:
+        return
+    command = ["pdftotext", "-bbox", str(pdf), "-"]
+    run = subprocess.run(command, capture_output=True, check=True, text=True)
+    words = re.findall(r'yMin="([\d.]+)" .*?yMax="([\d.]+)">([^<]*)<', run.stdout)
+    numbers = [w for w in words if re.fullmatch(r"\d+\.\d+", w[2])]
+    heights = [float(low) - float(high) for high, low, _ in numbers]
+    assert len(heights) > 500 and min(heights) >= 7.0  # points
+    text = [word for *_, word in words]
+    assert text.count("Bounds:") < 4 and text.count("noon:") == 1
+    assert text.count("under") > 4  # where the others stand
+
+
+def uncompressed(pdf):
+    for stream in re.findall(
+        rb"stream\r?\n(.*?)endstream", pdf.read_bytes(), re.DOTALL
+    ):
+        with contextlib.suppress(zlib.error):
+            yield zlib.decompress(stream)
+
+
+@pytest.mark.parametrize("item", ["table2", "table3", "tableC6"])
+def test_the_best_of_each_column_is_bold(workspace, item):
+    """By the printed digits, of the students where there are any."""
+    sidecar, cells = workspace.table(item), workspace.table(item)["cells"]
+    best = {a for line in sidecar["lines"] for e in line["entries"] for a in e["best"]}
+    columns = {}
+    for address, cell in cells.items():
+        _, row, column = address.split("/")
+        teacher = item != "table2" and row.startswith("teacher")
+        if cell["kind"] == "measured" and not row.startswith("bound") and not teacher:
+            columns.setdefault(column, {})[address] = float(cell["displayed"])
+    rules = {"fd": min, "mse": min, "is": max, "cos": max}
+    wanted = set()
+    for column, values in columns.items():
+        ending = column.split("_")[-1]
+        if ending == "rho":
+            values = {address: -abs(value - 1) for address, value in values.items()}
+        elif ending not in rules:  # parameters, compression
+            continue
+        top = rules.get(ending, max)(values.values())
+        wanted |= {a for a, v in values.items() if v == top and len(values) > 1}
+    assert best == wanted and len(best) >= 4
+    tex = (workspace.root / "tables" / f"{item}.tex").read_text(encoding="utf-8")
+    assert tex.count("\\textbf{") == len(best) + 1  # and the caption's label
 
 
 def test_each_row_of_table_2_is_of_its_own_teacher_and_guidance(workspace):
@@ -396,7 +483,7 @@ def test_each_row_of_table_2_is_of_its_own_teacher_and_guidance(workspace):
         "full": ("teacher_tirt", "tag4.0"),
     }
     for row, (teacher, sampler) in expected.items():
-        values = cells[f"table2/{row}/cifar10_fid"]["values"]
+        values = cells[f"table2/{row}/cifar10_fd"]["values"]
         for value in values:
             _, model, _, sampled, *_ = value["instance"].split("-")
             assert (model, sampled) == (teacher, sampler), row

@@ -11,15 +11,17 @@ import subprocess
 import warnings
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from paper_fixtures import ROOT, Workspace, small_params
 
 from dash_repro.arrays import load_npz, save_npz
 from dash_repro.audit import latex
+from dash_repro.audit.audit import TRACED
+from dash_repro.audit.page import parts
 from dash_repro.audit.report import embedded
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.document import to_page
 from dash_repro.paper.figures.labels import class_label, drawable, wrapped
 from dash_repro.paper.figures.make import build_figure
 from dash_repro.paper.figures.style import Style
@@ -172,8 +174,7 @@ def test_the_tex_reader_undoes_the_writer_on_any_text() -> None:
 def test_latex_prints_every_text_as_it_is(tmp_path, long) -> None:
     from dataclasses import replace
 
-    from dash_repro.paper.document import load_contents
-    from dash_repro.paper.pdf import build_pdf
+    from dash_repro.paper.pdf import build_pdf, load_contents
 
     texts = [*HOSTILE, *CONTROL, *FOREIGN, *_LETTERS]
     short = replace(table_of(HOSTILE), long=long)
@@ -227,10 +228,17 @@ class Texts(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
         self.tags.add(tag)
-        self.values += [value for _, value in attrs]
+        self.values += [value or "" for _, value in attrs]
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+
+
+def to_page(sidecar: dict) -> str:
+    """HTML of a table, as the page shows it."""
+    evidence = SimpleNamespace(cells=sidecar["cells"], sidecars={"x": sidecar})
+    audit = SimpleNamespace(evidence=evidence, status=lambda address: TRACED)
+    return parts.table(audit, "x", {})
 
 
 def test_html_shows_every_text_as_it_is() -> None:
@@ -240,15 +248,15 @@ def test_html_shows_every_text_as_it_is() -> None:
     assert "script" not in page.tags and "sub" not in page.tags
     for text in texts:
         assert printable(text) in page.texts
-        assert any(f": {printable(text)}" in value for value in page.values)
+        assert any(f": {printable(text)}, traced" in value for value in page.values)
 
 
-def test_tooltips_hold_no_tags() -> None:
+def test_what_is_read_aloud_holds_no_tags() -> None:
     assert to_html("L_{un}") == "L<sub>un</sub>" and to_plain("L_{un}") == "L_un"
-    cell = Cell("table1/a/c", "1", "literature", note='L_{un} is "0"')
+    cell = Cell("table1/a/c", 'L_{un} is "0"', "literature")
     table = Table("table1", "", ("", "x"), (Line("a", "a", (Entry((cell,)),)),))
     page = Texts(to_page(to_sidecar(table)))
-    assert 'table1/a/c: 1 (L_un is "0")' in page.values
+    assert 'table1/a/c: L_un is "0", traced' in page.values
 
 
 def test_data_of_the_audits_page_cannot_end_its_element() -> None:

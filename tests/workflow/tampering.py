@@ -17,7 +17,7 @@ TEACHER = "train_teacher/digits-tirt-s42"
 SAMPLES = "generate_samples/digits-dash-w4-s42-cfg4.0-k4-n0"
 METRICS = "compute_metrics/digits-dash-w4-s42-cfg4.0-k4-n0"
 OTHER = "compute_metrics/digits-dash-w4-s123-cfg4.0-k4-n0"
-CELL = "table3/dash/digits_fid"
+CELL = "table3/dash/digits_fd"
 
 
 def private_copy(source: Path, target: Path) -> Path:

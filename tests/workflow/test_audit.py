@@ -342,7 +342,7 @@ def cut_instead_of_rounded(f: Forger) -> str:
     from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
     for address, cell in sidecars(f.root).items():
-        if not address.startswith("table3/") or not address.endswith("_fid"):
+        if not address.startswith("table3/") or not address.endswith("_fd"):
             continue
         numbers = [Decimal(v["number"]) for v in cell["values"]]
         mean = sum(numbers) / len(numbers)
@@ -376,7 +376,7 @@ def one_seed_left_out(f: Forger) -> str:
 def another_students_number(f: Forger) -> str:
     def change(content: dict) -> None:
         cells = content["cells"]
-        cells[CELL]["values"] = cells["table3/scratch/digits_fid"]["values"]
+        cells[CELL]["values"] = cells["table3/scratch/digits_fd"]["values"]
 
     f.json("results/tables/table3.json", change)
     return "foreign run"
@@ -424,18 +424,18 @@ def a_verdict_edited(f: Forger) -> str:
 
 
 def bound_edited(f: Forger) -> str:
-    bound_edited.cell = "table3/bound_real/digits_fid"
+    bound_edited.cell = "table3/bound_real/digits_fd"
     f.print_otherwise(bound_edited.cell, "1.23")
     return "wrong number"
 
 
 def subset_of_a_bound_left_out(f: Forger) -> str:
     def change(content: dict) -> None:
-        cell = content["cells"]["table3/bound_real/digits_fid"]
+        cell = content["cells"]["table3/bound_real/digits_fd"]
         cell["values"] = cell["values"][1:]
 
     f.json("results/tables/table3.json", change)
-    subset_of_a_bound_left_out.cell = "table3/bound_real/digits_fid"
+    subset_of_a_bound_left_out.cell = "table3/bound_real/digits_fd"
     return "missing seed"
 
 
@@ -623,7 +623,7 @@ def test_the_account_of_a_number_is_whole(untouched: Audit) -> None:
 
 
 def test_an_unknown_cell_names_its_neighbours(untouched: Audit) -> None:
-    with pytest.raises(UserError, match="table3/dash/digits_fid"):
+    with pytest.raises(UserError, match="table3/dash/digits_fd"):
         account(untouched, "table3/dash/nothing")
 
 

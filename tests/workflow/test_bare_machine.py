@@ -17,11 +17,11 @@ def test_demo_makes_all_but_the_pdf_and_says_so(bare: BareMachine) -> None:
     code, out = bare.said("whole")
     assert code == 0, out[-3000:]
     results = bare.demo / "results"
-    assert (results / "paper" / "index.html").stat().st_size > 10_000
+    assert (results / "report.html").stat().st_size > 10_000
     assert "the same as a PDF   not made. LaTeX is not installed" in out
     lines = [line for line in out.splitlines() if INSTALL in line]
     assert all("left out: " in line or "as a PDF" in line for line in lines), lines
-    assert f"look first at       {results}/paper/index.html" in out
+    assert f"look first at       {results}/report.html" in out
     assert "14 of 14 tables" in out and "20 of 20 figures" in out
     assert "Error" not in out and "noise" not in out
 
@@ -37,7 +37,7 @@ def test_the_pdf_by_its_own_name_fails_with_its_reason(bare: BareMachine) -> Non
     code, out = bare.said("paper")
     assert code != 0
     assert "LaTeX is not installed, so there is no PDF" in out
-    assert "index.html" in out
+    assert "results/report.html" in out
     assert "look first at" in out, "the summary follows a failure, too"
 
 

@@ -25,8 +25,8 @@ MODEL = f"results/{STUDENT}/model.safetensors"
 # as documented: as it is run in a finished workspace, in this order; "" is as it stands
 RUN = {
     "make audit": "",
-    'make audit CELL="table3/dash/cifar10_fid"': (
-        'make audit CELL="table3/dash/digits_fid"'
+    'make audit CELL="table3/dash/cifar10_fd"': (
+        'make audit CELL="table3/dash/digits_fd"'
     ),
     "make audit CELL=table3/x/y": "! make audit CELL=table3/x/y",
     "make report": "",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import html
+import io
 import json
 import re
 import shutil
@@ -15,7 +18,8 @@ from paper_workspace import Workspace
 from tampering import CELL, STUDENT, Forger, private_copy, sidecars
 
 from dash_repro.audit.audit import run_audit
-from dash_repro.audit.report import NAV, write_report
+from dash_repro.audit.report import AUDITED, write_report
+from dash_repro.paper.registry import Section
 
 pytestmark = [pytest.mark.slow]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -86,7 +90,8 @@ def test_every_cell_has_a_button_and_an_account(tiny: Workspace, page: Path) -> 
     cells = sidecars(tiny.root)
     assert set(accounts["cells"]) == set(cells)
     words = {a for a in cells if a.startswith("claims/") and a.endswith("_verdict")}
-    assert buttons == set(cells) - words
+    alone = {a for a in cells if a.endswith("_std") and cells[a]["kind"] == "dash"}
+    assert alone and buttons == set(cells) - words - alone
     assert accounts["cells"][CELL]["recomputed"] == cells[CELL]["displayed"]
     names = [accounts["runs"][i]["run"] for i in accounts["cells"][CELL]["run_names"]]
     assert f"{STUDENT.replace('/', '@')}" in names
@@ -96,7 +101,8 @@ def test_sections_pictures_and_words_for_those_who_do_not_see(page: Path) -> Non
     tags = Reader(page.read_text()).tags
     ids = [about["id"] for _, about in tags if "id" in about]
     assert len(ids) == len(set(ids))
-    assert {name for name, _ in NAV} <= set(ids)
+    parts = {part.name.lower().replace("_", "-") for part in Section}
+    assert {*AUDITED, *parts} <= set(ids)
     images = [about for tag, about in tags if tag == "img"]
     assert len(images) >= 15
     assert all(image["alt"].strip() for image in images)
@@ -115,6 +121,76 @@ def test_a_cell_opens_its_account_in_a_browser(page: Path, browser: str) -> None
     assert "bytes read and equal" in dialog
     closed = dom(browser, page.as_uri())
     assert not re.search(r"<dialog[^>]* open", closed)
+
+
+def acted(page: Path, browser: str, tmp_path: Path, script: str) -> str:
+    """The page's DOM after a script of ours ran behind its own."""
+    copy = tmp_path / "acted.html"
+    end = f"<script>{script}</script></body>"
+    copy.write_text(page.read_text().replace("</body>", end))
+    return dom(browser, copy.as_uri())
+
+
+def test_numbers_are_found_and_come_as_a_file(
+    tiny: Workspace, page: Path, browser: str, tmp_path: Path
+) -> None:
+    script = """
+    URL.createObjectURL = (blob) => { blob.text().then((text) => {
+      const pre = document.createElement("pre"); pre.id = "got";
+      pre.textContent = text; document.body.append(pre); }); return "#"; };
+    search.value = "table3/dash "; search.dispatchEvent(new Event("input"));
+    document.querySelector("[data-download=csv]").click();
+    """
+    text = acted(page, browser, tmp_path, script)
+    cells = sidecars(tiny.root)
+    wanted = {address for address in cells if address.startswith("table3/dash/")}
+    assert len(wanted) > 4
+    assert re.search(r'id="found">(.*?)<', text)[1] == f"{len(wanted)} numbers"
+    dimmed = {
+        about["data-cell"]
+        for _, about in Reader(text).tags
+        if about.get("data-cell") and "dim" in about.get("class", "").split()
+    }
+    assert not dimmed & wanted and "table3/teacher/params_m" in dimmed
+    away = [about for _, about in Reader(text).tags if "hidden" in about]
+    ids = {about.get("id") for about in away}
+    assert "table2" in ids and "table3" not in ids
+    got = html.unescape(re.search(r'<pre id="got">(.*?)</pre>', text, re.S)[1])
+    rows = {row["address"]: row for row in csv.DictReader(io.StringIO(got))}
+    assert set(rows) == wanted
+    for address, row in rows.items():
+        assert row["displayed"] == cells[address]["displayed"]
+        numbers = [value["number"] for value in cells[address]["values"]]
+        assert row["values"].split() == numbers
+
+
+def test_a_heading_sorts_its_list(page: Path, browser: str, tmp_path: Path) -> None:
+    head = 'document.querySelectorAll("#claims .list th")[3]'
+    for clicks, flip in ((1, False), (2, True)):
+        text = acted(page, browser, tmp_path, f"{head}.click();" * clicks)
+        body = re.search(r'id="claims".*?<tbody>(.*?)</tbody>', text, re.S)[1]
+        rows = [
+            re.findall(r"<td.*?</td>", row, re.S) for row in body.split("</tr>")[:-1]
+        ]
+        words = [re.sub(r"<.*?>", "", row[3]) for row in rows]
+        assert len(set(words)) > 1
+        assert words == sorted(words, reverse=flip)
+
+
+def test_the_page_says_what_to_quote(tiny: Workspace, page: Path) -> None:
+    text = page.read_text()
+    command = ["git", "rev-parse", "HEAD"]
+    head = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True).stdout
+    assert f"commit <b>{head[:12]}</b>" in text
+    assert re.search(r"audited <b>20\d\d-\d\d-\d\d \d\d:\d\d UTC</b>", text)
+    assert re.search(r"params <b>[0-9a-f]{12}</b>", text)
+    if shutil.which("latexmk") and shutil.which("pdftotext"):
+        command = ["pdftotext", "-l", "1", str(page.with_suffix(".pdf")), "-"]
+        first = subprocess.run(command, capture_output=True, text=True).stdout
+        assert head[:12] in first and "nothing to object to" in first
+    captions = re.findall(r"<figcaption>.*?</figcaption>", text)
+    (five,) = [caption for caption in captions if "Figure 5c." in caption]
+    assert "training seed" in five and "samples a point" in five
 
 
 @pytest.mark.parametrize("width", [500, 1280])

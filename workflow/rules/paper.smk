@@ -83,6 +83,7 @@ rule plot_figure:
             category="Figures",
             labels=PLAN.labels,
         ),
+        caption="results/figures/{item}.json",
     log:
         "results/logs/plot_figure/{item}.out",
     benchmark:
@@ -121,30 +122,6 @@ rule build_paper:
         "{params.run}/build_paper.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
-rule build_page:
-    input:
-        unpack(LEDGER.needs("build_page", fields=PLAN.paper, files=PLAN.page_files)),
-    output:
-        report(
-            "results/paper/index.html",
-            caption="../report/page.rst",
-            category="Tables and figures",
-        ),
-    log:
-        "results/logs/build_page/_.out",
-    benchmark:
-        "results/benchmarks/build_page/_.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        **RESOURCES.of("build_page"),
-    params:
-        run=RUN,
-        counted=["scale"],
-    shell:
-        "{params.run}/build_page.py --recipe {input.recipe:q} > {log:q} 2>&1"
-
-
 rule tables:
     input:
         "params.yaml",
@@ -163,13 +140,6 @@ rule paper:
     input:
         "params.yaml",
         LEDGER.targets("paper", workflow, "build_paper"),
-    localrule: True
-
-
-rule page:
-    input:
-        "params.yaml",
-        LEDGER.targets("page", workflow, "build_page"),
     localrule: True
 
 

@@ -59,8 +59,8 @@ def audit(
     if report:
         from dash_repro.audit.report import write_report
 
-        write_report(audit, report)
-        print(f"written: {report}")
+        for path in write_report(audit, report):
+            print(f"written: {path}")
     print(json.dumps(audit.to_dict(), indent=1) if as_json else render(audit))
     return 1 if failed else 0
 

@@ -9,6 +9,7 @@ from typing import Any
 from dash_repro.audit.audit import Audit
 from dash_repro.audit.cost import cost, on_gpu, seconds
 from dash_repro.audit.evidence import RAW_FILES
+from dash_repro.audit.interval import interval_text
 from dash_repro.audit.tables import recomputed
 from runledger.audit.history import git
 from runledger.environment import provenance
@@ -55,6 +56,7 @@ def cell_account(audit: Audit, address: str) -> dict[str, Any]:
         "displayed": cell["displayed"],
         "kind": cell["kind"],
         "rule": rule(cell),
+        "interval": interval_text(cell),
         "recomputed": again,
         "files": [f"results/tables/{item}.tex", f"results/tables/{item}.json"],
         "name": cell["name"] or cell["metric"],
@@ -232,7 +234,7 @@ def render_account(known: Mapping[str, Any]) -> str:
         lines.append(f"  recomputed from the raw files: {known['recomputed']}")
     about = [f"{k} {known[k]}" for k in ("name", "n", "extractor", "unit") if known[k]]
     lines += [f"  {', '.join(about)}"] if about else []
-    lines += [f"  note: {known['note']}"] if known["note"] else []
+    lines += [f"  {known[key]}" for key in ("interval", "note") if known[key]]
     lines.append(f"  printed in {', '.join(known['files'])}")
     for value in known["values"]:
         seed = f"seed {value['seed'] or '-'}/{value['sampling_seed'] or '-'}"

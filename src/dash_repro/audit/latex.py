@@ -104,11 +104,26 @@ def rows(tex: str) -> list[list[str]]:
 
 
 def _inside(box: str) -> str:
-    """Content of a \\multicolumn box, without italics."""
+    """Content of a \\multicolumn box, without italics, bold and links."""
     match = re.fullmatch(r"\\multicolumn\{\d+\}\{\w\}\{(.*)\}", box)
     inner = match[1] if match else box
-    italic = re.fullmatch(r"\\textit\{(.*)\}", inner)
-    return italic[1] if italic else inner
+    for macro, arguments in ((r"\story", 2), (r"\textbf", 1), (r"\textit", 1)):
+        while (start := inner.find(macro + "{")) >= 0:
+            end = start + len(macro)
+            for _ in range(arguments):
+                last, end = end, _end_of_group(inner, end)
+            inner = inner[:start] + inner[last + 1 : end - 1] + inner[end:]
+    return inner
+
+
+def _end_of_group(source: str, start: int) -> int:
+    """Where the group ends whose brace opens at `start`."""
+    depth = 0
+    for match in re.compile(r"\\.|[{}]").finditer(source, start):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if not depth and match[0] == "}":
+            return match.end()
+    return len(source)
 
 
 def caption(tex: str) -> str:

@@ -1,9 +1,10 @@
-"""Writes results/report.html: self-contained, offline, every cell opens its account."""
+"""Writes results/report.html: the paper and its audit, as one page and as a PDF."""
 
 from __future__ import annotations
 
 import html
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +14,60 @@ from dash_repro.audit.account import cell_account, paper_text, run_account
 from dash_repro.audit.audit import Audit
 from dash_repro.audit.page import dag, parts
 from dash_repro.paper import web
+from dash_repro.paper.pdf import OWN, build_pdf, load_contents, unusable
+from dash_repro.paper.registry import Section
 from runledger.audit.history import git
-from runledger.canonical import write_atomic
+from runledger.canonical import digest, write_atomic
 
 FOLDER = Path(__file__).parent / "page"
-NAV = (
-    ("findings", "Findings"),
-    ("tables", "Tables"),
-    ("figures", "Figures"),
-    ("samples", "Samples"),
-    ("against", "Paper against ours"),
-    ("claims", "Claims"),
-    ("runs", "Runs and cost"),
-)
+AUDITED = {  # sections behind those of the paper
+    "findings": "Findings of the audit",
+    "against": "Paper against ours",
+    "runs": "Runs and cost",
+}
 DEMO = (
     "Demo scale: a small run on other data. It shows that the pipeline works; its "
     "numbers say nothing about the paper."
 )
 LEGEND = (
-    ("ok", "recomputed, its chain is whole"),
+    ("traced", "recomputed, its chain is whole"),
     ("notice", "something to know"),
     ("not checked", "bytes not here"),
     ("objection", "do not trust"),
 )
 
 
-def write_report(audit: Audit, path: Path) -> None:
-    """Write the page."""
+def write_report(audit: Audit, path: Path) -> list[Path]:
+    """Write the page and, where there is LaTeX, the PDF beside it.
+
+    Returns:
+        the files that were written.
+    """
     write_atomic(path, build(audit))
+    root, pdf = audit.evidence.root, path.with_suffix(".pdf")
+    if unusable(root):
+        return [path]
+    paper, results = root / "paper", root / "results"
+    figures = [results / f"figures/{name}.pdf" for name in audit.evidence.figures]
+    figures += [path.with_suffix(".json") for path in figures]
+    tables = [results / f"tables/{name}.tex" for name in audit.evidence.sidecars]
+    build_pdf(
+        paper / "main.tex",
+        load_contents(paper / "contents.yaml"),
+        [path for path in tables if path.is_file()],
+        [path for path in figures if path.is_file()],
+        pdf,
+        audit.evidence.params["scale"],
+        about_text(audit),
+    )
+    return [path, pdf]
+
+
+def about_text(audit: Audit) -> str:
+    """What the PDF says of its audit, in one sentence."""
+    told = ", ".join(f"{what} {which}" for what, which in identity(audit).items())
+    found = verdict(audit.to_dict()["counts"])
+    return f"{told[0].upper()}{told[1:]}: {found[0].lower()}{found[1:]}."
 
 
 def account_data(audit: Audit) -> str:
@@ -51,10 +78,11 @@ def account_data(audit: Audit) -> str:
     for address in audit.evidence.cells:
         known = cell_account(audit, address)
         known["run_names"] = [number[name] for name in known["run_names"]]
-        known["paper_text"] = paper_text(known.pop("paper"))
+        known["paper_text"] = paper_text(known["paper"])
+        known["paper"] = (known["paper"] or {}).get("paper", "")
         cells[address] = known
     runs = [run_account(audit, name) for name in chain.instances]
-    return embedded({"cells": cells, "runs": runs})
+    return embedded({"about": identity(audit), "cells": cells, "runs": runs})
 
 
 def embedded(data: Any) -> str:
@@ -66,49 +94,64 @@ def build(audit: Audit) -> str:
     """The whole page as text."""
     data, params = audit.to_dict(), audit.evidence.params
     compared = {one.address: one for found in audit.compared.values() for one in found}
-    head = (git(audit.evidence.root, "rev-parse", "HEAD") or b"").decode()[:12]
-    sections = {
+    inside = {
         "findings": parts.findings(audit),
-        "tables": _legend() + parts.tables(audit, compared),
-        "figures": parts.figures(audit, grids=False),
-        "samples": parts.figures(audit, grids=True),
-        "against": f"<p>{AGAINST}</p>" + parts.against(audit.compared),
-        "claims": f"<p>{CLAIMS}</p>" + parts.claims(audit),
+        "against": f"<p>{AGAINST}</p>" + parts.against(audit),
         "runs": f"<p>{RUNS}</p>"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Stages">'
         f"{dag.draw(audit)}</div>{parts.costs(audit)}",
     }
-    if params["scale"] == "own":
-        del sections["against"], sections["claims"]
+    own = params["scale"] == "own"
+    if own:
+        del inside["against"]
+    sections = [
+        (
+            part.name.lower().replace("_", "-"),
+            part.value,
+            parts.section(audit, compared, part),
+        )
+        for part in Section
+        if not (own and part == Section.CLAIMS)
+    ]
+    sections = [section for section in sections if section[2]]
+    sections += [(name, AUDITED[name], text) for name, text in inside.items()]
     return web.render(
         "report.html",
         style=web.style(),
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
         data=Markup(account_data(audit)),
         banner=Markup(_banner(data["counts"])),
-        facts=Markup(_facts(data, head)),
+        facts=Markup(parts.facts(identity(audit), data)),
         demo=DEMO if params["scale"] == "demo" else "",
-        nav=[entry for entry in NAV if entry[0] in sections],
-        sections={name: Markup(text) for name, text in sections.items()},
+        own=OWN if own else "",
+        legend=Markup(_legend()),
+        sections=[(name, title, Markup(text)) for name, title, text in sections],
     )
+
+
+def identity(audit: Audit) -> dict[str, str]:
+    """What one quotes: when it was audited, the commit, the digest of params.yaml."""
+    head = (git(audit.evidence.root, "rev-parse", "HEAD") or b"").decode()[:12]
+    return {
+        "audited": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": head or "no git",
+        "params": digest(audit.evidence.params)[:12],
+    }
+
+
+def verdict(counts: dict[str, int]) -> str:
+    """What the audit found, in one line."""
+    bad = counts["objection"]
+    said = f"{bad} objections" if bad else "Nothing to object to"
+    return f"{said}; {counts['not checked']} not checked, {counts['notice']} notices"
 
 
 def _banner(counts: dict[str, int]) -> str:
-    bad = counts["objection"]
-    said = f"{bad} objections" if bad else "Nothing to object to"
-    rest = f"{counts['not checked']} not checked, {counts['notice']} notices"
-    return f'<p class="banner {"s-objection" if bad else "s-ok"}">{said}; {rest}</p>'
-
-
-def _facts(data: dict[str, Any], head: str) -> str:
-    pairs = (
-        (str(data["measured"]), "measured cells recomputed"),
-        (str(data["cells"]), "cells"),
-        (str(data["tables"]), "tables"),
-        (str(data["instances"]), "runs"),
-        (head or "no git", "HEAD"),
+    level = "s-objection" if counts["objection"] else "s-traced"
+    return (
+        f'<p class="banner {level}"><a href="#findings">Audit</a>: {verdict(counts)}'
+        "</p>"
     )
-    return parts.facts(pairs)
 
 
 def _legend() -> str:
@@ -117,20 +160,16 @@ def _legend() -> str:
         for status, text in LEGEND
     )
     return (
-        f'<div class="legend">{chips}<span class="screen">Click a number for its '
-        "whole account.</span></div><p class='note'>Under a number: the paper’s value; "
-        "Δ, ours less the paper’s, in units of the seeds’ spread s; n.c., not "
-        "comparable (the account says why).</p>"
+        f'<div class="legend">{chips}<span class="screen">Click or touch a number for '
+        "its story.</span></div><p class='note'>Under a number: the paper’s value; Δ, "
+        "ours less the paper’s, in units of the seeds’ spread s; n.c., not comparable "
+        "(the story says why).</p>"
     )
 
 
 AGAINST = (
     "Every value of the paper’s tables beside ours. A difference is given only where "
     "the protocol is the paper’s; otherwise the reason why not."
-)
-CLAIMS = (
-    "Each claim of the paper’s text, evaluated by the same formula on the paper’s own "
-    "tables and on this run’s."
 )
 RUNS = (
     "The stages and how many of their runs are valid. An arrow that follows from "

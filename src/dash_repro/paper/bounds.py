@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dash_repro.paper.context import WORSE, Context
+from dash_repro.paper.measures import MANY
 from dash_repro.paper.names import dataset_name
 
 STANDIN_NOTE = (
     "The distance and score come from a stand-in extractor and must not be compared "
     "with FID or IS."
+)
+FEW_NOTE = (
+    "Below {many} samples a Fréchet distance is too high and an inception score too "
+    "low, by what depends on their number (Chong and Forsyth, 2020). They have fewer "
+    "digits, and KID, which has no such bias, stands first where a table has it."
 )
 BOUNDS = {  # sets of bounds.json -> label of their row
     "real": "Real images, held out",
@@ -22,7 +28,8 @@ def quality_notes(context: Context, datasets: Sequence[str]) -> list[str]:
     """What the bounds are, and that a stand-in is a stand-in."""
     names = {row.name for row in context.collected.find("frechet")}
     standin = [] if names <= {"FID"} else [STANDIN_NOTE]
-    return [bounds_note(context, datasets), *standin]
+    few = [FEW_NOTE.format(many=MANY)] if context.samples < MANY else []
+    return [bounds_note(context, datasets), *standin, *few]
 
 
 def bounds_note(context: Context, datasets: Sequence[str]) -> str:

@@ -43,12 +43,12 @@ class PaperCells:
         return Decimal(text)
 
     def row(self, address: str) -> list[tuple[str, Decimal]]:
-        """The numbers of a row whose columns are named fid_<steps> or w<scale>."""
+        """The numbers of a row whose columns are named fd_<steps> or w<scale>."""
         item, row = address.split("/")
         names = [
             name
             for name in self._tables[item].by_id[row]
-            if name.startswith("fid_") or name[1:2].isdigit()
+            if name.startswith("fd_") or name[1:2].isdigit()
         ]
         return [(name, self.value(f"{address}/{name}")) for name in names]
 

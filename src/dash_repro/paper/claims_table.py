@@ -30,7 +30,7 @@ from dash_repro.paper.verdicts import (
 )
 
 _RAGGED = r">{\raggedright\arraybackslash}p{%s\linewidth}"
-ALIGN = "".join(_RAGGED % share for share in (0.34, 0.2, 0.09, 0.2, 0.1))
+ALIGN = "".join(_RAGGED % share for share in (0.28, 0.19, 0.09, 0.28, 0.11))
 
 
 @dataclass(frozen=True, kw_only=True)

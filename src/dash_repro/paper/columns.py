@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dash_repro.paper.aggregate import Cell, units
 from dash_repro.paper.context import (
@@ -17,7 +17,7 @@ from dash_repro.paper.context import (
     value_of,
     word,
 )
-from dash_repro.paper.measures import MAIN, MEASURES, SPREAD, STANDIN, quality
+from dash_repro.paper.measures import MAIN, MANY, MEASURES, SPREAD, STANDIN, quality
 from dash_repro.paper.names import dataset_name, metric_name
 from dash_repro.paper.needs import (
     STUDENTS,
@@ -160,7 +160,7 @@ class Quality(Column):
 
     def names(self, view: View) -> list[str]:
         """Its columns for one dataset."""
-        return quality(MAIN)
+        return leading(view.context, quality(MAIN))
 
     def heads(self, view: View) -> list[str]:
         return heads_of(view.context, self.names(view)) * len(view.datasets)
@@ -182,17 +182,23 @@ class Quality(Column):
         if row.bound or row.model:
             rows = view.quality(row, dataset, column)
             paper = "" if row.bound else view.paper.value(row.id, name)
-            digits = MEASURES[column].digits(view.context.settings)
-            cell = view.context.measured(f"{row.id}/{name}", rows, digits, paper=paper)
+            about = {"paper": paper, **_unit(column)}
+            digits = MEASURES[column].digits(
+                view.context.settings, view.context.samples
+            )
+            cell = view.context.measured(f"{row.id}/{name}", rows, digits, **about)
             return Entry((cell,))
         return Entry((_literature(view, row, dataset, column),))
+
+
+LITERATURE = {"fd": "FID", "is": "IS"}  # what a column's metric is called elsewhere
 
 
 def _literature(view: View, row: TableRow, dataset: str, column: str) -> Cell:
     name = f"{dataset}_{column}"
     value = view.paper.value(row.id, name)
     address = f"{view.context.item}/{row.id}/{name}"
-    metric, word_ = MEASURES[column].metric, column.upper()
+    metric, word_ = MEASURES[column].metric, LITERATURE.get(column, "")
     measured = view.context.collected.find(metric, dataset=dataset)
     if not value:
         return dash(address, "the paper has no value for this dataset")
@@ -208,27 +214,40 @@ class Spread(Quality):
 
     def names(self, view: View) -> list[str]:
         found = {row.name for row in view.context.collected.find("frechet")}
-        return quality(MAIN, SPREAD, *([STANDIN] if found - {"FID"} else []))
+        names = quality(MAIN, SPREAD, *([STANDIN] if found - {"FID"} else []))
+        return leading(view.context, names)
 
     def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
-        """mean ± std; a dash for the spread of a single value."""
+        """mean ± std; the mean alone where there is a single value."""
         context, name = view.context, f"{dataset}_{column}"
         rows, measure = view.quality(row, dataset, column), MEASURES[column]
         papers = [
             "" if row.bound else view.paper.value(row.id, column_)
             for column_ in (name, f"{name}_std")
         ]
-        power = measure.exponent
-        about = {"exponent": power, "unit": f"10^-{power}" if power else ""}
-        digits, address = measure.digits(context.settings), f"{row.id}/{name}"
+        about, address = _unit(column), f"{row.id}/{name}"
+        digits = measure.digits(context.settings, context.samples)
         mean = context.measured(address, rows, digits, paper=papers[0], **about)
         if len(units([value_of(one) for one in rows])) <= context.settings["ddof"]:
             whole = f"{context.item}/{address}_std"
             spread = dash(whole, "a single value has no spread", papers[1])
-        else:
-            about |= {"statistic": "std", "paper": papers[1]}
-            spread = context.measured(f"{address}_std", rows, digits, **about)
+            return Entry((mean,), unprinted=(spread,))
+        about |= {"statistic": "std", "paper": papers[1]}
+        spread = context.measured(f"{address}_std", rows, digits, **about)
         return Entry((mean, spread), " ± ")
+
+
+def leading(context: Context, names: list[str]) -> list[str]:
+    """Columns of sample metrics, KID first where there are few samples."""
+    if context.samples >= MANY:
+        return names
+    return ["kid", *(name for name in names if name != "kid")]
+
+
+def _unit(column: str) -> dict[str, Any]:
+    """The unit of a column's cells."""
+    power = MEASURES[column].exponent
+    return {"exponent": power, "unit": f"10^-{power}" if power else ""}
 
 
 def no_network(context: Context, row: str, name: str) -> Cell:

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dash_repro.paper.aggregate import (
     round_half_up,
     statistic_of,
 )
-from dash_repro.paper.measures import DISTANCES
+from dash_repro.paper.measures import DISTANCES, MANY, QUALITY
 from dash_repro.paper.rows import Collected, CollectedError, Row
 from runledger.errors import UserError
 
@@ -93,6 +94,12 @@ class Context:
     def build_of(self, item: str) -> Context:
         """The same rows and settings for another table."""
         return replace(self, item=item)
+
+    @cached_property
+    def samples(self) -> int:
+        """The fewest samples behind a distance to the training images."""
+        found = self.collected.find("frechet", stage=QUALITY)
+        return min((int(row.n) for row in found), default=MANY)
 
     def source(self, name: str, *keys: str) -> PaperTable:
         """One of the paper's CSVs, its rows named by these columns; own data: none."""
@@ -282,11 +289,22 @@ def protocol(context: Context, experiment: str, varied: str = "default") -> str:
     parts = [f"{counts} samples"]
     parts += [] if varied == "steps" else [f"{sampling['steps']}-step DDIM"]
     parts += [] if varied in ("scales", "table2") else [guidance(sampling)]
+    return f"{', '.join(parts)}. {repeated(context, seeds)} {demo_mark(context.scale)}"
+
+
+def repeated(context: Context, seeds: Sequence[int]) -> str:
+    """What a number is the mean of, and what its spread over seeds can hold."""
+    own = context.param("experiments.sampling.sampling_seeds")
+    noise = f"sampling seed{'s' * (len(own) > 1)} {', '.join(map(str, own))}"
+    named = ", ".join(map(str, seeds))
     if len(seeds) > 1:
-        parts.append(f"mean over training seeds {', '.join(map(str, seeds))}")
-    else:
-        parts.append(f"training seed {seeds[0]}")
-    return f"{', '.join(parts)}. {demo_mark(context.scale)}"
+        held = "" if len(own) > 1 else ", which spread over seeds therefore leaves out"
+        return (
+            f"Means over training seeds {named}, all with the noise of {noise}{held}."
+        )
+    if len(own) > 1:
+        return f"Training seed {named} only; means over {noise}."
+    return f"Training seed {named} and {noise} only, so no spread is known."
 
 
 def guidance(sampling: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ def contents() -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"item": name, "kind": spec.kind, "label": spec.label}
         entry["title"] = spec.title
         if isinstance(spec, FigureSpec):
-            entry |= {"caption": spec.caption, "share": spec.share}
+            entry["share"] = spec.share
             entry |= {"wide": True} if spec.wide else {}
             entry |= {"panel": spec.panel} if spec.panel else {}
         sections.setdefault(spec.section.value, []).append(entry)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 QUALITY, CALIBRATION = "compute_metrics", "measure_calibration"
+MANY = 10_000  # samples: with fewer, metrics lose digits, and KID stands first
 MAIN, SPREAD, STANDIN = "main", "spread", "stand-in"
 
 
@@ -20,7 +22,9 @@ class Measure:
         heading: of a column; of sample metrics the arrow behind the name that the
             extractor gives the metric.
         decimals: key of section make_table that says how many digits are printed.
+        least: digits that are printed of a few samples, too.
         exponent: it is printed in units of 10^-exponent.
+        best: which of two values is better: "low", "high" or, nearest to it, "one".
         distance: zero is best, so that one above the constant image's is marked.
         shown: of sample metrics: MAIN in every table of results, SPREAD only where
             spreads are, STANDIN only there and beside a stand-in for FID.
@@ -30,24 +34,40 @@ class Measure:
     stage: str
     heading: str
     decimals: str = "decimals"
+    least: int = 0
     exponent: int = 0
+    best: str = "low"
     distance: bool = False
     shown: str = SPREAD
 
-    def digits(self, settings: Mapping[str, Any]) -> int:
-        """Digits after the point, by section make_table of params.yaml."""
-        return settings[self.decimals]
+    def digits(self, settings: Mapping[str, Any], samples: int = MANY) -> int:
+        """Digits after the point: as make_table says, fewer of a few samples.
+
+        Args:
+            settings: section make_table of params.yaml.
+            samples: that a sample metric was computed from, the fewest.
+        """
+        digits = settings[self.decimals]
+        less = (samples < MANY) + (samples < MANY // 10)
+        return max(min(digits, self.least), digits - less)
 
 
 MEASURES: dict[str, Measure] = {  # by the end of a column's name
-    "fid": Measure("frechet", QUALITY, "↓", distance=True, shown=MAIN),
-    "is": Measure("inception_score", QUALITY, "↑", shown=MAIN),
+    "fd": Measure("frechet", QUALITY, "↓", distance=True, shown=MAIN),
+    "is": Measure("inception_score", QUALITY, "↑", least=1, best="high", shown=MAIN),
     "kid": Measure("kid", QUALITY, "↓", exponent=3, distance=True, shown=STANDIN),
-    "rho": Measure("rho", CALIBRATION, "ρ", "calibration_decimals"),
-    "cos": Measure("cos", CALIBRATION, "cos(Δ)", "calibration_decimals"),
+    "rho": Measure("rho", CALIBRATION, "ρ", "calibration_decimals", best="one"),
+    "cos": Measure("cos", CALIBRATION, "cos(Δ)", "calibration_decimals", best="high"),
     "gap_mse": Measure("gap_mse", CALIBRATION, "gap MSE", "gap_decimals"),
 }
 DISTANCES = tuple(one.metric for one in MEASURES.values() if one.distance)
+
+
+def worth(metric: str, number: Decimal) -> Decimal | None:
+    """The number as something that is better the larger; None: of no such metric."""
+    kinds = {one.metric: one.best for one in MEASURES.values()}
+    signed = {"low": -number, "high": number, "one": -abs(number - 1)}
+    return signed[kinds[metric]] if metric in kinds else None
 
 
 def quality(*shown: str) -> list[str]:

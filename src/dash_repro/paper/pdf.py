@@ -1,4 +1,4 @@
-"""The whole paper as a PDF, where there is LaTeX; as a page it is in `document`."""
+"""The whole paper as a PDF, where there is LaTeX."""
 
 from __future__ import annotations
 
@@ -6,21 +6,51 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dash_repro.paper.document import OWN, Contents, present
+from dash_repro.arrays import read_json
 from dash_repro.paper.markup import to_tex
 from runledger.canonical import digest, write_atomic
 from runledger.errors import UserError
+from runledger.yamlfile import load_yaml
 
 INSTALL = (
     "apt-get install latexmk texlive-latex-extra texlive-fonts-recommended lmodern"
 )
 PROGRAMS = ("latexmk", "pdflatex")
 SECONDS = 240
+OWN = (
+    "A run on own data, with own settings, of the method of the paper DASH: "
+    "Dual-Branch Score Distillation for Guidance-Calibrated Compact Diffusion Models "
+    "(arXiv:2606.00798v1). Tables and figures are numbered as they are there. Nothing "
+    "here is compared with the paper. Columns are named for the metric that was "
+    "computed."
+)
 TRIAL = "\\begin{document}\\maketitle\\textbf{x} $x$\\end{document}\n"
+
+
+Contents = Sequence[Mapping[str, Any]]
+
+
+def load_contents(path: Path) -> Contents:
+    """Sections with their items, as paper/contents.yaml lists them.
+
+    Returns:
+        [{"section": title, "items": [{"item", "kind", "label", "title", of figures
+        "share", "wide" and "panel"}]}], as dash_repro.paper.items.contents.
+    """
+    return load_yaml(path)
+
+
+def present(contents: Contents, items: Collection[str]) -> list[dict[str, Any]]:
+    """The contents without the items that a run has not made, and empty sections."""
+    parts = [
+        {**part, "items": [entry for entry in part["items"] if entry["item"] in items]}
+        for part in contents
+    ]
+    return [part for part in parts if part["items"]]
 
 
 class PaperError(UserError):
@@ -58,8 +88,13 @@ def unusable(root: Path) -> str | None:
     return None
 
 
-def contents_tex(contents: Contents) -> str:
-    """What main.tex reads as contents.tex: sections, tables, figures with captions."""
+def contents_tex(contents: Contents, captions: Mapping[str, Mapping[str, str]]) -> str:
+    """What main.tex reads as contents.tex: sections, tables, figures with captions.
+
+    Args:
+        contents: see `load_contents`.
+        captions: {figure: its sidecar} of those that are shown.
+    """
     lines = []
     for part in contents:
         lines.append(rf"\section*{{{to_tex(part['section'])}}}")
@@ -67,23 +102,39 @@ def contents_tex(contents: Contents) -> str:
         for entry in part["items"]:
             if entry["kind"] == "table":
                 lines.append(rf"\maybetable{{{entry['item']}}}")
-            else:
+            elif entry["item"] in captions:
                 name = entry["label"].removesuffix(entry.get("panel", ""))
                 panels.setdefault(name, []).append(entry)
-        lines += [_figure_tex(name, entries) for name, entries in panels.items()]
+        lines += [
+            _figure_tex(name, entries, captions) for name, entries in panels.items()
+        ]
     return "\n".join([*lines, ""])
 
 
-def _figure_tex(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
+def _figure_tex(
+    name: str,
+    entries: Sequence[Mapping[str, Any]],
+    captions: Mapping[str, Mapping[str, str]],
+) -> str:
     """One figure, of one picture or of several side by side."""
+    panels: dict[str, list[str]] = {}  # by what their data are, said once
+    for entry in entries:
+        data = captions[entry["item"]]["data"]
+        panels.setdefault(data, []).append(entry.get("panel", ""))
     pictures = r"\hfill".join(
         rf"\panel{{{entry['item']}}}{{{entry['share']}}}" for entry in entries
     )
     texts = (
-        (f"({entry['panel']}) " if "panel" in entry else "") + to_tex(entry["caption"])
+        (f"({entry['panel']}) " if "panel" in entry else "")
+        + to_tex(captions[entry["item"]]["caption"])
         for entry in entries
     )
-    caption = rf"\textbf{{{name}.}} {' '.join(texts)}"
+    whose = (
+        (f"({', '.join(letters)}) " if len(panels) > 1 else "") + to_tex(data)
+        for data, letters in panels.items()
+        if data
+    )
+    caption = rf"\textbf{{{name}.}} {' '.join([*texts, *whose])}"
     return rf"\maybefigure{{{entries[0]['item']}}}{{{pictures}}}{{{caption}}}"
 
 
@@ -94,16 +145,19 @@ def build_pdf(
     figures: Sequence[Path],
     pdf: Path,
     scale: str = "paper",
+    about: str = "",
 ) -> None:
     """Run latexmk on main.tex beside copies of its tables and figures.
 
     Args:
         main_tex: paper/main.tex.
-        contents: see dash_repro.paper.document.load_contents.
-        tables, figures: .tex and .pdf files; items whose file is not here are left out
-            of the document.
+        contents: see `load_contents`.
+        tables: .tex files.
+        figures: .pdf and .json files; items that are not here are left out.
         scale: "own": the first page says so.
         pdf: file to write; equal inputs give equal bytes with one TeX installation.
+        about: a sentence of the first page, and the page of stories lies beside the
+            PDF; "": it lies in the folder above.
 
     Raises:
         PaperError: no LaTeX, or it fails; the message has its first error.
@@ -112,17 +166,20 @@ def build_pdf(
         raise PaperError(
             "LaTeX is not installed, so there is no PDF",
             "build_paper",
-            f"{INSTALL}; or open results/paper/index.html, "
-            "which holds the same tables and figures",
+            f"{INSTALL}; or make report, which shows the same tables and figures",
         )
     with tempfile.TemporaryDirectory(prefix="dash-paper-") as name:
         folder = Path(name)
         shutil.copy(main_tex, folder / "main.tex")
         if scale == "own":
-            (folder / "about.tex").write_text(to_tex(OWN), encoding="utf-8")
+            (folder / "own.tex").write_text(to_tex(OWN), encoding="utf-8")
+        captions = {f.stem: read_json(f) for f in figures if f.suffix == ".json"}
         made = {path.stem for path in (*tables, *figures)}
-        text = contents_tex(present(contents, made))
+        text = contents_tex(present(contents, made), captions)
         (folder / "contents.tex").write_text(text, encoding="utf-8")
+        if about:
+            beside = rf"\renewcommand{{\reportpage}}{{report.html}}{to_tex(about)}"
+            (folder / "about.tex").write_text(beside, encoding="utf-8")
         for kind, files in (("tables", tables), ("figures", figures)):
             (folder / kind).mkdir()
             for file in files:

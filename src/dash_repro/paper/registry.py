@@ -123,7 +123,8 @@ class FigureSpec(ItemSpec):
 
     Attributes:
         draw: draws it, from collected rows or images and a style.
-        caption: what it shows, in the notation of dash_repro.paper.markup.
+        caption: what it shows, in the notation of dash_repro.paper.markup; whose
+            numbers these are stands behind it (dash_repro.paper.figures.caption).
         share: of the text's width, in the PDF; panels of one figure stand in a row.
         wide: it needs the whole width of a page.
         diagram: it shows no measurement and is the same at every scale.

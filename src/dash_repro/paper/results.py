@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from dash_repro.paper.bounds import BOUNDS, quality_notes
 from dash_repro.paper.columns import Column, TableRow, small_unit
 from dash_repro.paper.context import Context, PaperTable, protocol
-from dash_repro.paper.measures import MEASURES
+from dash_repro.paper.measures import MEASURES, worth
 from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, experiments
-from dash_repro.paper.registry import TableSpec, register
+from dash_repro.paper.registry import TABLES, TableSpec, register
 from dash_repro.paper.rows import Row
-from dash_repro.paper.table import Line, Table
+from dash_repro.paper.table import Entry, Line, Table
 
+BEST_NOTE = (  # without students in the table, and with
+    "Bold: the best in its column by its printed digits, whatever its spread.",
+    "Bold: the best student in its column by its printed digits, whatever its spread.",
+)
 FITNETS_NOTE = (
     "FitNets keeps the anchor term L_{an} (choice): feature losses alone leave the "
     "output convolution without gradient."
@@ -37,6 +42,7 @@ class ResultsTable(TableSpec):
         columns: see dash_repro.paper.columns.
         caption: before the sentence on the protocol; may name {width} and {datasets}.
         after: behind that sentence; may name {ddof}.
+        spread: the table that prints the spread over seeds.
         corner: heading over the labels.
         grouped: datasets stand over their columns.
         notes: on the paper's values; before those on the bounds.
@@ -50,6 +56,7 @@ class ResultsTable(TableSpec):
     models: tuple[str, ...] = (STUDENTS,)
     samplers: str = "default"
     after: str = ""
+    spread: str = ""
     grouped: bool = True
     notes: tuple[str, ...] = ()
 
@@ -65,28 +72,41 @@ class ResultsTable(TableSpec):
         """Lay it out."""
         view = View(self, context)
         rows = [*self.rows(view), *_bounds()]
-        lines = tuple(
-            Line(
-                row.id,
-                row.label,
-                tuple(e for column in self.columns for e in column.entries(view, row)),
-                row.rule,
-            )
+        boxes = [
+            [e for column in self.columns for e in column.entries(view, row)]
             for row in rows
+        ]
+        ranked = [index for index, row in enumerate(rows) if self._ranked(row)]
+        mark_best([boxes[index] for index in ranked])
+        lines = tuple(
+            Line(row.id, row.label, tuple(entries), row.rule)
+            for row, entries in zip(rows, boxes, strict=True)
         )
         words = {"ddof": context.settings["ddof"], "width": view.block.get("width")}
         words["datasets"] = ", ".join(map(dataset_name, view.datasets))
         notes = self.notes if view.paper.by_id or not self.csv else ()
         how = protocol(context, self.experiment, self.samplers)
+        after = self.after.format(**words)
+        if self.spread and len(view.block["seeds"]) > 1:
+            after += f" Their spread: {TABLES[self.spread].label}."
         heads = [head for column in self.columns for head in column.heads(view)]
         return Table(
             context.item,
-            f"{self.caption.format(**words)} {how}{self.after.format(**words)}",
+            f"{self.caption.format(**words)} {how}{after}",
             (self.corner, *heads),
             lines,
             tuple(self._groups(view)) if self.grouped else (),
-            (*notes, *quality_notes(context, view.datasets), *view.fitnets_note),
+            (
+                BEST_NOTE[STUDENTS in self.models],
+                *notes,
+                *quality_notes(context, view.datasets),
+                *view.fitnets_note,
+            ),
         )
+
+    def _ranked(self, row: TableRow) -> bool:
+        """Whether a row takes part in the choice of the best."""
+        return bool(row.model) and (STUDENTS not in self.models or row.model != TEACHER)
 
     def _groups(self, view: View) -> list[tuple[str, int]]:
         """Headings over columns; neighbours without one are a single blank."""
@@ -97,6 +117,31 @@ class ResultsTable(TableSpec):
             else:
                 groups[-1] = ("", groups[-1][1] + span)
         return groups
+
+
+def mark_best(rows: Sequence[list[Entry]]) -> None:
+    """Name the best cells of each column, by their printed digits, in place.
+
+    Args:
+        rows: entries by row; a mean counts, a spread or a setting does not.
+    """
+    for column in range(len(rows[0]) if len(rows) > 1 else 0):
+        entries = [row[column] for row in rows]
+        found: set[str] = set()
+        for place in range(max(len(entry.cells) for entry in entries)):
+            values = {
+                cell.address: value
+                for entry in entries
+                for cell in entry.cells[place : place + 1]
+                if cell.kind == "measured" and cell.statistic == "mean"
+                if (value := worth(cell.metric, Decimal(cell.displayed))) is not None
+            }
+            if len(values) > 1:
+                top = max(values.values())
+                found |= {address for address, value in values.items() if value == top}
+        for row, entry in zip(rows, entries, strict=True):
+            best = tuple(c.address for c in entry.cells if c.address in found)
+            row[column] = replace(entry, best=best)
 
 
 def _bounds() -> list[TableRow]:

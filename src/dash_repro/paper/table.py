@@ -14,15 +14,34 @@ from dash_repro.paper.rows import CollectedError
 
 @dataclass(frozen=True)
 class Entry:
-    """One box of a table: one cell, or several joined ("0.91 / 0.89")."""
+    """One box of a table: one cell, or several joined ("0.91 / 0.89").
+
+    Attributes:
+        cells: printed.
+        joiner: between them.
+        unprinted: cells that say why they are not there.
+        best: addresses of the cells that are the best of their column.
+    """
 
     cells: tuple[Cell, ...]
     joiner: str = " / "
+    unprinted: tuple[Cell, ...] = ()
+    best: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """What is printed."""
         return self.joiner.join(cell.displayed + cell.mark for cell in self.cells)
+
+    @property
+    def tex(self) -> str:
+        """The same in LaTeX: each cell leads to its story, the best are bold."""
+        boxes = []
+        for cell in self.cells:
+            text = to_tex(cell.displayed + cell.mark)
+            text = rf"\textbf{{{text}}}" if cell.address in self.best else text
+            boxes.append(rf"\story{{{cell.address}}}{{{text}}}")
+        return to_tex(self.joiner).join(boxes)
 
 
 @dataclass(frozen=True)
@@ -70,7 +89,7 @@ class Table:
                 raise ValueError(f"{self.item}/{line.id}: {len(line.entries)} entries")
             for entry in line.entries:
                 _require_text(self.item, line.id, entry)
-                for cell in entry.cells:
+                for cell in (*entry.cells, *entry.unprinted):
                     if cell.address in cells:
                         raise ValueError(f"two cells are called {cell.address}")
                     cells[cell.address] = cell
@@ -90,7 +109,11 @@ def _require_text(item: str, row: str, entry: Entry) -> None:
 
 
 def to_latex(table: Table) -> str:
-    """A table with booktabs rules, as wide as the text at most; long ones break."""
+    """A table with booktabs rules; long ones break over pages.
+
+    Its macros are those of paper/main.tex: a table too wide for the page is turned, and
+    a note is printed where it comes first.
+    """
     columns = len(table.header)
     align = table.align or "l" + "c" * (columns - 1)
     head = _group_lines(table.groups) if table.groups else []
@@ -100,8 +123,8 @@ def to_latex(table: Table) -> str:
         if line.rule:
             body.append(r"\midrule")
         if line.entries:
-            boxes = [line.label, *(entry.text for entry in line.entries)]
-            body.append(" & ".join(to_tex(text) for text in boxes) + r" \\")
+            boxes = [to_tex(line.label), *(entry.tex for entry in line.entries)]
+            body.append(" & ".join(boxes) + r" \\")
         else:
             heading = rf"\textit{{{to_tex(line.label)}}}"
             body.append(rf"\multicolumn{{{columns}}}{{l}}{{{heading}}} \\")
@@ -114,10 +137,7 @@ def _float_latex(
     table: Table, align: str, head: list[str], body: list[str]
 ) -> list[str]:
     return [
-        r"\begin{table}[H]",
-        r"\centering\small",
-        rf"\caption*{{{_caption_tex(table)}}}",
-        r"\begin{adjustbox}{max width=\linewidth}",
+        r"\begin{lrbox}{\tablebox}\small",
         rf"\begin{{tabular}}{{{align}}}",
         r"\toprule",
         *head,
@@ -125,9 +145,12 @@ def _float_latex(
         *body,
         r"\bottomrule",
         r"\end{tabular}",
-        r"\end{adjustbox}",
-        *(rf"\par\smallskip\footnotesize {to_tex(note)}" for note in table.notes),
-        r"\end{table}",
+        r"\end{lrbox}",
+        rf"\begin{{papertable}}{{{table.item}}}{{{table.label}}}",
+        rf"\caption*{{{_caption_tex(table)}}}",
+        r"\printtable",
+        *(rf"\tablenote{{{to_tex(note)}}}" for note in table.notes),
+        r"\end{papertable}",
     ]
 
 
@@ -183,6 +206,7 @@ def to_sidecar(table: Table) -> dict[str, Any]:
                         "text": entry.text,
                         "joiner": entry.joiner,
                         "cells": [cell.address for cell in entry.cells],
+                        "best": list(entry.best),
                     }
                     for entry in line.entries
                 ],

@@ -6,12 +6,12 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dash_repro.audit.audit import Audit
+from dash_repro.audit.audit import TRACED, Audit
 from dash_repro.audit.cost import cost
 from runledger.pipeline import CODE_STAGE
 
 WIDE, HIGH, GAP, RISE = 200, 62, 26, 46
-FILL = {"ok": "#e8f4ec", "notice": "#fff3d6", "not checked": "#e9ebf0"}
+FILL = {TRACED: "#eef3f8", "notice": "#fff3d6", "not checked": "#e9ebf0"}
 BAD = "#fde4e4"
 
 
@@ -46,7 +46,7 @@ def stages(audit: Audit) -> tuple[dict[str, Stage], set[tuple[str, str]]]:
         spent = cost(record for record in records if record)
         valid = sum(chain.verdicts[name].valid for name in members)
         bad = valid < len(members) or doubt & set(members)
-        status = "objection" if bad else "ok"
+        status = "objection" if bad else TRACED
         time = spent.text.partition(",")[0]
         found[stage] = Stage(stage, len(members), valid, time, status)
     return found, edges

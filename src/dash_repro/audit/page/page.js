@@ -21,7 +21,7 @@ const status = (word) => make("span", word, "chip s-" + word.replace("not checke
 
 function runNode(run) {
   const box = make("details");
-  add(box, add(make("summary"), make("span", run.run + " "), status(run.verdict === "valid" ? "ok" : "objection")));
+  add(box, add(make("summary"), make("span", run.run + " "), status(run.verdict === "valid" ? "traced" : "objection")));
   if (run.verdict === "never run") return box;
   add(box, list([
     `${run.provenance}; code ${run.code}`,
@@ -49,6 +49,7 @@ function show(address) {
   inside.replaceChildren();
   add(inside, add(make("p"), make("span", cell.displayed, "big"), status(cell.status)));
   add(inside, make("p", cell.rule + (cell.recomputed ? `; recomputed from the raw files: ${cell.recomputed}` : "")));
+  if (cell.interval) add(inside, make("p", cell.interval));
   const about = [cell.name, cell.n && `n = ${cell.n}`, cell.extractor, cell.unit].filter(Boolean).join(", ");
   if (about) add(inside, make("p", about, "soft"));
   if (cell.note) add(inside, make("p", cell.note, "soft"));
@@ -90,3 +91,91 @@ const fromHash = () => {
 window.addEventListener("hashchange", fromHash);
 window.addEventListener("beforeprint", () => document.querySelectorAll("main details").forEach((d) => { d.open = true; }));
 fromHash();
+
+// finding numbers: what does not match is dimmed, tables without a match are away
+const buttons = [...document.querySelectorAll("main [data-cell]")];
+const search = document.getElementById("search");
+const level = document.getElementById("level");
+const levels = {
+  "": () => true,
+  measured: (cell) => cell.kind === "measured",
+  paper: (cell) => cell.paper,
+  doubt: (cell) => cell.findings.length > 0,
+};
+const textOf = (button) => {
+  const cell = DATA.cells[button.dataset.cell], row = button.closest("tr");
+  const label = row && row.cells[0] ? row.cells[0].textContent : "";
+  return [button.dataset.cell, label, cell.displayed, cell.name, cell.status, cell.note].join(" ").toLowerCase();
+};
+const matches = () => {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  return buttons.filter((button) => {
+    const text = textOf(button);
+    return levels[level.value](DATA.cells[button.dataset.cell]) && words.every((word) => text.includes(word));
+  });
+};
+function filter() {
+  const active = search.value.trim() !== "" || level.value !== "";
+  const found = new Set(matches());
+  buttons.forEach((button) => button.classList.toggle("dim", active && !found.has(button)));
+  document.querySelectorAll("main [data-table], main figure, main .figures, main .list tbody tr").forEach((box) => {
+    box.hidden = active && ![...box.querySelectorAll("[data-cell]")].some((button) => found.has(button));
+  });
+  document.querySelectorAll("#against details").forEach((box) => { box.open = active && found.size > 0; });
+  const cells = new Set([...found].map((button) => button.dataset.cell));
+  document.getElementById("found").textContent = active ? `${cells.size} numbers` : "";
+}
+search.addEventListener("input", filter);
+level.addEventListener("change", filter);
+document.querySelector(".tools").addEventListener("submit", (event) => event.preventDefault());
+
+// the numbers that are shown, as a file; made here, so that it works offline
+const COLUMNS = ["address", "displayed", "unit", "kind", "status", "interval", "name", "n", "extractor", "paper", "values", "note"];
+function shown() {
+  const addresses = [...new Set(matches().map((button) => button.dataset.cell))];
+  return addresses.map((address) => {
+    const cell = DATA.cells[address];
+    return { ...Object.fromEntries(COLUMNS.map((key) => [key, cell[key]])), values: cell.values.map((v) => v.number) };
+  });
+}
+const quoted = (value) => `"${String(Array.isArray(value) ? value.join(" ") : value ?? "").replace(/"/g, '""')}"`;
+const asText = {
+  csv: () => [COLUMNS.join(","), ...shown().map((row) => COLUMNS.map((key) => quoted(row[key])).join(","))].join("\n") + "\n",
+  json: () => JSON.stringify({ ...DATA.about, cells: shown() }, null, 1),
+};
+document.addEventListener("click", (event) => {
+  const kind = event.target.dataset && event.target.dataset.download;
+  if (!kind) return;
+  const link = make("a");
+  link.href = URL.createObjectURL(new Blob([asText[kind]()], { type: kind === "csv" ? "text/csv" : "application/json" }));
+  link.download = `numbers.${kind}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+});
+
+// headings of lists sort them: numbers by size, the rest by letters
+document.querySelectorAll(".list thead th").forEach((head) => {
+  head.tabIndex = 0;
+  head.setAttribute("aria-sort", "none");
+  const sort = () => {
+    const up = head.getAttribute("aria-sort") !== "ascending", index = head.cellIndex;
+    const body = head.closest("table").tBodies[0];
+    head.parentNode.querySelectorAll("th").forEach((other) => other.setAttribute("aria-sort", "none"));
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    const key = (row) => row.cells[index].textContent.trim();
+    const order = (a, b) => key(a).localeCompare(key(b), undefined, { numeric: true });
+    body.append(...[...body.rows].sort((a, b) => (up ? order(a, b) : order(b, a))));
+  };
+  head.addEventListener("click", sort);
+  head.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(); });
+});
+
+// a table that goes on to the right says so
+const wide = document.querySelectorAll(".scroll, .strip");
+const sign = () => wide.forEach((box) => {
+  box.classList.toggle("more", box.scrollWidth - box.clientWidth - box.scrollLeft > 4);
+});
+wide.forEach((box) => box.addEventListener("scroll", sign));
+document.querySelectorAll("details").forEach((box) => box.addEventListener("toggle", sign));
+window.addEventListener("resize", sign);
+sign();

@@ -1,4 +1,4 @@
-"""Sections of the report: tables, figures, the paper's numbers, claims, cost."""
+"""Sections of the page: tables, figures, claims, the paper's numbers, cost."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dash_repro.audit.audit import Audit
+from dash_repro.arrays import read_json
+from dash_repro.audit.audit import TRACED, Audit
 from dash_repro.audit.compare import Comparison
 from dash_repro.audit.cost import cost
 from dash_repro.audit.page.dag import by_stage
 from dash_repro.audit.taint import short
 from dash_repro.paper import web
-from dash_repro.paper.figures import FIGURES
 from dash_repro.paper.items import ITEMS
-from dash_repro.paper.markup import to_html
-from dash_repro.paper.registry import Section, in_order
+from dash_repro.paper.markup import to_html, to_plain
+from dash_repro.paper.registry import Section
 
 escape = html.escape
 
@@ -63,32 +63,38 @@ def _finding(finding: Any, everything: Sequence[str]) -> str:
     )
 
 
-def tables(audit: Audit, compared: Mapping[str, Comparison]) -> str:
-    """Every table in the paper's order, each cell a button."""
-    parts = []
-    shown = [i for i in ITEMS if i in audit.evidence.sidecars and i != "claims"]
-    for section in Section:
-        within = [item for item in shown if ITEMS[item].section == section]
-        if within:
-            parts.append(f"<h3>{escape(section.value)}</h3>")
-            parts += [_table(audit, item, compared) for item in within]
-    return "".join(parts)
+def section(audit: Audit, compared: Mapping[str, Comparison], part: Section) -> str:
+    """Tables and figures of one section of the paper, each cell a button."""
+    names = [name for name, spec in ITEMS.items() if spec.section == part]
+    shown = [name for name in names if name in audit.evidence.sidecars]
+    tables = [
+        claims(audit) if name == "claims" else table(audit, name, compared)
+        for name in shown
+    ]
+    figures = [_figure(audit, n) for n in names if n in audit.evidence.figures]
+    grid = f'<div class="figures">{"".join(figures)}</div>' if figures else ""
+    return "".join(tables) + grid
 
 
-def _table(audit: Audit, item: str, compared: Mapping[str, Comparison]) -> str:
+def table(audit: Audit, item: str, compared: Mapping[str, Comparison]) -> str:
     def box(entry: Mapping[str, Any]) -> Markup:
         between = f'<span class="and">{escape(entry["joiner"].strip())}</span>'
-        buttons = [button(audit, address, compared) for address in entry["cells"]]
+        buttons = [
+            button(audit, address, compared, address in entry["best"])
+            for address in entry["cells"]
+        ]
         return Markup(f"<td>{between.join(buttons)}</td>")
 
     return web.table(audit.evidence.sidecars[item], box)
 
 
-def button(audit: Audit, address: str, compared: Mapping[str, Comparison]) -> str:
+def button(
+    audit: Audit, address: str, compared: Mapping[str, Comparison], best: bool
+) -> str:
     """One cell: its number, its status, the paper's value under it."""
     cell = audit.evidence.cells[address]
-    status, measured = audit.statuses.get(address, "ok"), cell["kind"] == "measured"
-    name = css(status) if measured or status != "ok" else "plain"
+    status, measured = audit.status(address), cell["kind"] == "measured"
+    name = css(status) if measured or status != TRACED else "plain"
     under = ""
     found = compared.get(address)
     if found is not None and measured:
@@ -97,103 +103,112 @@ def button(audit: Audit, address: str, compared: Mapping[str, Comparison]) -> st
         under = f'<span class="p">{escape(found.paper)}, {says}{spreads}</span>'
     elif cell["paper"] and measured:
         under = f'<span class="p">{escape(cell["paper"])}</span>'
-    label = f"{address}: {cell['displayed']}, {status}"
+    shown = to_html(cell["displayed"] + cell["mark"])
+    shown = f"<b>{shown}</b>" if best else shown
+    label = to_plain(f"{address}: {cell['displayed']}, {status}")
     return (
         f'<button class="{name}" data-cell="{escape(address)}" '
-        f'aria-label="{escape(label)}">{to_html(cell["displayed"])}{under}</button>'
+        f'aria-label="{escape(label)}">{shown}{under}</button>'
     )
 
 
-def figures(audit: Audit, grids: bool) -> str:
-    """Sample grids, or the other figures, embedded."""
-    parts = []
-    for item, spec in in_order(FIGURES).items():
-        if item not in audit.evidence.figures or spec.images != grids:
-            continue
-        path = audit.evidence.root / "results" / "figures" / f"{item}.png"
-        status = audit.statuses.get(item, "ok")
-        title = f"{spec.label}. {spec.title}"
-        wide = ' class="wide"' if spec.wide else ""
-        if path.is_file():
-            data = base64.b64encode(path.read_bytes()).decode("ascii")
-            picture = (
-                f'<img loading="lazy" alt="{escape(title)}" '
-                f'src="data:image/png;base64,{data}">'
-            )
-        else:
-            picture = "<p class='soft'>The picture’s bytes are not here: make pull.</p>"
-        runs = len(audit.taint.closure(item))
-        parts.append(
-            f'<figure id="{item}"{wide}>{picture}<figcaption><b>{spec.label}.</b> '
-            f"{to_html(spec.caption)} {chip(status)} from {runs} runs</figcaption>"
-            "</figure>"
+def _figure(audit: Audit, item: str) -> str:
+    """One figure, embedded, with its caption."""
+    spec, folder = ITEMS[item], audit.evidence.root / "results" / "figures"
+    status = audit.statuses.get(item, TRACED)
+    title = f"{spec.label}. {spec.title}"
+    wide = ' class="wide"' if spec.wide else ""
+    path, told = folder / f"{item}.png", folder / f"{item}.json"
+    if path.is_file():
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        picture = (
+            f'<img loading="lazy" alt="{escape(title)}" '
+            f'src="data:image/png;base64,{data}">'
         )
-    return f'<div class="figures">{"".join(parts)}</div>'
+    else:
+        picture = "<p class='soft'>The picture’s bytes are not here: make pull.</p>"
+    data = read_json(told)["data"] if told.is_file() else ""
+    runs = len(audit.taint.closure(item))
+    return (
+        f'<figure id="{item}"{wide}>{picture}<figcaption><b>{spec.label}.</b> '
+        f"{to_html(spec.caption)} {to_html(data)} {chip(status)} from {runs} runs"
+        "</figcaption></figure>"
+    )
 
 
-def against(compared: Mapping[str, Sequence[Comparison]]) -> str:
+def against(audit: Audit) -> str:
     """The paper's CSVs, every value beside ours."""
     parts = []
-    for item, found in compared.items():
+    for item, found in audit.compared.items():
+        labels = {line["id"]: line["label"] for line in _lines(audit, item)}
         good = sum(one.comparable for one in found)
-        rows, name = "".join(_against(one) for one in found), ITEMS[item].label
+        rows = "".join(_against(one, labels) for one in found)
+        name = ITEMS[item].label
+        heads = ("row", "column", "paper", "ours", "difference", "in seeds’ spread")
+        table = _listed((*heads, "not comparable, because"), rows, f"{name}, compared")
         parts.append(
             f"<details><summary>{name}: {len(found)} values, {good} comparable"
-            '</summary><div class="scroll" tabindex="0" role="region" '
-            f'aria-label="{name}, the paper against this run">'
-            '<table class="list"><thead><tr><th>row</th><th>column</th><th>paper</th>'
-            "<th>ours</th><th>difference</th><th>in seeds’ spread</th>"
-            "<th>not comparable, because</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table></div></details>"
+            f"</summary>{table}</details>"
         )
     return "".join(parts)
 
 
-def _against(one: Comparison) -> str:
+def _lines(audit: Audit, item: str) -> Sequence[Mapping[str, Any]]:
+    return audit.evidence.sidecars.get(item, {}).get("lines", ())
+
+
+def _listed(heads: Iterable[str], rows: str, label: str) -> str:
+    """A table of our own; its headings sort it."""
+    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody>'
+        "</table></div>"
+    )
+
+
+def _against(one: Comparison, labels: Mapping[str, str]) -> str:
     ours = escape(one.ours) or "–"
+    row = to_html(labels.get(one.row, one.row))
     if one.address:
         ours = f'<button data-cell="{escape(one.address)}">{ours}</button>'
+        row = to_html(labels.get(one.address.split("/")[1], one.row))
     spread = f"{one.spreads} × {one.spread}" if one.spreads else ""
     boxes = (one.paper, ours, one.difference, spread)
     numbers = "".join(f'<td class="num">{box}</td>' for box in boxes)
     return (
-        f"<tr><td>{escape(one.row)}</td><td>{escape(one.column)}</td>{numbers}"
+        f"<tr><td>{row}</td><td>{escape(one.column)}</td>{numbers}"
         f"<td>{escape('; '.join(one.reasons))}</td></tr>"
     )
 
 
-_CLAIM = {
-    "holds": "ok",
-    "fails": "objection",
-    "inconclusive": "unchecked",
-    "not testable": "unchecked",
-}
+_CLAIM = {"holds": "traced", "fails": "objection"}
 
 
 def claims(audit: Audit) -> str:
-    """Every claim on both sides: values, verdict, remark."""
-    sidecar = audit.evidence.sidecars.get("claims")
-    if sidecar is None:
-        return "<p>The claims table is not there.</p>"
-    cards = []
+    """Every claim on both sides: values, verdict, reason; its headings sort it."""
+    sidecar, rows = audit.evidence.sidecars["claims"], []
     for line in sidecar["lines"]:
-        sides = []
-        for side, name in (("paper", "its tables"), ("ours", "this run")):
+        boxes = [f"<td>{to_html(line['label'])}</td>"]
+        for side in ("paper", "ours"):
             verdict = sidecar["cells"][f"claims/{line['id']}/{side}_verdict"]
             value = sidecar["cells"][f"claims/{line['id']}/{side}_values"]
-            word, address = verdict["displayed"], value["address"]
-            reason = "" if word in ("holds", "fails") else verdict["note"]
-            reason = f" <span class=soft>{to_html(reason)}</span>" if reason else ""
-            sides.append(
-                f"<dt>{name}</dt><dd><span class='chip s-{_CLAIM[word]}'>{word}</span> "
-                f'<button data-cell="{escape(address)}">'
-                f"{to_html(value['displayed'])}</button>{reason}</dd>"
+            word = verdict["displayed"]
+            reason = "" if word in ("holds", "fails") else to_html(verdict["note"])
+            boxes.append(
+                f'<td><span class="chip {css(_CLAIM.get(word, "not checked"))}">'
+                f'{word}</span></td><td><button data-cell="{escape(value["address"])}">'
+                f'{to_html(value["displayed"])}</button> <span class="soft">{reason}'
+                "</span></td>"
             )
-        cards.append(
-            f'<div class="claim" id="claim-{line["id"]}">'
-            f"<p>{to_html(line['label'])}</p><dl>{''.join(sides)}</dl></div>"
-        )
-    return f'<div class="claims">{"".join(cards)}</div>'
+        rows.append(f'<tr id="claim-{line["id"]}">{"".join(boxes)}</tr>')
+    heads = ("claim", "the paper’s tables", "values", "this run", "values")
+    notes = "".join(f'<p class="note">{to_html(note)}</p>' for note in sidecar["notes"])
+    return (
+        f'<p class="caption"><b>Claims.</b> {to_html(sidecar["caption"])}</p>'
+        + _listed(heads, "".join(rows), "Claims of the text")
+        + notes
+    )
 
 
 def costs(audit: Audit) -> str:
@@ -217,12 +232,8 @@ def costs(audit: Audit) -> str:
             f"<tr><td>{name}</td>{boxes}<td>{escape(', '.join(one.devices))}</td>"
             f'<td class="wide">{bar}</td></tr>'
         )
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Cost by stage">'
-        '<table class="list"><thead><tr><th>stage</th><th>runs</th><th>time</th>'
-        "<th>on a GPU</th><th>resumed</th><th>device</th><th></th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    heads = ("stage", "runs", "time", "on a GPU", "resumed", "device", "")
+    return _listed(heads, "".join(rows), "Cost by stage")
 
 
 def duration(hours: float) -> str:
@@ -232,7 +243,14 @@ def duration(hours: float) -> str:
     return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"
 
 
-def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """A row of numbers under the title."""
-    items = "".join(f"<li><b>{escape(n)}</b> {escape(what)}</li>" for n, what in pairs)
-    return f'<ul class="facts">{items}</ul>'
+def facts(identity: Mapping[str, str], data: Mapping[str, Any]) -> str:
+    """What to quote, and how much there is, in a row under the title."""
+    about = [f"<li>{what} <b>{escape(n)}</b></li>" for what, n in identity.items()]
+    counts = {
+        "measured": "measured cells recomputed",
+        "cells": "cells",
+        "tables": "tables",
+        "instances": "runs",
+    }
+    about += [f"<li><b>{data[key]}</b> {what}</li>" for key, what in counts.items()]
+    return f'<ul class="facts">{"".join(about)}</ul>'

@@ -28,6 +28,10 @@ PANEL_SHARE = 0.325  # of the text's width: three panels in a row
 COMPARED = ("dash", "composite", "gap_match")  # students whose gaps are shown over t
 LABEL_ROOM = 1.34  # x range beyond the data, for labels at the ends of lines
 TIMESTEP = "timestep t  (0: image, T: noise)"
+BANDS = (
+    "Lines are means over training seeds; a band, where there are several, reaches "
+    "from the lowest to the highest. Grey: ρ = 1, the teacher's gap."
+)
 
 
 SHORT = {
@@ -71,7 +75,8 @@ def draw_band(axes: Axes, line: Curve, color: str, dashed: bool = False) -> None
     section=Section.TEACHER,
     params=("tag", "diffusion.timesteps", *experiments("table2")),
     derived=("tag",),
-    caption="TAG's guidance scale over the timesteps beside the constant ones.",
+    caption="TAG's guidance scale w(t), full, beside the constant scales of Table 2, "
+    "dashed.",
     share=PANEL_SHARE,
 )
 def figure4a(collected: Collected, style: Style) -> Figure:
@@ -102,8 +107,8 @@ def figure4a(collected: Collected, style: Style) -> Figure:
     needs=(Need(EXPORT, "table3", (TEACHER,), FIRST, FIRST),),
     params=TIRT_PARAMS,
     derived=("min_snr",),
-    caption="Timestep weights learned by the teacher of the first seed, beside "
-    "Min-SNR.",
+    caption="Timestep weights of mean one: learned by the teacher of the first seed, "
+    "full, and Min-SNR, dashed.",
     share=PANEL_SHARE,
 )
 def figure4b(collected: Collected, style: Style) -> Figure:
@@ -134,7 +139,8 @@ def figure4b(collected: Collected, style: Style) -> Figure:
     section=Section.TEACHER,
     needs=(Need(CALIBRATION, "table3", COMPARED, FIRST, optional_models=True),),
     params=("diffusion.timesteps", "experiments.table3"),
-    caption="Ratio of guidance gaps by timestep.",
+    caption="Ratio ρ of the guidance gap of a student to the teacher's, by bin of "
+    f"timesteps. {BANDS}",
     share=PANEL_SHARE,
 )
 def figure4c(collected: Collected, style: Style) -> Figure:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dash_repro.arrays import load_npz
+from dash_repro.arrays import load_npz, write_json
+from dash_repro.paper.figures.caption import sidecar
 from dash_repro.paper.figures.labels import unnamed
 from dash_repro.paper.figures.style import Style, save
 from dash_repro.paper.registry import FIGURES
@@ -37,27 +39,35 @@ def build_figure(item: str, data: Path, style: Style) -> Figure:
 def plot_figure(
     item: str,
     data: Path,
+    members: Sequence[Mapping[str, Any]],
     scale: str,
     settings: Mapping[str, Any],
-    pdf: Path,
-    png: Path,
+    outputs: Sequence[Path],
 ) -> list[str]:
-    """Draw one figure and write both files, the same bytes every time.
+    """Draw one figure and write its files, the same bytes every time.
 
     Args:
         item, data: see `build_figure`.
+        members: identities of the samples whose images are shown; of a figure of
+            numbers, each row says whose it is.
         scale: "paper", "demo" or "own"; a demo's figures say so.
         settings: section plot_figure of params.yaml.
-        pdf, png: files to write.
+        outputs: files to write, as .pdf, .png and .json (name and caption).
 
     Returns:
         Names of classes that the figure's font lacks, and shows by number.
     """
-    style = Style.from_params(settings, "paper" if FIGURES[item].diagram else scale)
+    pdf, png, json = outputs
+    spec = FIGURES[item]
+    style = Style.from_params(settings, "paper" if spec.diagram else scale)
     figure = build_figure(item, data, style)
     with style.applied():
         save(figure, style, pdf, png)
-    return _shown_by_number(data) if FIGURES[item].images else []
+    rows = [] if spec.images else read_rows(data).rows
+    # the n of a point over t is that of its bin
+    whose = [asdict(replace(row, n="") if row.x else row) for row in rows]
+    write_json(json, sidecar(spec, scale, [*whose, *members]))
+    return _shown_by_number(data) if spec.images else []
 
 
 def _shown_by_number(data: Path) -> list[str]:

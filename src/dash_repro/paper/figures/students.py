@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dash_repro.paper.aggregate import statistic_of
+from dash_repro.paper.aggregate import statistic_of, units
 from dash_repro.paper.context import value_of
 from dash_repro.paper.figures.curves import (
+    BANDS,
     PANEL_SHARE,
     draw_band,
     leave_room,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+BESIDE = 0.035  # of the range of sizes, between neighbours of one size
+
 
 def iterations_axis(axes: Axes, last: float) -> None:
     """Iterations in thousands where they are many."""
@@ -52,7 +56,7 @@ def iterations_axis(axes: Axes, last: float) -> None:
     section=Section.STUDENTS,
     needs=(HISTORY_NEED,),
     params=("experiments.table4",),
-    caption="Ratio of guidance gaps during training.",
+    caption=f"Ratio ρ of guidance gaps during training. {BANDS}",
     share=PANEL_SHARE,
 )
 def figure5a(collected: Collected, style: Style) -> Figure:
@@ -91,7 +95,9 @@ def _mean(rows: Sequence[Row]) -> float:
         "experiments.table4",
         "measure_calibration.cos_undefined_below",
     ),
-    caption="Magnitude against direction of the gap.",
+    caption="Magnitude ρ of the guidance gap against its direction, its cosine with "
+    "the teacher's. Large dots are means over training seeds, small ones are single "
+    "seeds. Grey: ρ = 1. Scratch is left out: it has no teacher.",
     share=PANEL_SHARE,
 )
 def figure5b(collected: Collected, style: Style) -> Figure:
@@ -173,7 +179,10 @@ def side_labels(
         profile("tableC6", (STUDENTS,)),
     ),
     params=(*experiments("table3", "tableC6"), "tag"),
-    caption="Sample quality against parameters.",
+    caption="Distance to the training images against parameters, on a logarithmic "
+    "scale. Points are means over training seeds; bars, where there are several, reach "
+    "from the lowest to the highest. A line joins the widths of a student; the star is "
+    "the teacher. Points of one size stand side by side.",
     share=PANEL_SHARE,
 )
 def figure5c(collected: Collected, style: Style) -> Figure:
@@ -183,38 +192,61 @@ def figure5c(collected: Collected, style: Style) -> Figure:
     drawing, axes = new_panel(style)
     dataset = first_dataset(collected, "frechet")
     points = _pareto_points(collected, dataset)
+    sizes = sorted({point.size for point in points})
+    side = (sizes[-1] / sizes[0]) ** BESIDE  # factor between neighbours of one size
     labels = []
-    for model in sorted({model for model, _, _ in points}):
-        mine = sorted((size, value) for name, size, value in points if name == model)
-        x, y = zip(*mine, strict=True)
+    for model in sorted({point.model for point in points}):
+        mine = [point for point in points if point.model == model]
+        x = [point.size * side**point.place for point in mine]
+        y = [point.mean for point in mine]
+        bars = [[p.mean - p.low for p in mine], [p.high - p.mean for p in mine]]
         color = style.color(model)
-        marker = "*" if model == TEACHER else "o"
-        size = 9 if model == TEACHER else 4
-        axes.plot(x, y, marker=marker, ms=size, color=color, lw=1.2)
+        marker, size = ("*", 9) if model == TEACHER else ("o", 4)
+        about = {"marker": marker, "ms": size, "color": color, "lw": 1.0}
+        axes.errorbar(x, y, yerr=bars, elinewidth=1.0, capsize=2, **about)
         labels.append((x[-1], y[-1], plot_name(model), color))
     axes.set_xscale("log")
-    sizes = sorted({size for _, size, _ in points})
-    axes.set_xlim(sizes[0] * 0.85, sizes[-1] * 1.15)
-    axes.set_ylim(0, None)
+    axes.set_xlim(sizes[0] / side**4, sizes[-1] * side**4)
+    axes.margins(y=0.08)
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.1f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
     axes.set_xlabel("parameters (millions)")
     names = {metric_name(row.name) for row in collected.find("frechet")}
     axes.set_ylabel(f"{' or '.join(sorted(names))} ↓")
-    side_labels(axes, labels, sizes[-1] * 1.5, style.font_size - 2)
+    side_labels(axes, labels, sizes[-1] * side**6, style.font_size - 2)
     return drawing
 
 
-def _pareto_points(
-    collected: Collected, dataset: str
-) -> list[tuple[str, float, float]]:
-    """(model, millions of parameters, mean distance) of every model and width."""
+@dataclass(frozen=True)
+class Point:
+    """A model at one width: millions of parameters, distances over seeds.
+
+    Attributes:
+        place: among those of its size, from left to right, 0 in the middle.
+    """
+
+    model: str
+    size: float
+    mean: float
+    low: float
+    high: float
+    place: float = 0.0
+
+
+def _pareto_points(collected: Collected, dataset: str) -> list[Point]:
+    """Every model at every width, by size; those of one size in the order of names."""
     rows = collected.find("frechet", dataset=dataset)
     points = []
     for model, width in sorted({(row.model, row.width) for row in rows}):
         mine = [row for row in rows if (row.model, row.width) == (model, width)]
         where = {"name": "parameters", "model": model, "width": width}
         size = float(collected.one("profile", **where).value) / 1e6
-        points.append((model, size, _mean(mine)))
-    return points
+        seeds = [float(value) for value in units([value_of(row) for row in mine])]
+        points.append(Point(model, size, _mean(mine), min(seeds), max(seeds)))
+    placed = []
+    for size in sorted({point.size for point in points}):
+        same = [point for point in points if point.size == size]
+        middle = (len(same) - 1) / 2
+        placed += [replace(point, place=i - middle) for i, point in enumerate(same)]
+    return placed

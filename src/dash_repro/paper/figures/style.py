@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:  # half a second, and the Snakefile reads what figures say of 
 GREY = "#666666"
 LIGHT = "#D0D0D0"
 PANEL = 0.47  # width of a panel, as a share of a full-width figure
-_OTHERS = ("#7A5195", "#8C564B", "#4D4D4D", "#B59F00")
+_OTHERS = ("#7A5195", "#8C564B", "#4D4D4D", "#B59F00")  # of rows without one
+GOLDEN = 0.618034  # steps of this share of the circle leave no two hues close
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Style:
     Attributes:
         dpi, font_size (points), width (inches), palette: as in params.yaml.
         scale: "paper", "demo" or "own".
+        given: colours of rows that the palette lacks.
     """
 
     dpi: int
@@ -36,6 +39,7 @@ class Style:
     width: float
     palette: Mapping[str, str]
     scale: str
+    given: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_params(cls, plot_figure: Mapping[str, Any], scale: str) -> Style:
@@ -49,11 +53,17 @@ class Style:
         )
 
     def color(self, model: str) -> str:
-        """Colour of a row; rows without one in the palette share a few dark tones."""
+        """Colour of a row; no two rows of a figure share one.
+
+        A row that the palette lacks has its tone from its name, the next one free.
+        """
         name = "teacher" if model.startswith("teacher") else model
-        if name in self.palette:
-            return self.palette[name]
-        return _OTHERS[sum(map(ord, name)) % len(_OTHERS)]
+        known = {**self.palette, **self.given}
+        if name not in known:
+            tones = _tones(sum(map(ord, name)))
+            known[name] = next(tone for tone in tones if tone not in known.values())
+            self.given[name] = known[name]
+        return known[name]
 
     def new(self, width: float = 1.0, height: float = 0.4) -> Figure:
         """A figure of a share of the full width, and a height in the same unit."""
@@ -103,6 +113,15 @@ class Style:
         defaults.pop("backend")
         with matplotlib.rc_context({**defaults, **settings}):
             yield
+
+
+def _tones(start: int) -> Iterator[str]:
+    """The few tones of `_OTHERS`, from that one on; then dark ones without end."""
+    from matplotlib.colors import hsv_to_rgb, to_hex
+
+    yield from (_OTHERS[(start + i) % len(_OTHERS)] for i in range(len(_OTHERS)))
+    for step in itertools.count(1):
+        yield to_hex(hsv_to_rgb((step * GOLDEN % 1, 0.75, 0.6)))
 
 
 def save(figure: Figure, style: Style, pdf: Path, png: Path) -> None:

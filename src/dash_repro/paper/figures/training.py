@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 6
+DASHED = (0, (3, 1.5))
 TITLES = (
     r"$\sigma(\lambda_t)$",
     r"$\hat{\omega}_t$",
@@ -36,9 +37,11 @@ TITLES = (
     needs=(CURRICULUM_NEED,),
     params=TIRT_PARAMS,
     derived=("min_snr",),
-    caption="Where TIRT puts its weight: the learned factor, the normalised weights, "
-    "their ratio to Min-SNR, and the ratio against the loss at the same timestep; "
-    "teacher of the first seed.",
+    caption="Where TIRT puts its weight, by timestep t of the diffusion (small: image, "
+    "large: noise): the learned factor, the weights of mean one, their ratio to "
+    "Min-SNR, and that ratio against the loss at the same timestep, the mean squared "
+    "error of the predicted noise. None has a unit. Lines from light to dark: "
+    "snapshots of the first seed's teacher. Dashed: Min-SNR. Colour: t.",
     wide=True,
 )
 def figure_s1(collected: Collected, style: Style) -> Figure:
@@ -54,8 +57,8 @@ def figure_s1(collected: Collected, style: Style) -> Figure:
         _tirt_row(grid[index], collected, dataset, base, style)
         grid[index][0].set_ylabel(dataset_name(dataset))
         for axes in grid[index][:3]:
-            axes.set_xlabel("t")
-        grid[index][3].set_xlabel(r"loss $\ell_t$")
+            axes.set_xlabel("timestep t")
+        grid[index][3].set_xlabel(r"loss $\ell_t$ (MSE)")
     for axes, title in zip(grid[0], TITLES, strict=True):
         axes.set_title(title)
     return drawing
@@ -100,12 +103,10 @@ def _tirt_row(
     _loss_panel(row[3], collected, dataset, omega.x, ratio, style)
 
 
-def _note(axes: Axes, text: str, size: float, top: bool = False) -> None:
-    """Small grey text at the lower left, or the upper right."""
-    place = (1, 1) if top else (0.03, 0.04)
-    align = {"ha": "right", "va": "top"} if top else {"va": "bottom"}
+def _note(axes: Axes, text: str, size: float) -> None:
+    """Small grey text at the lower right."""
     where = {"transform": axes.transAxes, "fontsize": size, "color": GREY}
-    axes.text(*place, text, **where, **align)
+    axes.text(0.98, 0.04, text, va="bottom", ha="right", **where)
 
 
 def _loss_panel(
@@ -126,7 +127,7 @@ def _loss_panel(
     axes.set_xlim(*limits)
     log_ticks(axes.xaxis, *limits)
     bar = axes.get_figure().colorbar(dots, ax=axes, pad=0.02, aspect=30)
-    bar.set_label("t", fontsize=style.font_size - 1)
+    bar.set_label("timestep t", fontsize=style.font_size - 1)
     bar.outline.set_visible(False)
 
 
@@ -139,8 +140,10 @@ def _loss_panel(
         Need(HISTORY, "table4", datasets=FIRST, seeds=FIRST),
     ),
     params=("experiments.table3", "experiments.table4"),
-    caption="Ratio of guidance gaps and the errors of both branches during training, "
-    "all students, first seed; grey: the other students.",
+    caption="Ratio ρ of guidance gaps (above; grey: the other students; thin: ρ = 1) "
+    "and mean squared error against the teacher's noise (below, logarithmic; full: "
+    "with the label, dashed: with the null token) during training. All students, "
+    "first training seed.",
     wide=True,
 )
 def figure_s2(collected: Collected, style: Style) -> Figure:
@@ -173,11 +176,23 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
         model = models[place]
         _rho_panel(above, model, rho, top, style)
         _error_panel(below, model, errors, limits, style)
-        if place == 0:
-            text = "full: with label\ndashed: null token"
-            _note(below, text, style.font_size - 4, top=True)
         _tidy(above, below, place, place + COLUMNS >= len(models), rho[model], style)
+    _legend(drawing)
     return drawing
+
+
+def _legend(drawing: Figure) -> None:
+    """What the lines are, in one row under all panels."""
+    from matplotlib.lines import Line2D
+
+    shown = (
+        ("with the label", {"color": GREY}),
+        ("with the null token", {"color": GREY, "linestyle": DASHED}),
+        ("the other students' ρ", {"color": LIGHT}),
+        ("ρ = 1, as the teacher", {"color": GREY, "lw": 0.5}),
+    )
+    lines = [Line2D([], [], label=name, **{"lw": 1.2, **how}) for name, how in shown]
+    drawing.legend(handles=lines, loc="outside lower center", ncols=len(lines))
 
 
 def _log_limits(lines: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -207,7 +222,7 @@ def _error_panel(
     limits: tuple[float, float],
     style: Style,
 ) -> None:
-    for branch, line_style in (("cond", "-"), ("uncond", (0, (3, 1.5)))):
+    for branch, line_style in (("cond", "-"), ("uncond", DASHED)):
         line = errors[model, branch]
         axes.plot(
             line.x, line.mean, color=style.color(model), lw=1.2, linestyle=line_style

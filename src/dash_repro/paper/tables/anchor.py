@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dash_repro.paper.calibration_columns import Calibration
 from dash_repro.paper.columns import Quality, Setting, TableRow
 from dash_repro.paper.registry import Section
@@ -12,13 +14,21 @@ def _lambda_an(view: View, row: TableRow) -> str:
     return f"{view.context.param('students')[row.model]['lambda_an']:g}"
 
 
+def _rows(view: View) -> list[TableRow]:
+    """DASH with each weight, named for it."""
+    return [
+        replace(row, label=f"DASH, λ_{{an}} = {_lambda_an(view, row)}")
+        for row in students(view)
+    ]
+
+
 results_table(
     "anchor",
     title="Anchor weight (Appendix A)",
     label="Table A3",
     section=Section.APPENDIX_A,
     experiment="anchor",
-    rows=students,
+    rows=_rows,
     columns=(
         Setting("lambda_an", "λ_{an}", _lambda_an, params=("students",)),
         Quality(),

@@ -15,7 +15,7 @@ from dash_repro.paper.needs import STUDENTS, TEACHER, bounds, experiments, metri
 from dash_repro.paper.registry import Section, TableSpec, register
 from dash_repro.paper.table import Entry, Line, Table
 
-COLUMN = "fid"  # every column shows the distance
+COLUMN = "fd"  # every column shows the distance
 GAP_NOTE = (
     "Gap: student minus teacher, from the unrounded values; it may differ in the last "
     "digit from the difference of the printed ones."
@@ -90,7 +90,7 @@ class SweepTable(TableSpec):
     ) -> list[Line]:
         """The rows of one dataset."""
         student, width = block["student"], block["width"]
-        digits = MEASURES[COLUMN].digits(context.settings)
+        digits = MEASURES[COLUMN].digits(context.settings, context.samples)
         metric = MEASURES[COLUMN].metric
         boxes: dict[str, list[Entry]] = {"teacher": [], student: [], "gap": []}
         boxes |= {f"bound_{name}": [] for name in BOUNDS}
@@ -154,7 +154,7 @@ register(
         samplers="steps",
         values="steps",
         setting="steps",
-        column="fid_{value}",
+        column="fd_{value}",
         head="{value}",
         corner="Steps",
         caption=_steps_caption,

@@ -1,4 +1,4 @@
-"""Both HTML pages: templates of jinja2 and one style sheet, in this folder.
+"""The HTML page: templates of jinja2 and a style sheet, in this folder.
 
 Everything is escaped but what says that it is HTML (markupsafe.Markup).
 """
