@@ -46,7 +46,7 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	@python -m dash_repro.workspace demo config/demo.params.yaml
 	@cd ./demo; export PYTHONPATH="$$PWD/src"; trap : INT; \
 	  python -m snakemake --profile workflow/profiles/demo $(TARGET); code=$$?; \
-	  [ $$code != 0 ] || python -m dash_repro.audit --report results/report.html --no-remote | tail -n 1; \
+	  [ $$code != 0 ] || python -m dash_repro.audit --report results/report.html --no-remote > /dev/null; \
 	  python -m dash_repro.workspace --summary; exit $$code
 
 # one thread each: more of them than cores wait for each other; the four of `test` mostly wait for Slurm

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 
 import pytest
 from paper_fixtures import ROOT, FakeJob, Workspace, small_params
@@ -115,6 +116,19 @@ def test_pdf_holds_tables_and_figures_and_repeats(workspace, tmp_path):
         build_paper.run(job)
         made.append((job.out / "main.pdf").read_bytes())
     assert made[0] == made[1] and len(made[0]) > 20_000
+
+
+@needs_latex
+def test_the_pdf_of_own_data_compares_nothing(workspace, tmp_path):
+    tables = files(workspace, "tables", "tex")
+    for scale in ("own", "paper"):
+        pdf = tmp_path / f"{scale}.pdf"
+        build_pdf(MAIN, CONTENTS, tables, [], pdf, scale)
+        if shutil.which("pdftotext"):
+            command = ["pdftotext", "-l", "1", str(pdf), "-"]
+            run = subprocess.run(command, capture_output=True, text=True, check=True)
+            said = "Nothing here is compared" in " ".join(run.stdout.split())
+            assert said == (scale == "own")
 
 
 def test_every_item_is_in_the_pdf_once_and_panels_share_a_figure():

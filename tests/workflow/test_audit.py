@@ -456,8 +456,8 @@ def mark_of_a_bad_student_removed_or_given(f: Forger) -> str:
     tex = text.replace("‡", r"$\ddagger$")
     f.replace(
         "results/tables/table3.tex",
-        f" {tex} ",
-        f" {new['displayed']}{new['mark']} ".replace("‡", r"$\ddagger$"),
+        f"{{{CELL}}}{{{tex}}}",
+        f"{{{CELL}}}{{{new['displayed']}{new['mark']}}}".replace("‡", r"$\ddagger$"),
     )
     return "wrong mark"
 

@@ -70,7 +70,8 @@ def test_from_a_folder_to_a_table(tmp_path: Path) -> None:
     figures = {path.stem for path in (target / "results/figures").glob("*.png")}
     assert {"figure6", "figureD1", "figureD2"} <= figures
     assert not (target / "results/tables/claims.json").exists()
-    page = (target / "results/paper/index.html").read_text()
+    call(target, sys.executable, "-m", "dash_repro.audit", "--report", "page.html")
+    page = (target / "page.html").read_text()
     assert "Nothing here is compared with the paper" in page and "Demo" not in page
     words = [sys.executable, "-m", "snakemake", "--report", str(tmp_path / "r.zip")]
     call(target, "env", "RUNLEDGER_UNPRUNED=1", *words, "--cores=1")
