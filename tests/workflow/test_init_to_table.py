@@ -78,7 +78,7 @@ def test_from_a_folder_to_a_table(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "r.zip") as report:
         names = {Path(name).name for name in report.namelist()}
         text = report.read("r/report.html").decode()
-    assert {"figure6.png", "index.html"} <= names
+    assert "figure6.png" in names
     assert "Samples of teacher and student from the same noise" in text
     audit = json.loads(call(target, sys.executable, "-m", "dash_repro.audit", "--json"))
     assert [f for f in audit["findings"] if f["level"] == "objection"] == []
