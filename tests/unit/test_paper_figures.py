@@ -11,12 +11,12 @@ from paper_fixtures import SIDE, Workspace, small_params
 from PIL import Image
 
 from dash_repro.arrays import load_npz, read_json
-from dash_repro.paper.context import demo_mark
 from dash_repro.paper.figures.grids import GAP, tile
 from dash_repro.paper.figures.make import build_figure
 from dash_repro.paper.figures.style import Style, spread
 from dash_repro.paper.images import PAPER_CLASSES, select_images, shown_classes
 from dash_repro.paper.items import ITEMS
+from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.rows import CollectedError, read_rows
 
 FIGURES = [item for item, spec in ITEMS.items() if spec.kind == "figure"]

@@ -287,11 +287,8 @@ class Expectations:
             self.settings[key],
             self.params["generate_samples"]["num_samples"],
         )
-        if stage == SAMPLES and count < 10_000:
-            digits = max(
-                digits - (1 if count >= 1_000 else 2), min(digits, measure == "is")
-            )
-        return digits
+        less = sum(count < limit for limit in (1_000, 10_000) if stage == SAMPLES)
+        return max(digits - less, min(digits, measure == "is"))
 
 
 def _first_match(

@@ -9,7 +9,7 @@ from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.claim_cells import OurCells, PaperCells
 from dash_repro.paper.claim_curves import extra_values
 from dash_repro.paper.claims import Claim, load_claims
-from dash_repro.paper.context import Context, demo_mark
+from dash_repro.paper.context import Context
 from dash_repro.paper.needs import (
     ALL,
     CURRICULUM_NEED,
@@ -17,6 +17,7 @@ from dash_repro.paper.needs import (
     HISTORY_NEED,
     TIRT_PARAMS,
 )
+from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import Section, TableSpec
 from dash_repro.paper.rows import Collected
 from dash_repro.paper.table import Entry, Line, Table

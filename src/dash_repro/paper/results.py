@@ -10,10 +10,11 @@ from typing import Any
 
 from dash_repro.paper.bounds import BOUNDS, quality_notes
 from dash_repro.paper.columns import Column, TableRow, small_unit
-from dash_repro.paper.context import Context, PaperTable, protocol
+from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.measures import MEASURES, worth
 from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, experiments
+from dash_repro.paper.protocol import protocol
 from dash_repro.paper.registry import TABLES, TableSpec, register
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry, Line, Table

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dash_repro.paper.context import demo_mark
 from dash_repro.paper.names import dataset_name
+from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import FigureSpec
 
 COUNTED = {  # what n counts in the rows of a stage

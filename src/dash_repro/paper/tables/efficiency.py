@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.context import Context, dash, demo_mark, word
+from dash_repro.paper.context import Context, dash, word
 from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import TEACHER, profile
+from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import Section, table
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry, Line, Table

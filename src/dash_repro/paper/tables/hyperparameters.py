@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.context import Context, dash, demo_mark, word
+from dash_repro.paper.context import Context, dash, word
 from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import (
     STUDENT_COST,
@@ -16,6 +16,7 @@ from dash_repro.paper.needs import (
     Need,
     profile,
 )
+from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import Section, table
 from dash_repro.paper.table import Entry, Line, Table
 

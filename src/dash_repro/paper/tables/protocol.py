@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dash_repro.paper.context import Context, demo_mark, word
+from dash_repro.paper.context import Context, word
 from dash_repro.paper.needs import experiments
+from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import Section, table
 from dash_repro.paper.table import Entry, Line, Table
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from dash_repro.paper.bounds import BOUNDS, quality_notes
 from dash_repro.paper.columns import heads_of
-from dash_repro.paper.context import Context, PaperTable, protocol
+from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.measures import MEASURES
 from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, bounds, experiments, metrics
+from dash_repro.paper.protocol import protocol
 from dash_repro.paper.registry import Section, TableSpec, register
 from dash_repro.paper.table import Entry, Line, Table
 

@@ -1,0 +1,53 @@
+"""What captions say of a table's samples, guidance and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dash_repro.paper.context import Context
+
+
+def protocol(context: Context, experiment: str, varied: str = "default") -> str:
+    """Sentence on samples, steps, guidance and seeds; a demo says so first.
+
+    Args:
+        experiment: its seeds are named.
+        varied: the samplers of the table's Need; what they vary is not repeated.
+    """
+    sampling = context.param("experiments.sampling")
+    seeds = context.param(f"experiments.{experiment}.seeds")
+    rows = context.collected.find("frechet")
+    counts = " or ".join(sorted({row.n for row in rows}, key=int)) or "no"
+    parts = [f"{counts} samples"]
+    parts += [] if varied == "steps" else [f"{sampling['steps']}-step DDIM"]
+    parts += [] if varied in ("scales", "table2") else [guidance(sampling)]
+    return f"{', '.join(parts)}. {repeated(context, seeds)} {demo_mark(context.scale)}"
+
+
+def repeated(context: Context, seeds: Sequence[int]) -> str:
+    """What a number is the mean of, and what its spread over seeds can hold."""
+    own = context.param("experiments.sampling.sampling_seeds")
+    noise = f"sampling seed{'s' * (len(own) > 1)} {', '.join(map(str, own))}"
+    named = ", ".join(map(str, seeds))
+    if len(seeds) > 1:
+        held = "" if len(own) > 1 else ", which spread over seeds therefore leaves out"
+        return (
+            f"Means over training seeds {named}, all with the noise of {noise}{held}."
+        )
+    if len(own) > 1:
+        return f"Training seed {named} only; means over {noise}."
+    return f"Training seed {named} and {noise} only, so no spread is known."
+
+
+def guidance(sampling: Mapping[str, Any]) -> str:
+    """How students and teachers are guided, from experiments.sampling."""
+    if sampling["student_guidance"] == "tag":
+        return "TAG for teacher and students"
+    return f"w = {sampling['guidance_scale']:g} (teacher: TAG)"
+
+
+def demo_mark(scale: str) -> str:
+    """Says that numbers are not at the paper's scale."""
+    return "Demo scale: not the paper’s protocol." if scale == "demo" else ""
