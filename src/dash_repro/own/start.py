@@ -234,6 +234,7 @@ def _afterwards(name: str, choice: Choice) -> list[str]:
         for student in ("dash", "scratch")
     ]
     return [
-        "then:      results/paper/index.html has the table and the grids, and",
+        "then:      python -m dash_repro.audit --report results/report.html",
+        "           shows the table and the grids, and",
         f"           dash-repro sample {models[0]} --compare {models[1]} -o both.png",
     ]
