@@ -62,8 +62,9 @@ RUN = {
     "dvc pull": "rm -r .dvc/cache results/figures && dvc pull",
     "snakemake -n": "snakemake -n --cores 1",
     "RUNLEDGER_RECOMPUTE=1 snakemake": "RUNLEDGER_RECOMPUTE=1 snakemake -n --cores 1",
-    "RUNLEDGER_UNPRUNED=1 snakemake --report report.zip": (
-        "RUNLEDGER_UNPRUNED=1 snakemake --report ../report.zip --cores 1"
+    "RUNLEDGER_UNPRUNED=1 snakemake --report report.zip --rerun-incomplete": (
+        "RUNLEDGER_UNPRUNED=1 snakemake --report ../report.zip --rerun-incomplete "
+        "--cores 1"
     ),
     "VERBOSE=1 snakemake ...": "VERBOSE=1 snakemake -n --cores 1",
     "snakemake TARGET": "snakemake --cores 1 table3",
