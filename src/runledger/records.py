@@ -99,7 +99,7 @@ class Records:
             "delete it and run the same command again"
         )
         try:
-            text = path.read_bytes().decode()
+            text = path.read_text(encoding="utf-8")
             record = Record(**json.loads(text))
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"not a record: {error}", str(path), remedy) from None

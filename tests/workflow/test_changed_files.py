@@ -73,7 +73,7 @@ def test_bytes_that_nobody_has_are_not_used(toy: Toy) -> None:
     assert "Nothing to be done" in out
     assert (toy.root / INNER).read_bytes() == changed
     toy.edit("params.yaml", "title: numbers", "title: needed")
-    assert f"double@b: {INNER}: its bytes are neither here nor" in toy.snakemake()
+    assert f"{INNER}: its bytes are neither here nor" in toy.snakemake()
     assert toy.read(FINAL) == "needed\na 20\nb 80\nc 60\n"
     assert toy.read(INNER) == "80\n"
 

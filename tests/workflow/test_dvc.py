@@ -116,7 +116,7 @@ def test_what_no_remote_has_is_made_anew_and_said(toy: Toy) -> None:
     other = toy.clone("clone")
     other.edit("params.yaml", "title: numbers", "title: fetched")
     out = other.snakemake("-n")
-    assert "double@a: results/double/a/value.txt: its bytes are neither here" in out
+    assert "results/double/a/value.txt: its bytes are neither here" in out
     other.snakemake()
     assert "a 20" in other.read("results/report/_/report.txt")
     assert other.trained() == [], "measure@a was fetched for double@a"

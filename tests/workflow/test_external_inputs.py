@@ -110,7 +110,7 @@ def test_what_is_not_read_does_not_count(survey: Survey) -> None:
 def test_run_after_a_change_and_back(survey: Survey) -> None:
     first = survey.read("results/survey/all/list.txt")
     (survey.photos / "train/cats/7.png").write_text("7\n")
-    assert f"{NAME}: input {INPUT} changed (9 files, " in survey.snakemake("-n")
+    assert f"input {INPUT} changed (9 files, " in survey.snakemake("-n")
     survey.snakemake()
     assert survey.read("results/summary/_/summary.txt") == "images 7\n"
     assert "up to date" in survey.dvc("status")
