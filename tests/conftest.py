@@ -22,7 +22,7 @@ FIRST = (
     "tests/workflow/test_anywhere.py",
     "tests/workflow/test_extend.py",
 )
-QUICK = ("tests/workflow/test_records.py", "tests/workflow/test_dvc.py")
+QUICK = ("tests/workflow/test_records.py",)
 # Long, and each of its tests by itself: shared out one by one, at the end.
 SHARED = "tests/workflow/test_audit.py"
 
@@ -34,7 +34,7 @@ def _file(nodeid: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files: the long ones, the others, those that wait for a workspace.
 
-    Of the tests that run snakemake, make check has those of two files.
+    Of the tests that run snakemake, make check has those of one file.
     """
     for item in items:
         path = _file(item.nodeid)

@@ -199,6 +199,7 @@ def test_compiled_steps_agree_and_exchange_states(wanted, job, recorder, monkeyp
         torch.testing.assert_close(found[key], value, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_inductor_is_given_suits_a_gpu():
     """No gradient that is added index by index, and no map that lies channels first.
 
