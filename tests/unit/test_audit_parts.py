@@ -12,6 +12,7 @@ import pytest
 
 from dash_repro.audit import exact, latex
 from dash_repro.audit.prose import check_prose, typed_numbers
+from dash_repro.audit.report import verdict
 from dash_repro.audit.taint import short
 from dash_repro.paper.aggregate import Value, display
 from dash_repro.paper.markup import to_tex
@@ -128,3 +129,10 @@ def test_cells_are_listed_by_whole_rows() -> None:
     cells = ["t/a/x", "t/a/y", "t/b/x", "t/b/y", "u/a/x"]
     assert short(["t/a/x", "t/a/y", "t/b/y"], cells) == "t/a/*, t/b/y"
     assert short(cells, cells) == "t/*, u/*"
+
+
+def test_the_line_of_the_page_counts_in_english():
+    counts = {"objection": 0, "not checked": 2, "notice": 1}
+    assert verdict(counts) == "Nothing to object to; 2 not checked, 1 notice"
+    counts |= {"objection": 1, "notice": 0}
+    assert verdict(counts) == "1 objection; 2 not checked, 0 notices"

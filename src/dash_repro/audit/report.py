@@ -141,9 +141,12 @@ def identity(audit: Audit) -> dict[str, str]:
 
 def verdict(counts: dict[str, int]) -> str:
     """What the audit found, in one line."""
-    bad = counts["objection"]
-    said = f"{bad} objections" if bad else "Nothing to object to"
-    return f"{said}; {counts['not checked']} not checked, {counts['notice']} notices"
+    bad, notices = (
+        f"{counts[kind]} {kind}{'s' * (counts[kind] != 1)}"
+        for kind in ("objection", "notice")
+    )
+    said = bad if counts["objection"] else "Nothing to object to"
+    return f"{said}; {counts['not checked']} not checked, {notices}"
 
 
 def _banner(counts: dict[str, int]) -> str:
