@@ -17,7 +17,7 @@ from dash_repro.data.sources.folder import read_folder
 from dash_repro.models.flops import count_flops
 from dash_repro.models.unet import UNetConfig, build_unet
 from dash_repro.own import settings, speed
-from dash_repro.own.choice import SIZES, Choice, Machine, choose, levels
+from dash_repro.own.choice import SIZES, Choice, Machine, Task, choose, levels
 from dash_repro.own.images import link, look_at
 from dash_repro.own.start import _name_of, seconds_of
 from dash_repro.params import load_params
@@ -88,7 +88,7 @@ def chosen(budget: float, on: Machine, size: int = 32) -> Choice:
     def network(one):
         return {**PAPER["network"], **settings.network(one, size)}
 
-    return choose(network, (size, 3), 5000, "effnetlite0", on, budget)
+    return choose(network, Task((size, 3), 5000, "effnetlite0", on, budget))
 
 
 @pytest.mark.parametrize("budget", [300, 7200, 86_400])

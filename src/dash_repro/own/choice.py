@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, takewhile
 from typing import Any
 
 from dash_repro.evaluation.extractors import EXTRACTORS
@@ -57,6 +59,25 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Task:
+    """What is to be made, where, and in which time.
+
+    Attributes:
+        image: side and channels.
+        train_images: how many there are.
+        extractor: of features.
+        machine: measured.
+        budget: seconds.
+    """
+
+    image: tuple[int, int]
+    train_images: int
+    extractor: str
+    machine: Machine
+    budget: float
+
+
+@dataclass(frozen=True)
 class Choice:
     """What was chosen, and how long it takes.
 
@@ -98,14 +119,7 @@ def steps(gpu: bool) -> int:
     return 50 if gpu else 20
 
 
-def choose(
-    network: Callable[[Size], Mapping[str, Any]],
-    image: tuple[int, int],
-    train_images: int,
-    extractor: str,
-    machine: Machine,
-    budget: float,
-) -> Choice:
+def choose(network: Callable[[Size], Mapping[str, Any]], task: Task) -> Choice:
     """The largest networks that a budget lets see enough images.
 
     A network of the paper's width needs what the paper's saw; a narrower one less, by
@@ -113,51 +127,38 @@ def choose(
 
     Args:
         network: section `network` of params.yaml, for a size.
-        image: side and channels.
-        train_images: how many there are.
-        extractor: of features.
-        machine: measured.
-        budget: seconds.
+        task: what is to be made.
 
     Raises:
         UserError: the budget is too short for anything.
     """
-    best = None
-    for size in SIZES:
-        found = _for_size(
-            size, network(size), image, train_images, extractor, machine, budget
-        )
-        seen = found.iterations * batch_size(machine.gpu)
-        needed = 0.9 * PAPER_IMAGES * (size.teacher / PAPER_WIDTH) ** 2
-        if best is not None and seen < needed:
-            break
+    # one after the other: the speed of a width is measured when it is asked for
+    candidates = (_for_size(size, network(size), task) for size in SIZES)
+    smallest = next(candidates)
+    best = smallest
+    for found in takewhile(partial(_sees_enough, task), chain([smallest], candidates)):
         best = found
-        if seen < needed:
-            break
-    assert best is not None
     if best.iterations < LEAST_ITERATIONS:
         fixed = sum(best.seconds.values()) - best.seconds["teacher"]
         least = fixed + LEAST_ITERATIONS * best.seconds["teacher"] / best.iterations
         raise UserError(
-            f"a budget of {budget / 60:.0f} minutes is too short: starting programs "
-            f"and sampling alone take {fixed / 60:.0f}",
+            f"a budget of {task.budget / 60:.0f} minutes is too short: starting "
+            f"programs and sampling alone take {fixed / 60:.0f}",
             "--budget",
             f"give at least {least * 1.5 / 60:.0f}m",
         )
     return best
 
 
-def _for_size(
-    size: Size,
-    network: Mapping[str, Any],
-    image: tuple[int, int],
-    train_images: int,
-    extractor: str,
-    machine: Machine,
-    budget: float,
-) -> Choice:
-    teacher, _ = network_cost(network, size.teacher, size.blocks, *image)
-    student, _ = network_cost(network, size.student, 1, *image)
+def _sees_enough(task: Task, choice: Choice) -> bool:
+    needed = 0.9 * PAPER_IMAGES * (choice.size.teacher / PAPER_WIDTH) ** 2
+    return choice.iterations * batch_size(task.machine.gpu) >= needed
+
+
+def _for_size(size: Size, network: Mapping[str, Any], task: Task) -> Choice:
+    machine = task.machine
+    teacher, _ = network_cost(network, size.teacher, size.blocks, *task.image)
+    student, _ = network_cost(network, size.student, 1, *task.image)
     rate_t = machine.rate("train_teacher", size.teacher)
     rate_s = machine.rate("train_student", size.student)
     batch = batch_size(machine.gpu)
@@ -171,13 +172,13 @@ def _for_size(
         "teacher": batch * teacher * BACKWARD / rate_t,
         "students": max(each) if beside else sum(each),
     }
-    features = EXTRACTORS[extractor].flop / rate_t
+    features = EXTRACTORS[task.extractor].flop / rate_t
     one = 2 * steps(machine.gpu) * (teacher / rate_t + 2 * student / rate_s)
     one = (one + 3 * features) / (min(machine.cores, 3) if beside else 1)
     starts = PROCESSES * machine.startup
-    reference = train_images * features
-    left = max(budget - starts - reference, 0.0)
-    most = 50_000 if machine.gpu else max(1000, min(train_images, 10_000))
+    reference = task.train_images * features
+    left = max(task.budget - starts - reference, 0.0)
+    most = 50_000 if machine.gpu else max(1000, min(task.train_images, 10_000))
     samples = int(min(max(SAMPLING_SHARE * left / one, LEAST_SAMPLES), most))
     samples = _round(samples)
     left = max(left - samples * one, 0.0)

@@ -23,6 +23,7 @@ from dash_repro.own.choice import (
     Choice,
     Machine,
     Size,
+    Task,
     choose,
 )
 from dash_repro.own.images import Images, link, look_at
@@ -90,13 +91,10 @@ def start(
     extractor = EXTRACTOR_OFFLINE
     if machine.gpu or (source / paper["extractor"]["weights_path"]).exists():
         extractor = EXTRACTOR_ONLINE
+    image = image_size, images.channels
     choice = choose(
         lambda size: _merged(paper["network"], settings.network(size, image_size)),
-        (image_size, images.channels),
-        images.count("train"),
-        extractor,
-        machine,
-        budget,
+        Task(image, images.count("train"), extractor, machine, budget),
     )
     tests = images.count("test")
     found = settings.overlay(name, data, choice, extractor, machine.gpu, tests, paper)
