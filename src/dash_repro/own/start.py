@@ -29,6 +29,7 @@ from dash_repro.own.choice import (
 from dash_repro.own.images import Images, link, look_at
 from dash_repro.params import load_params
 from dash_repro.workspace import make_workspace
+from runledger.display.words import about
 from runledger.errors import UserError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -42,13 +43,6 @@ def seconds_of(text: str) -> float:
             f"{text!r} is not a time", "--budget", "for example 30m, 2h or 1h30m"
         )
     return sum(float(number) * UNITS[unit] for number, unit in parts)
-
-
-def time_of(seconds: float) -> str:
-    """Seconds as a person says them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def start(
@@ -93,7 +87,7 @@ def start(
         extractor = EXTRACTOR_ONLINE
     image = image_size, images.channels
     choice = choose(
-        lambda size: _merged(paper["network"], settings.network(size, image_size)),
+        lambda size: {**paper["network"], **settings.network(size, image_size)},
         Task(image, images.count("train"), extractor, machine, budget),
     )
     tests = images.count("test")
@@ -137,10 +131,6 @@ def _name_of(text: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:40]
     plain = re.match(r"[a-z]", name) and isinstance(yaml.safe_load(name), str)
     return name if plain else f"images_{name}".rstrip("_")
-
-
-def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    return {**base, **more}
 
 
 def _machine(
@@ -187,15 +177,15 @@ def _trial(
     return {
         **paper,
         "prepare_data": {name: data},
-        "network": _merged(paper["network"], network),
-        role: _merged(paper[role], section),
+        "network": {**paper["network"], **network},
+        role: {**paper[role], **section},
     }
 
 
 def _head(images: Images, budget: float, device: str) -> list[str]:
     return [
         f"Written by `dash-repro init` for {images.count('train')} training images of "
-        f"{images.root.name}, a budget of {time_of(budget)}, and {device}.",
+        f"{images.root.name}, a budget of {about(budget)}, and {device}.",
         "It holds what was chosen; its base has the rest. `dash-repro params KEY` says "
         "what a key is, `dash-repro params --complete FILE` prints all.",
     ]
@@ -206,7 +196,7 @@ def _told(
 ) -> list[str]:
     size, parts = choice.size, choice.seconds
     rate = machine.rate("train_teacher", size.teacher)
-    said = ", ".join(f"{part} {time_of(s)}" for part, s in parts.items())
+    said = ", ".join(f"{part} {about(s)}" for part, s in parts.items())
     cores = min(machine.cores, 2)
     command = "snakemake --profile workflow/profiles/demo"
     command += f" --cores {cores}"
@@ -218,7 +208,7 @@ def _told(
         f"samples    {choice.samples} of each network",
         f"settings   {file}",
         f"workspace  {target}",
-        f"time       about {time_of(sum(parts.values()))}: {said}",
+        f"time       about {about(sum(parts.values()))}: {said}",
         "",
         f"next:      cd {shlex.quote(str(target))} && {command}",
     ]
