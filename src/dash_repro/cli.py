@@ -330,7 +330,7 @@ def live(folder: Path, every: float, once: bool) -> None:
 
     curves = Curves(Path.cwd(), folder)
     try:
-        click.echo(f"{curves.update()} reports")
+        click.echo(f"reports written: {curves.update()}")
         while not once:
             time.sleep(every)
             curves.update()

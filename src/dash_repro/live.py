@@ -13,7 +13,6 @@ from typing import Any
 from runledger.errors import UserError
 from runledger.reporting import report_path
 
-STAGES = ("train_teacher", "train_student")
 NO_CURVE = {"time", "step", "iterations", "seconds_left", "part"}
 
 
@@ -43,13 +42,11 @@ class Curves:
 
     def update(self) -> int:
         """Write what was reported since the last call; returns how many reports."""
-        count = 0
-        for stage in STAGES:
-            for path in sorted(
-                report_path(self.root, stage, "").parent.glob("*.jsonl")
-            ):
-                count += sum(self._write(path, line) for line in self._new(path))
-        return count
+        reports = report_path(self.root, "*", "*").relative_to(self.root)
+        paths = sorted(self.root.glob(str(reports)))
+        return sum(
+            self._write(path, line) for path in paths for line in self._new(path)
+        )
 
     def close(self) -> None:
         """Have everything written; before, the last second's may be on its way."""
@@ -66,6 +63,7 @@ class Curves:
         return whole.splitlines()
 
     def _write(self, path: Path, line: bytes) -> bool:
+        """Add the points of a report; only trainings report a step."""
         report = json.loads(line)
         if "step" not in report:
             return False

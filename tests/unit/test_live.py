@@ -72,7 +72,7 @@ def test_the_command_writes_what_there_is(tmp_path: Path, monkeypatch) -> None:
     path = report_path(tmp_path, "train_teacher", "digits-tirt-s42")
     append_report(path, "", {"step": 1, "iterations": 2, "loss": 1.0})
     done = CliRunner().invoke(main, ["live", "tb", "--once"])
-    assert done.output == "1 reports\n" and len(events(tmp_path / "tb")) == 1
+    assert done.output == "reports written: 1\n" and len(events(tmp_path / "tb")) == 1
 
 
 def test_without_the_library_it_says_what_to_install(tmp_path, monkeypatch) -> None:
