@@ -118,8 +118,16 @@ def test_an_edit_is_told_with_all_that_runs_for_it() -> None:
         "pairs@4": [
             "identity: samples: 1 -> 2",
             "sample@1 is stale",
+            "input 1.npz is gone",
+            "input 2.npz is new",
             "rank@1 is stale",
         ],
+        "pairs@5": [
+            "identity: samples: 8 -> 9",
+            "input 8.npz is gone",
+            "input 9.npz is new",
+        ],
+        "pairs@6": ["input rules.json is new"],
         "collect@4": ["params: w: 4.0 -> 3.0", "metric@1 is stale"],
         "table@3": ["collect@3 is stale"],
         "table@new": ["never run", "metric@2 is stale"],
@@ -130,9 +138,11 @@ def test_an_edit_is_told_with_all_that_runs_for_it() -> None:
         for name, told in why.items()
     }
     assert reasons(why, verdicts, {"student"}).splitlines() == [
-        "12 stale instances:",
+        "14 stale instances:",
         "  w: 4.0 -> 3.0: 1 sample, 1 rank, 1 metric, 2 collect, 1 pairs, 1 table, "
         "1 page; no training",
+        "  identity: samples: 8 -> 9: pairs@5; no training",
+        "  input rules.json is new: pairs@6; no training",
         "  never run: 1 student, 1 sample, 1 metric, 1 table",
     ]
 

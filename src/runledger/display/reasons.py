@@ -52,7 +52,7 @@ def _edits(names: Iterable[str], verdicts: Mapping[str, Verdict]) -> dict[str, s
     follow = []
     for name in names:
         own, above = _own(verdicts[name]), _parents(verdicts[name])
-        if all(reason.startswith(("identity: ", NEVER)) for reason in own):
+        if _follows(own):
             follow.append(name)
         else:
             edits[name] = _edit(own)
@@ -65,6 +65,19 @@ def _edits(names: Iterable[str], verdicts: Mapping[str, Verdict]) -> dict[str, s
         if own and own != [NEVER]:
             _claim(above, edits[name], verdicts, edits)
     return edits
+
+
+def _follows(own: Collection[str]) -> bool:
+    """Whether an edit above may explain it: nothing but other names, or no run yet."""
+    told = _without_moved(own)
+    return all(reason.startswith(("identity: ", NEVER)) for reason in told)
+
+
+def _without_moved(own: Collection[str]) -> list[str]:
+    """Reasons, less the inputs that come and go because the identity names others."""
+    if not any(reason.startswith("identity: ") for reason in own):
+        return list(own)
+    return [reason for reason in own if not reason.endswith((" is gone", " is new"))]
 
 
 def _claim(
@@ -91,7 +104,7 @@ def _parents(verdict: Verdict) -> list[str]:
 
 def _edit(own: Iterable[str]) -> str:
     """One text for what changed; an identity that follows from params is not told."""
-    own = list(own)
+    own = _without_moved(list(own))
     params = [reason for reason in own if reason.startswith("params: ")]
     told = [r for r in own if not (params and r.startswith("identity: "))]
     return "; ".join(_short(reason.removeprefix("params: ")) for reason in told)
