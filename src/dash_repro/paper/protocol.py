@@ -18,12 +18,18 @@ def protocol(context: Context, experiment: str, varied: str = "default") -> str:
     """
     sampling = context.param("experiments.sampling")
     seeds = context.param(f"experiments.{experiment}.seeds")
-    rows = context.collected.find("frechet")
-    counts = " or ".join(sorted({row.n for row in rows}, key=int)) or "no"
-    parts = [f"{counts} samples"]
+    parts = [f"{_counts(context, 'frechet') or 'no'} samples"]
+    pairs = _counts(context, "rho")
+    parts += [f"calibration on {pairs} pairs of image and noise"] if pairs else []
     parts += [] if varied == "steps" else [f"{sampling['steps']}-step DDIM"]
     parts += [] if varied in ("scales", "table2") else [guidance(sampling)]
     return f"{', '.join(parts)}. {repeated(context, seeds)} {demo_mark(context.scale)}"
+
+
+def _counts(context: Context, metric: str) -> str:
+    """What values of a metric were measured on, as "100" or "100 or 500"."""
+    rows = context.collected.find(metric)
+    return " or ".join(sorted({row.n for row in rows}, key=int))
 
 
 def repeated(context: Context, seeds: Sequence[int]) -> str:
