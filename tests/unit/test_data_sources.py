@@ -12,6 +12,7 @@ from dash_repro.data.dataset import DatasetError
 from dash_repro.data.images import to_channels
 from dash_repro.data.prepare import prepare
 from dash_repro.data.sources.glyphs import CHARACTERS, FONTS, draw_glyph
+from dash_repro.data.sources.letters import LETTERS, MORE_FONTS, draw_letter
 
 NOWHERE = "http://127.0.0.1:9/archive.tar.gz"  # the discard port: refused at once
 
@@ -276,14 +277,19 @@ def test_grey_glyphs_are_white_on_black_in_the_places_of_the_coloured():
         assert abs(np.corrcoef(coverage, shades)[0, 1]) > 0.98
 
 
-def test_glyphs_are_100_characters_that_every_font_has():
+@pytest.mark.parametrize(
+    "characters, count, fonts",
+    [(CHARACTERS, 100, FONTS), (LETTERS, 26, FONTS + MORE_FONTS)],
+)
+def test_every_font_has_the_characters_that_are_drawn(characters, count, fonts):
     from matplotlib import get_data_path
     from matplotlib.ft2font import FT2Font
 
-    assert len(set(CHARACTERS)) == len(CHARACTERS) == 100
-    for font in FONTS:
+    assert len(set(characters)) == len(characters) == count
+    assert len(set(fonts)) == len(fonts)
+    for font in fonts:
         known = FT2Font(f"{get_data_path()}/fonts/ttf/{font}.ttf").get_charmap()
-        assert not [c for c in CHARACTERS if ord(c) not in known], font
+        assert not [c for c in characters if ord(c) not in known], font
 
 
 def test_glyphs_are_deterministic_distinct_and_coloured():
@@ -305,3 +311,47 @@ def test_a_glyph_does_not_depend_on_how_many_are_drawn():
     np.testing.assert_array_equal(few.train_images[7], many.train_images[14])
     np.testing.assert_array_equal(few.train_images[7], draw_glyph(7, 0, 0, 16))
     assert not np.array_equal(draw_glyph(7, 0, 0, 16), draw_glyph(7, 1, 0, 16))
+
+
+def test_letters_are_distinct_and_do_not_depend_on_how_many_are_drawn():
+    few, many = (
+        prepare(_block("letters", max_train=n, max_test=52, channels=1))
+        for n in (52, 260)
+    )
+    assert many.train_labels.tolist() == [k for k in range(26) for _ in range(10)]
+    np.testing.assert_array_equal(few.train_images[14], many.train_images[70])
+    images = [*many.train_images, *many.test_images]
+    assert len({image.tobytes() for image in images}) == 260 + 52
+    assert [*many.class_names] == [*LETTERS]
+
+
+def test_no_letter_is_cut_and_each_is_placed_scaled_and_turned_within_its_bounds():
+    """From the pixels alone, by their moments: nothing of how a letter is drawn."""
+    side, middles, angles = 96, [], []
+    for index in range(200):
+        # an I in a font without serifs would do; here O, whose middle is its centre
+        image = draw_letter(LETTERS.index("O"), 0, index, side)[..., 0] / 255.0
+        assert image[[0, -1]].max() == 0 and image[:, [0, -1]].max() == 0
+        rows, columns = (np.flatnonzero(image.max(axis=a) > 0.5) for a in (1, 0))
+        heights = np.ptp(rows) + 1
+        assert 0.5 * side < heights < 0.97 * side
+        assert np.ptp(columns) < 0.97 * side
+        middles.append([rows.mean() / side, columns.mean() / side])
+        letter = draw_letter(LETTERS.index("I"), 0, index, side)[..., 0] / 255.0
+        y, x = np.nonzero(letter > 0.5)
+        angles.append(np.polyfit(y, x, 1)[0])  # its slant, in x for each y
+    middles = np.array(middles)
+    assert np.abs(middles - 0.5).max() < 0.09
+    assert (np.ptp(middles, axis=0) > 0.06).all()
+    # 15 degrees and a shear of 0.2, and up to 0.3 more of an italic font
+    assert np.abs(angles).max() < 0.27 + 0.2 + 0.4 and np.std(angles) > 0.1
+
+
+def test_coloured_letters_have_the_shape_of_the_grey_ones():
+    chroma = []
+    for label in range(26):
+        grey, rgb = (draw_letter(label, 1, 3, 16, channels) for channels in (1, 3))
+        coverage, shades = grey[..., 0].ravel(), rgb.mean(axis=-1).ravel()
+        assert abs(np.corrcoef(coverage, shades)[0, 1]) > 0.98
+        chroma.append(np.ptp(rgb.astype(int), axis=2).max())
+    assert np.mean(chroma) > 50

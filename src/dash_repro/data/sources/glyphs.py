@@ -78,15 +78,15 @@ def draw_glyph(
     """
     rng = np.random.Generator(np.random.Philox(key=[label, split * 2**32 + index]))
     edge = size * OVERSAMPLING
-    font = _font(FONTS[int(rng.random() * len(FONTS))], round(0.85 * edge))
-    ink = _ink(CHARACTERS[label], font)
+    font = typeface(FONTS[int(rng.random() * len(FONTS))], round(0.85 * edge))
+    ink = ink_of(CHARACTERS[label], font)
     scale = edge * (0.55 + 0.3 * rng.random()) / max(ink.size)
     ink = ink.resize(
         [max(1, round(length * scale)) for length in ink.size],
         Image.Resampling.BICUBIC,
     ).rotate(24.0 * rng.random() - 12.0, Image.Resampling.BICUBIC, expand=True)
-    colours = _colours(rng)  # drawn for grey ones, too: their places are the same
-    front, back = colours if channels == 3 else (WHITE, BLACK)
+    pair = colours(rng)  # drawn for grey ones, too: their places are the same
+    front, back = pair if channels == 3 else (WHITE, BLACK)
     canvas = Image.new("RGB", (edge, edge), back)
     corner = [
         round((edge - length) * (0.5 + 0.6 * (rng.random() - 0.5)))
@@ -96,7 +96,7 @@ def draw_glyph(
     return np.asarray(canvas.resize((size, size), Image.Resampling.BOX))
 
 
-def _ink(character: str, font: ImageFont.FreeTypeFont) -> Image.Image:
+def ink_of(character: str, font: ImageFont.FreeTypeFont) -> Image.Image:
     """The character's coverage (mode L), cropped to what is drawn."""
     left, top, right, bottom = font.getbbox(character)
     image = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
@@ -104,7 +104,7 @@ def _ink(character: str, font: ImageFont.FreeTypeFont) -> Image.Image:
     return image.crop(image.getbbox())
 
 
-def _colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Two colours far apart in lightness, in either order."""
     dark = colorsys.hls_to_rgb(rng.random(), 0.08 + 0.24 * rng.random(), rng.random())
     light = colorsys.hls_to_rgb(rng.random(), 0.68 + 0.24 * rng.random(), rng.random())
@@ -113,7 +113,7 @@ def _colours(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 @lru_cache(maxsize=64)
-def _font(name: str, pixels: int) -> ImageFont.FreeTypeFont:
+def typeface(name: str, pixels: int) -> ImageFont.FreeTypeFont:
     from matplotlib import get_data_path
 
     path = Path(get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
