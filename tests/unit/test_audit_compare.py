@@ -92,7 +92,8 @@ def test_another_protocol_is_not_compared(about: dict, reason: str) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (("scale",), "demo", "demo scale"),
+        (("scale",), "demo", "not the paper's scale"),
+        (("scale",), "study", "not the paper's scale"),
         (("extractor", "mode"), "clean", "resizing mode clean"),
         (
             ("experiments", "table3", "datasets"),

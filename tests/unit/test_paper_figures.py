@@ -16,8 +16,8 @@ from dash_repro.paper.figures.make import build_figure
 from dash_repro.paper.figures.style import Style, spread
 from dash_repro.paper.images import PAPER_CLASSES, select_images, shown_classes
 from dash_repro.paper.items import ITEMS
-from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.rows import CollectedError, read_rows
+from dash_repro.paper.scale import mark
 
 FIGURES = [item for item, spec in ITEMS.items() if spec.kind == "figure"]
 QUICK = ("figure3", "figure4a", "figure6", "figureD6")  # a scheme, curves, grids
@@ -56,11 +56,11 @@ def test_every_figure_has_ink_and_repeats(workspace, item):
     assert b"CreationDate" not in pair[1].read_bytes()
 
 
-def test_demo_figures_say_so_and_papers_do_not(workspace, tmp_path):
+def test_figures_of_another_scale_say_so_and_the_papers_do_not(workspace, tmp_path):
     from dash_repro.paper.figures.make import plot_figure
 
     sizes = {}
-    for scale in ("demo", "paper"):
+    for scale in ("demo", "study", "paper"):
         pdf = tmp_path / f"{scale}.pdf"
         png = tmp_path / f"{scale}.png"
         settings = workspace.params["plot_figure"]
@@ -69,10 +69,11 @@ def test_demo_figures_say_so_and_papers_do_not(workspace, tmp_path):
         plot_figure("figure4a", data, [], scale, settings, outputs)
         said = read_json(outputs[2])["data"]
         assert ("Demo scale" in said) == (scale == "demo")
+        assert ("Small-scale study" in said) == (scale == "study")
         pixels = np.asarray(Image.open(png).convert("RGB"), dtype=int)
         red = (pixels[..., 0] - pixels[..., 1] > 100) & (pixels[..., 2] < 90)
         sizes[scale] = int(red.sum())
-    assert sizes["demo"] > 20 and sizes["paper"] == 0
+    assert sizes["study"] > sizes["demo"] > 20 and sizes["paper"] == 0
     diagrams = {item for item in FIGURES if ITEMS[item].diagram}
     assert diagrams == {"figure1", "figure2", "figure3"}
 
@@ -157,7 +158,7 @@ def test_rows_that_the_palette_lacks_never_share_a_colour():
 )
 def test_captions_say_whose_numbers_are_shown(workspace, item, said):
     shown = read_json(workspace.figure(item).with_suffix(".json"))
-    assert shown["data"] == (f"{said} {demo_mark('demo')}" if said else "")
+    assert shown["data"] == (f"{said} {mark('demo').caption}" if said else "")
     assert shown["caption"] == ITEMS[item].caption
 
 

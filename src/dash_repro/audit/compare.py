@@ -13,6 +13,7 @@ from dash_repro.audit import exact
 from dash_repro.audit.evidence import Evidence
 from dash_repro.audit.expected import LAYOUTS
 from dash_repro.audit.printed import PAPER, is_own, paper_values
+from dash_repro.paper.scale import MARKS
 
 PAPER_DATASETS = ("cifar10", "cifar100")
 PAPER_SAMPLES, PAPER_PAIRS = 50_000, 10_000  # Table A2
@@ -147,8 +148,8 @@ def _reasons(
     if cell["kind"] in ("definition", "dash"):
         yield "by definition" if cell["kind"] == "definition" else cell["note"]
         return
-    if evidence.params["scale"] == "demo":
-        yield "demo scale"
+    if evidence.params["scale"] in MARKS:
+        yield "not the paper's scale"
     yield from _other_data(f"{row}_{column}", item, mapping)
     yield from _other_metric(evidence, cell)
     if column.endswith("gap_mse"):

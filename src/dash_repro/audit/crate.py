@@ -29,6 +29,7 @@ from dash_repro.audit.crate_files import (
     ref,
     usage_of,
 )
+from dash_repro.paper.scale import mark
 from runledger.audit import Chain
 from runledger.audit.history import git
 from runledger.canonical import digest, pretty, write_atomic
@@ -98,15 +99,13 @@ def _describe(crate: Crate) -> None:
 
 def _root(crate: Crate, mentions: list[Entity], agent: Entity) -> Entity:
     scale = crate.chain.pipeline.params.get("scale", "")
-    demo = " A demo: its numbers say nothing about the paper."
-    mark = demo if scale == "demo" else ""
     parts = [id for id, e in crate.entities.items() if "File" in _types(e)]
     return {
         "@id": "./",
         "@type": "Dataset",
         "name": "A run of the dual-branch score distillation pipeline",
         "description": "Every stage instance of one run, with inputs, outputs and "
-        f"params, from its run records.{mark}",
+        f"params, from its run records. {mark(scale).page}".rstrip(),
         "datePublished": datetime.now(UTC).date().isoformat(),
         "license": ref(LICENSE),
         "author": agent,

@@ -16,6 +16,7 @@ from dash_repro.audit.page import dag, parts
 from dash_repro.paper import web
 from dash_repro.paper.pdf import OWN, build_pdf, load_contents, unusable
 from dash_repro.paper.registry import Section
+from dash_repro.paper.scale import mark
 from runledger.audit.history import git
 from runledger.canonical import digest, write_atomic
 
@@ -25,10 +26,6 @@ AUDITED = {  # sections behind those of the paper
     "against": "Paper against ours",
     "runs": "Runs and cost",
 }
-DEMO = (
-    "Demo scale: a small run on other data. It shows that the pipeline works; its "
-    "numbers say nothing about the paper."
-)
 LEGEND = (
     ("traced", "recomputed, its chain is whole"),
     ("notice", "something to know"),
@@ -122,7 +119,7 @@ def build(audit: Audit) -> str:
         data=Markup(account_data(audit)),
         banner=Markup(_banner(data["counts"])),
         facts=Markup(parts.facts(identity(audit), data)),
-        demo=DEMO if params["scale"] == "demo" else "",
+        scale=mark(params["scale"]).page,
         own=OWN if own else "",
         legend=Markup(_legend()),
         sections=[(name, title, Markup(text)) for name, title, text in sections],

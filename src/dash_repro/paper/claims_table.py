@@ -17,9 +17,9 @@ from dash_repro.paper.needs import (
     HISTORY_NEED,
     TIRT_PARAMS,
 )
-from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import Section, TableSpec
 from dash_repro.paper.rows import Collected
+from dash_repro.paper.scale import mark
 from dash_repro.paper.table import Entry, Line, Table
 from dash_repro.paper.verdicts import (
     ERROR_RATE,
@@ -99,7 +99,7 @@ def claims(context: Context, read: Sequence[TableSpec]) -> Table:
     return Table(
         context.item,
         "Claims of the text, recomputed from the paper’s own tables and from this "
-        f"run’s. This run: {counts}. {demo_mark(context.scale)}",
+        f"run’s. This run: {counts}. {mark(context.scale).caption}",
         ("Claim", "values", "verdict", "values", "verdict"),
         tuple(lines),
         (("", 1), ("the paper’s tables", 2), ("this run", 2)),

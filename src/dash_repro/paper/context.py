@@ -73,7 +73,7 @@ class Context:
         item: table that is built.
         collected: its rows (of `claims`: the union of several tables' rows).
         settings: section make_table of params.yaml.
-        scale: "paper", "demo" or "own".
+        scale: as in params.yaml.
         sources: the paper's CSVs by file name.
         allow_missing: a missing number becomes a dash instead of an error.
         absent: (identity, reason) of instances that are missing, to say so in cells.

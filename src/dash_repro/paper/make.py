@@ -28,7 +28,7 @@ def make_table(
         item: a registered table.
         collected: CSV of collect_results.
         sources: files in git that it reads (the paper's CSVs, claims.yaml).
-        scale: "paper", "demo" or "own".
+        scale: as in params.yaml.
         settings: section make_table of params.yaml.
         tex, sidecar: files to write.
 

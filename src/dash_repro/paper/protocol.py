@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dash_repro.paper.scale import mark
+
 if TYPE_CHECKING:
     from dash_repro.paper.context import Context
 
 
 def protocol(context: Context, experiment: str, varied: str = "default") -> str:
-    """Sentence on samples, steps, guidance and seeds; a demo says so first.
+    """Sentence on samples, steps, guidance and seeds, and a mark of the scale.
 
     Args:
         experiment: its seeds are named.
@@ -23,7 +25,9 @@ def protocol(context: Context, experiment: str, varied: str = "default") -> str:
     parts += [f"calibration on {pairs} pairs of image and noise"] if pairs else []
     parts += [] if varied == "steps" else [f"{sampling['steps']}-step DDIM"]
     parts += [] if varied in ("scales", "table2") else [guidance(sampling)]
-    return f"{', '.join(parts)}. {repeated(context, seeds)} {demo_mark(context.scale)}"
+    return (
+        f"{', '.join(parts)}. {repeated(context, seeds)} {mark(context.scale).caption}"
+    )
 
 
 def _counts(context: Context, metric: str) -> str:
@@ -52,8 +56,3 @@ def guidance(sampling: Mapping[str, Any]) -> str:
     if sampling["student_guidance"] == "tag":
         return "TAG for teacher and students"
     return f"w = {sampling['guidance_scale']:g} (teacher: TAG)"
-
-
-def demo_mark(scale: str) -> str:
-    """Says that numbers are not at the paper's scale."""
-    return "Demo scale: not the paper’s protocol." if scale == "demo" else ""

@@ -276,8 +276,8 @@ class RankPairs(Section):
 
 class Params(Section):
     """The settings: as committed they are the paper (arXiv:2606.00798v1)."""
-    scale: Literal["paper", "demo", "own"] = key(
-        ..., "paper: its lengths, data and metric; demo: a toy, marked so; own: own data or settings, no comparison with the paper", "")
+    scale: Literal["paper", "demo", "study", "own"] = key(
+        ..., "paper: its lengths, data and metric; demo: a toy, marked so; study: the paper's comparisons on other data and sizes, marked so; own: own data or settings, no comparison with the paper", "")
     prepare_data: dict[Name, Dataset] = blocks("one block for each dataset")
     diffusion: Diffusion
     network: Network

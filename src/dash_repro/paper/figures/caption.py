@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dash_repro.paper.names import dataset_name
-from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import FigureSpec
+from dash_repro.paper.scale import mark
 
 COUNTED = {  # what n counts in the rows of a stage
     "compute_metrics": "samples a point",
@@ -22,14 +22,14 @@ def sidecar(
 
     Args:
         spec: of the figure.
-        scale: "paper", "demo" or "own".
+        scale: as in params.yaml.
         sources: see `data_sentence`.
 
     Returns:
         {"item", "name", "caption", "data"}: what is shown, and whose numbers it is.
     """
     told = "" if spec.diagram else data_sentence(sources)
-    data = "" if spec.diagram else f"{told} {demo_mark(scale)}".strip()
+    data = "" if spec.diagram else f"{told} {mark(scale).caption}".strip()
     about = {"item": spec.name, "name": spec.label}
     return {**about, "caption": spec.caption, "data": data}
 

@@ -50,7 +50,7 @@ def plot_figure(
         item, data: see `build_figure`.
         members: identities of the samples whose images are shown; of a figure of
             numbers, each row says whose it is.
-        scale: "paper", "demo" or "own"; a demo's figures say so.
+        scale: as in params.yaml; a demo's figures say so.
         settings: section plot_figure of params.yaml.
         outputs: files to write, as .pdf, .png and .json (name and caption).
 

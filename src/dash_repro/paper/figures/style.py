@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dash_repro.paper.figures.labels import FONT
+from dash_repro.paper.scale import mark
 
 if TYPE_CHECKING:  # half a second, and the Snakefile reads what figures say of them
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ class Style:
 
     Attributes:
         dpi, font_size (points), width (inches), palette: as in params.yaml.
-        scale: "paper", "demo" or "own".
+        scale: as in params.yaml.
         given: colours of rows that the palette lacks.
     """
 
@@ -126,25 +127,27 @@ def _tones(start: int) -> Iterator[str]:
 
 def save(figure: Figure, style: Style, pdf: Path, png: Path) -> None:
     """Write both files; equal figures give equal bytes (no dates, no versions)."""
-    if style.scale == "demo":
-        mark_demo(figure, style)
+    mark_scale(figure, style)
     none = {"Creator": None, "Producer": None, "CreationDate": None}
     figure.savefig(pdf, format="pdf", metadata=none)
     figure.savefig(png, format="png", dpi=style.dpi, metadata={"Software": None})
 
 
-def mark_demo(figure: Figure, style: Style) -> None:
-    """Say in the figure itself that the run was a small one."""
+def mark_scale(figure: Figure, style: Style) -> None:
+    """Say in the figure itself that the run is not at the paper's scale."""
+    said = mark(style.scale).short
+    if not said:
+        return
     figure.text(
         0.004,
         0.004,
-        "demo",
+        said,
         ha="left",
         va="bottom",
         color="#B00020",
         fontsize=style.font_size - 2,
         fontstyle="italic",
-        gid="demo",
+        gid="scale",
     )
 
 

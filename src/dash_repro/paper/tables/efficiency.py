@@ -8,9 +8,9 @@ from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.context import Context, dash, word
 from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import TEACHER, profile
-from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import Section, table
 from dash_repro.paper.rows import Row
+from dash_repro.paper.scale import mark
 from dash_repro.paper.table import Entry, Line, Table
 
 EFFICIENCY: dict[str, tuple[str, str, int, int]] = {
@@ -59,7 +59,7 @@ def table_s1(context: Context) -> Table:
     return Table(
         context.item,
         f"Efficiency: the released code’s README (on a T4) and this run (on {place}). "
-        f"{demo_mark(context.scale)}",
+        f"{mark(context.scale).caption}",
         ("", "README", "this run", "README", "this run", "README", "this run"),
         tuple(lines),
         (("", 1), ("Teacher", 2), ("Student", 2), ("Ratio", 2)),

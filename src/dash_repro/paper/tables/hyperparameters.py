@@ -16,8 +16,8 @@ from dash_repro.paper.needs import (
     Need,
     profile,
 )
-from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import Section, table
+from dash_repro.paper.scale import mark
 from dash_repro.paper.table import Entry, Line, Table
 
 COSTS = ("training_time", "hardware")
@@ -183,7 +183,7 @@ def table_a1(context: Context) -> Table:
         lines.append(Line(row, label, tuple(Entry((cell,)) for cell in entries)))
     return Table(
         context.item,
-        f"Hyperparameters of the paper and of this run. {demo_mark(context.scale)}",
+        f"Hyperparameters of the paper and of this run. {mark(context.scale).caption}",
         ("", "paper", "this run", "paper", "this run"),
         tuple(lines),
         (("", 1), ("Teacher", 2), ("Student", 2)),

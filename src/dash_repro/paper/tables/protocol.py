@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dash_repro.paper.context import Context, word
 from dash_repro.paper.needs import experiments
-from dash_repro.paper.protocol import demo_mark
 from dash_repro.paper.registry import Section, table
+from dash_repro.paper.scale import mark
 from dash_repro.paper.table import Entry, Line, Table
 
 
@@ -50,7 +50,8 @@ def table_a2(context: Context) -> Table:
         lines.append(Line(row, line["label"], entries))
     return Table(
         context.item,
-        f"Evaluation protocol of the paper and of this run. {demo_mark(context.scale)}",
+        "Evaluation protocol of the paper and of this run. "
+        f"{mark(context.scale).caption}",
         ("Setting", "paper", "this run"),
         tuple(lines),
     )
