@@ -14,7 +14,8 @@ export PYTHONPATH := $(CURDIR)/src
 export XDG_CACHE_HOME := $(shell cache="$${XDG_CACHE_HOME:-$${HOME:-/dev/null}/.cache}"; mkdir -p "$$cache" 2> /dev/null; \
   [ -w "$$cache" ] && echo "$$cache" || echo "$$PWD/.uv/cache")
 
-# the environment: a lock file with hashes that names no index. TORCH=cpu: without CUDA; said once, it is remembered
+# The environment comes from lock files with hashes that name no index. TORCH=cpu is without CUDA; make remembers it.
+# requirements.lock is what users need. requirements-dev.lock adds what only $(TOOLS) asks for: tests, linters, the site.
 TORCH = $(or $(patsubst .venv/.ready-%,%,$(wildcard .venv/.ready-*)),cuda)
 READY = .venv/.ready$(patsubst %,-%,$(filter-out cuda,$(TORCH)))
 $(READY): export PATH := $(value PATH)
@@ -23,6 +24,9 @@ $(READY): requirements.lock $(if $(filter cpu,$(TORCH)),requirements-cpu.txt)
 	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && break; done; \
 	if [ $$? != 0 ]; then echo "error: Python 3.11 or newer is needed, and $$(python3 --version 2>&1) is here" >&2; exit 1; fi; \
 	"$$python" -m dash_repro.install $(TORCH) $@
+TOOLS = .venv/.tools
+$(TOOLS): $(READY) requirements-dev.lock
+	@python -m dash_repro.install tools $@
 export PATH := $(CURDIR)/.venv/bin:$(value PATH):$(CURDIR)/.uv/bin
 
 help:  ## list the commands
@@ -30,9 +34,11 @@ help:  ## list the commands
 
 setup: needed $(READY)  ## set up .venv (TORCH=cpu: without CUDA, for machines without a GPU)
 
-lock:  ## renew requirements.lock from pyproject.toml
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --extra ssh --extra test --extra dev pyproject.toml -o requirements.lock
+COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra ssh
+lock:  ## renew requirements.lock and requirements-dev.lock from pyproject.toml
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) --extra test --extra lint --extra docs -c requirements.lock pyproject.toml -o requirements-dev.lock \
+	  $$(sed -nE 's/^([a-z0-9.-]+)(\[.*\])?==.*/--no-emit-package \1/p' requirements.lock | sort -u)
 
 KERNEL = /proc/sys/kernel/ostype
 # said in the first second rather than after a download
@@ -53,7 +59,7 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 test check: export OMP_NUM_THREADS ?= 1
 CLUSTER = [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && unshare --mount true 2> /dev/null; }
 
-test: needed $(READY)  ## all tests but the longest; those of the cluster where Slurm is installed (as root)
+test: needed $(TOOLS)  ## all tests but the longest; those of the cluster where Slurm is installed (as root)
 	@$(MAKE) -s -j lint drift all-tests
 
 all-tests:
@@ -61,7 +67,7 @@ all-tests:
 	  echo "left out: make test-cluster (apt-get install slurm-wlm; as root)"; fi; \
 	env -u MAKEFLAGS -u MAKELEVEL pytest -q -n $$workers --dist loadfile -m "$$only" $(PYTEST)
 
-check: needed $(READY)  ## the fast part of the tests, for every edit
+check: needed $(TOOLS)  ## the fast part of the tests, for every edit
 	@$(MAKE) -s -j lint drift fast-tests
 
 fast-tests:
@@ -73,14 +79,14 @@ drift:
 	@python -m dash_repro params --page | cmp -s - docs/params.md || { echo "docs/params.md is not what its keys say: make plan"; false; }
 
 ROUNDS ?= 1000
-test-long: $(READY)  ## what takes longest: tests marked so, then ROUNDS random kill -9 of jobs, heads and transfers (1000: an hour; repeat to go on)
+test-long: $(TOOLS)  ## what takes longest: tests marked so, then ROUNDS random kill -9 of jobs, heads and transfers (1000: an hour; repeat to go on)
 	OMP_NUM_THREADS=1 pytest -q -n 2 --dist loadfile -m long
 	python tests/workflow/kills.py --rounds $(ROUNDS) --folder "$${TMPDIR:-/tmp}/dash-repro-kills"
 
-mutants: $(READY)  ## do the tests find the faults of tests/mutations.toml? (hours; repeat to go on)
+mutants: $(TOOLS)  ## do the tests find the faults of tests/mutations.toml? (hours; repeat to go on)
 	@OMP_NUM_THREADS=1 python tests/mutate.py $(MUTANTS)
 
-lint: $(READY)  ## ruff, snakefmt, snakemake --lint
+lint: $(TOOLS)  ## ruff, snakefmt, snakemake --lint
 	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }
 	lints=$$(snakemake --lint 2>&1) || { echo "$$lints"; false; }
 
@@ -113,7 +119,7 @@ progress: $(READY)  ## all that runs now, on one screen
 logs: $(READY)  ## where the logs of TARGET are (all legs, all cluster jobs)
 	@python -m runledger logs $(TARGET)
 
-test-cluster: $(READY)  ## a real Slurm on this machine, and the profile through what clusters do
+test-cluster: $(TOOLS)  ## a real Slurm on this machine, and the profile through what clusters do
 	OMP_NUM_THREADS=1 pytest -n 4 --dist loadfile -m cluster tests/cluster $(PYTEST)
 
 bench: $(READY)  ## gates and timings against a plain implementation; writes docs/benchmark.md

@@ -1,4 +1,4 @@
-"""Sets up .venv from the lock file; what `make setup` runs before anything else.
+"""Sets up .venv from the lock files; what `make setup` runs before anything else.
 
 Needs Python 3.11 and the standard library alone. uv does the work. It is taken from the
 PATH or .uv, or comes by pip.
@@ -18,6 +18,7 @@ from runledger.errors import UserError
 
 OLDEST = (0, 6, 9)  # the first uv with --torch-backend in `uv pip sync`
 CPU = "requirements-cpu.txt"
+DEVELOPERS = "requirements-dev.lock"  # what tests, linters and the site need beside
 COMMAND = '#!/bin/sh\nexec "$(dirname "$0")/python" -m dash_repro "$@"\n'
 GIGABYTES = {"cuda": 7.0, "cpu": 2.5}  # .venv, and what is unpacked on the way
 WITH_CUDA = re.compile(r"torch|torchvision|triton|(nvidia|cuda)-.*")
@@ -144,6 +145,10 @@ def sync(root: Path, uv: str, torch: str, environment: Mapping[str, str]) -> Non
     # process would compile torch anew, ten seconds and more
     options.append("--compile-bytecode")
     commands.append([uv, "pip", "sync", *quiet, *into, *options, lock])
+    _run(commands, root, environment)
+
+
+def _run(commands: list[list[str]], root: Path, environment: Mapping[str, str]) -> None:
     for command in commands:
         if subprocess.run(command, cwd=root, env=environment, check=False).returncode:
             raise UserError(
@@ -168,6 +173,28 @@ def find_src(root: Path) -> None:
     command.chmod(0o755)
 
 
+def add_tools(root: Path, ready: Path) -> None:
+    """Add the tools of developers to a .venv that is set up; `ready` is touched last.
+
+    Raises:
+        UserError: uv fails; its own message is above.
+    """
+    print("adding the tools of the tests to .venv (30 MB to download)", flush=True)
+    options = ["-q", "--python", ".venv/bin/python", "--no-deps", "--require-hashes"]
+    command = [find_uv(root), "pip", "install", *options, "-r", DEVELOPERS]
+    _run([command], root, _environment())
+    ready.touch()
+
+
+def _environment() -> dict[str, str]:
+    """The environment of uv, which does not read pip's package index."""
+    environment = dict(os.environ)
+    if not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & environment.keys():
+        index = mirror(_interpreters()[-1])
+        environment |= {"UV_DEFAULT_INDEX": index} if index else {}
+    return environment
+
+
 def install(root: Path, torch: str, ready: Path) -> None:
     """Set up everything; `ready` is touched last.
 
@@ -181,12 +208,7 @@ def install(root: Path, torch: str, ready: Path) -> None:
     print(f"setting up .venv (torch for {torch}: {size})", flush=True)
     if torch == "cuda" and not Path("/proc/driver/nvidia").exists():
         print("no NVIDIA GPU here: `make setup TORCH=cpu` takes less", flush=True)
-    uv = find_uv(root)
-    environment = dict(os.environ)
-    if not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & environment.keys():
-        index = mirror(_interpreters()[-1])
-        environment |= {"UV_DEFAULT_INDEX": index} if index else {}
-    sync(root, uv, torch, environment)
+    sync(root, find_uv(root), torch, _environment())
     find_src(root)
     for other in (root / ".venv").glob(".ready*"):
         other.unlink()
@@ -194,9 +216,13 @@ def install(root: Path, torch: str, ready: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """``install TORCH READY`` in the checkout: TORCH is cuda or cpu, READY a file."""
+    """``install WHAT READY`` in the checkout: cuda, cpu or tools, and a file."""
+    what, ready = arguments[0], Path(arguments[1])
     try:
-        install(Path.cwd(), arguments[0], Path(arguments[1]))
+        if what == "tools":
+            add_tools(Path.cwd(), ready)
+        else:
+            install(Path.cwd(), what, ready)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -15,6 +15,7 @@ from runledger.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = (ROOT / "requirements.lock").read_text()
 CPU = (ROOT / "requirements-cpu.txt").read_text()
+DEVELOPERS = (ROOT / install.DEVELOPERS).read_text()
 UV = """#!/bin/sh
 [ "$1" = --version ] && echo "uv 0.13.9 (of a test)" && exit
 printf '%s\\n' "$*" >> uv.log
@@ -48,8 +49,22 @@ def test_cpu_lock_is_the_lock_with_torch_for_cpus_and_no_cuda() -> None:
     assert {n: made[n] for n in others} == {n: whole[n] for n in others}
 
 
-def test_every_package_of_the_cpu_lock_has_hashes() -> None:
-    made = install.without_cuda(LOCK, CPU)
+def test_users_get_no_test_tools_and_each_package_is_pinned_once() -> None:
+    tools = {"pytest", "pytest-xdist", "ruff", "snakefmt", "sphinx", "hatchling"}
+    assert tools <= pins(DEVELOPERS).keys()
+    assert pins(DEVELOPERS).keys() & pins(LOCK).keys() == set()
+
+
+@pytest.mark.parametrize("target", "setup demo audit lint test check".split())
+def test_only_what_needs_test_tools_adds_them(target: str) -> None:
+    words = ["make", "-n", "-W", install.DEVELOPERS, target]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    adds = "dash_repro.install tools" in said.stdout
+    assert adds == (target not in {"setup", "demo", "audit"})
+
+
+def test_every_locked_package_has_hashes() -> None:
+    made = install.without_cuda(LOCK, CPU) + DEVELOPERS
     for block in re.split(r"^(?=\S)", made, flags=re.M):
         if re.match(r"[\w.-]+==", block):
             assert "--hash=sha256:" in block, block
@@ -141,6 +156,12 @@ def test_install_makes_syncs_finds_src_and_is_ready(checkout, capsys) -> None:
     assert pins(lock.read_text())["torch"].endswith("+cpu")
     ready = [path.name for path in (checkout / ".venv").glob(".ready*")]
     assert ready == [".ready-cpu"]  # and make goes on with TORCH=cpu
+
+    assert install.main(["tools", ".venv/.tools"]) == 0
+    added = (checkout / "uv.log").read_text().splitlines()[3]
+    assert added.startswith("pip install ")  # which removes nothing
+    assert "--no-deps --require-hashes -r requirements-dev.lock" in added
+    assert (checkout / ".venv/.tools").exists()
 
 
 def test_a_failure_of_uv_is_one_message_and_nothing_is_ready(checkout, capsys) -> None:
