@@ -55,7 +55,7 @@ def test_users_get_no_test_tools_and_each_package_is_pinned_once() -> None:
     assert pins(DEVELOPERS).keys() & pins(LOCK).keys() == set()
 
 
-@pytest.mark.parametrize("target", "setup demo audit lint test check".split())
+@pytest.mark.parametrize("target", ["setup", "demo", "audit", "lint", "test", "check"])
 def test_only_what_needs_test_tools_adds_them(target: str) -> None:
     words = ["make", "-n", "-W", install.DEVELOPERS, target]
     said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
