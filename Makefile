@@ -9,7 +9,7 @@ CELL =
 unexport BASH_ENV CDPATH SNAKEMAKE_PROFILE GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 unexport PYTHONHOME PYTHONSAFEPATH PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS
 export PYTHONUTF8 := 1
-export PYTHONPATH := $(CURDIR)/src
+export PYTHONPATH := $(CURDIR)/src:$(CURDIR)/runledger/src
 # where there is no home folder to write to, caches are here
 export XDG_CACHE_HOME := $(shell cache="$${XDG_CACHE_HOME:-$${HOME:-/dev/null}/.cache}"; mkdir -p "$$cache" 2> /dev/null; \
   [ -w "$$cache" ] && echo "$$cache" || echo "$$PWD/.uv/cache")
@@ -44,13 +44,13 @@ KERNEL = /proc/sys/kernel/ostype
 # said in the first second rather than after a download
 needed:
 	@[ -e $(KERNEL) ] || { echo "error: Linux is needed: use a container (Dockerfile), or WSL 2 on Windows" >&2; exit 1; }
-	@case "$$PYTHONPATH" in *:*) echo "error: this folder's path has a colon, which PATH cannot hold: $$PWD" >&2; exit 1;; esac
+	@case "$$PWD" in *:*) echo "error: this folder's path has a colon, which PATH cannot hold: $$PWD" >&2; exit 1;; esac
 	@for name in bash git which; do command -v $$name > /dev/null || { echo "error: the program $$name is needed" >&2; exit 1; }; done
 	@git rev-parse --git-dir > /dev/null || { echo "error: this is no git repository: clone it instead of unpacking an archive" >&2; exit 1; }
 
 demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	@python -m dash_repro.workspace demo config/demo.params.yaml
-	@cd ./demo; export PYTHONPATH="$$PWD/src"; trap : INT; \
+	@cd ./demo; export PYTHONPATH="$$PWD/src:$$PWD/runledger/src"; trap : INT; \
 	  python -m snakemake --profile workflow/profiles/demo $(TARGET); code=$$?; \
 	  [ $$code != 0 ] || python -m dash_repro.audit --report results/report.html --no-remote > /dev/null; \
 	  python -m dash_repro.workspace --summary; exit $$code
@@ -138,7 +138,7 @@ gpu: $(if $(PYTHON),,$(READY))  ## first contact with a GPU, 9 minutes at a time
 # the audit of this checkout, or of another workspace: make audit DIR=demo
 audit report crate: export DIR := $(DIR)
 audit report crate: export CELL := $(CELL)
-AUDIT = cd "$$DIR" && PYTHONPATH="$$PWD/src" python -m dash_repro.audit
+AUDIT = cd "$$DIR" && PYTHONPATH="$$PWD/src:$$PWD/runledger/src" python -m dash_repro.audit
 
 audit: $(READY)  ## what a reviewer would object to (CELL=table3/dash/cifar10_fd: all of one number)
 	@$(AUDIT) $(if $(CELL),--cell "$$CELL") $(AUDIT_OPTIONS)

@@ -30,7 +30,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "runledger" / "src")]
 
 from dash_repro.workspace import make_workspace
 from runledger.canonical import write_atomic
@@ -103,7 +103,7 @@ class Times:
 def run(root: Path, *command: str) -> str:
     """Run a program of this environment in the workspace; returns its output."""
     program = Path(sys.executable).parent / command[0]
-    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    environment = {**os.environ, "PYTHONPATH": f"{root}/src:{root}/runledger/src"}
     done = subprocess.run(
         [str(program), *command[1:]],
         cwd=root,

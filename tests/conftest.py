@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "stages"), str(ROOT)]
+PLACES = ("src", "runledger/src", "stages", ".")
+sys.path[:0] = [str(ROOT / place) for place in PLACES]
 
 # What takes longest starts first; the first of the paper's also makes its workspace.
 FIRST = (

@@ -19,6 +19,7 @@ from runledger.errors import UserError
 OLDEST = (0, 6, 9)  # the first uv with --torch-backend in `uv pip sync`
 CPU = "requirements-cpu.txt"
 DEVELOPERS = "requirements-dev.lock"  # what tests, linters and the site need beside
+PACKAGES = ("src", "runledger/src")  # folders on the import path
 COMMAND = '#!/bin/sh\nexec "$(dirname "$0")/python" -m dash_repro "$@"\n'
 GIGABYTES = {"cuda": 7.0, "cpu": 2.5}  # .venv, and what is unpacked on the way
 WITH_CUDA = re.compile(r"torch|torchvision|triton|(nvidia|cuda)-.*")
@@ -161,13 +162,13 @@ def _run(commands: list[list[str]], root: Path, environment: Mapping[str, str]) 
 
 
 def find_src(root: Path) -> None:
-    """Let programs of .venv find src/ by a path that goes along when the folder moves.
+    """Let programs of .venv find PACKAGES by paths that go along when the folder moves.
 
     And let a shell that has activated it find the command.
     """
     (packages,) = (root / ".venv").glob("lib/python3*/site-packages")
-    text = os.path.relpath(root / "src", packages) + "\n"
-    (packages / "dash-repro.pth").write_text(text, encoding="utf-8")
+    lines = [os.path.relpath(root / top, packages) + "\n" for top in PACKAGES]
+    (packages / "dash-repro.pth").write_text("".join(lines), encoding="utf-8")
     command = root / ".venv" / "bin" / "dash-repro"
     command.write_text(COMMAND, encoding="utf-8")
     command.chmod(0o755)

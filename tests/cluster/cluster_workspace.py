@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import warm
 import yaml
+from machine import python_path
 from paper_workspace import BIN, TINY, Workspace, make
 from shared import copied, tiny_run
 
@@ -41,7 +42,7 @@ class ClusterWorkspace(Workspace):
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "PYTHONPATH": f"{HERE / 'slow'}:{self.root / 'src'}",
+            "PYTHONPATH": f"{HERE / 'slow'}:{python_path(self.root)}",
             "PATH": f"{self.shims or BIN}:{BIN}:{self.programs or os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from machine import python_path
 from PIL import Image
 
 from bench import contact, gates, needs, parts, short_run
@@ -136,7 +137,7 @@ def test_it_says_where_there_is_no_gpu(tmp_path, monkeypatch, capsys):
 
 def test_a_bare_machine_gets_the_list_of_what_is_missing(tmp_path):
     """Not a traceback; and the list has all that a first contact imports."""
-    source = f"{ROOT / 'src'}:{ROOT}"
+    source = f"{python_path(ROOT)}:{ROOT}"
     run = subprocess.run(
         [sys.executable, "-S", "-m", "bench.needs"],  # without site-packages
         env={"PYTHONPATH": source},

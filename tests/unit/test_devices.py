@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from machine import python_path
 
 from dash_repro import devices
 
-SRC = Path(__file__).resolve().parents[2] / "src"
+ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ class Machine:
 
     def start(self, gpus: int = 2, **variables: str) -> tuple[str, subprocess.Popen]:
         environment = {k: v for k, v in os.environ.items() if k != devices.VISIBLE}
-        environment |= {"PYTHONPATH": str(SRC), **variables}
+        environment |= {"PYTHONPATH": python_path(ROOT), **variables}
         process = subprocess.Popen(
             [sys.executable, "-c", HOLD, str(gpus), str(self.folder)],
             stdin=subprocess.PIPE,

@@ -96,7 +96,8 @@ def test_the_closure_follows_every_kind_of_import(tmp_path: Path) -> None:
 def test_closure_of_real_stages_is_what_python_imports() -> None:
     """Against Python's own record of what a stage program loads."""
     code = (
-        "import sys; sys.path[:0] = ['src', 'stages']; import train_student; "
+        "import sys; sys.path[:0] = ['src', 'runledger/src', 'stages']; "
+        "import train_student; "
         "print(*[m.__file__ for m in sys.modules.values() "
         "if 'dash_repro' in (getattr(m, '__file__', '') or '')], sep='\\n')"
     )

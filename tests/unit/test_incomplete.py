@@ -26,7 +26,7 @@ def write_params(root: Path, params: dict) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout in which nothing has run but one student, which failed."""
-    for name in ("src", "stages", "workflow", "paper"):
+    for name in ("src", "runledger", "stages", "workflow", "paper"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("dvc.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)

@@ -142,7 +142,8 @@ def test_install_makes_syncs_finds_src_and_is_ready(checkout, capsys) -> None:
     assert "--require-hashes" in synced and synced.endswith(" requirements.lock")
     assert "--torch-backend" not in synced and "--compile-bytecode" in synced
     pth = checkout / ".venv/lib/python3.11/site-packages/dash-repro.pth"
-    assert (pth.parent / pth.read_text().strip()).resolve() == checkout / "src"
+    found = [(pth.parent / line).resolve() for line in pth.read_text().splitlines()]
+    assert found == [checkout / "src", checkout / "runledger" / "src"]
     assert (checkout / ".venv/.ready").exists()
     program(checkout / ".venv/bin/python", '#!/bin/sh\necho "$@"\n')
     command = [checkout / ".venv/bin/dash-repro", "info", "a b"]

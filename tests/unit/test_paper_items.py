@@ -104,7 +104,8 @@ def test_sources_exist_and_needs_name_known_experiments():
 def test_items_import_nothing_heavy():
     """Nothing beyond numpy, which Snakemake itself has loaded."""
     code = (
-        "import sys; sys.path.insert(0, 'src'); import dash_repro.paper.items; "
+        "import sys; sys.path[:0] = ['src', 'runledger/src']; "
+        "import dash_repro.paper.items; "
         "print([m for m in ('torch', 'scipy', 'matplotlib', 'pandas', 'yaml') "
         "if m in sys.modules])"
     )

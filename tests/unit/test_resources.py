@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from machine import python_path
 
 from dash_repro.preflight import check_pdf, disk_of, packed_hours, plan_of
 from dash_repro.resources import Counter, network_cost
@@ -165,6 +166,6 @@ def test_slurm_time_limits_are_read() -> None:
 def test_parsing_needs_no_torch() -> None:
     code = "import sys; from runledger.project import load_pipeline; "
     code += "load_pipeline('.'); sys.exit('torch' in sys.modules)"
-    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin"}
+    environment = {"PYTHONPATH": python_path(ROOT), "PATH": "/usr/bin"}
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, env=environment, cwd=ROOT).returncode == 0

@@ -32,7 +32,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[2] / "src"), str(Path(__file__).parent)]
+    HERE = Path(__file__).resolve().parent
+    PLACES = ("../../src", "../../runledger/src", "..", ".")
+    sys.path[:0] = [str(HERE / place) for place in PLACES]
 
 import warm
 import yaml

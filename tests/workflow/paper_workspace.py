@@ -8,6 +8,7 @@ from pathlib import Path
 
 import warm
 import yaml
+from machine import python_path
 from warm import BIN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,7 @@ class Workspace:
     def run(self, *command: str, check: bool = True, timeout: float = 1500) -> str:
         environment = {
             **os.environ,
-            "PYTHONPATH": str(self.root / "src"),
+            "PYTHONPATH": python_path(self.root),
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -89,7 +90,9 @@ class Workspace:
 
     def restore(self) -> None:
         """Undo edits of tracked files outside results/."""
-        self.git("checkout", "-q", "HEAD", "--", "params.yaml", "src", "stages")
+        self.git(
+            "checkout", "-q", "HEAD", "--", "params.yaml", "src", "runledger", "stages"
+        )
         self.git("checkout", "-q", "HEAD", "--", "dvc.yaml", "workflow", "paper")
 
 

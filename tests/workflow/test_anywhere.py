@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from machine import python_path
 from toy import ROOT, Toy
 
 from runledger.audit import Chain, Finding, audit_chain
@@ -26,7 +27,7 @@ def test_a_project_and_its_python_lie_in_a_folder_of_any_name(
         done = subprocess.run(
             [str(home / ".venv" / "bin" / "python"), "-m", *command],
             cwd=toy.root,
-            env={**toy.environment(), "PYTHONPATH": str(ROOT / "src")},
+            env={**toy.environment(), "PYTHONPATH": python_path(ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -73,7 +74,7 @@ def test_make_in_a_folder_of_any_name(name: str, tmp_path: Path) -> None:
     )
     path, packages, *_ = done.stdout.splitlines()
     assert path.startswith(f"{home}/.venv/bin:")
-    assert packages == f"{home}/src"
+    assert packages == python_path(home)
     assert done.returncode != 0  # no git checkout, at least
     assert ("colon" in done.stderr) == (":" in name), done.stderr
 

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from bare_machine import link_environment
+from machine import python_path
 from paper_workspace import ROOT, Workspace
 
 from dash_repro.paper.items import ITEMS
@@ -32,8 +33,9 @@ RUN = {
     "make report": "",
     "make crate": "",
     "python -m dash_repro.audit.crate results/crate": "",
-    "cd workspace && PYTHONPATH=/your/clone/src python -m dash_repro.audit": (
-        f"PYTHONPATH={shlex.quote(str(ROOT / 'src'))} python -m dash_repro.audit"
+    "cd workspace && PYTHONPATH=/your/clone/src:/your/clone/runledger/src"
+    " python -m dash_repro.audit": (
+        f"PYTHONPATH={shlex.quote(python_path(ROOT))} python -m dash_repro.audit"
     ),
     "make status": "",
     "python -m runledger status --json": "",

@@ -99,7 +99,7 @@ def a_param(root: Path, snakemake: str, dvc: list[str]) -> None:
 
 def result_of(root: Path, code: str) -> Any:
     """What a Python program of the copy prints, as JSON."""
-    folders = [str(root / name) for name in ("src", "stages", "tests")]
+    folders = [str(root / name) for name in ("src", "runledger/src", "stages", "tests")]
     head = f"import sys; sys.path[:0] = {folders}\nimport json\n"
     done = subprocess.run(
         [BIN / "python", "-c", head + code], cwd=root, capture_output=True, text=True

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from machine import python_path
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ SMALL = {
 
 
 def call(folder: Path, *command: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    environment = {**os.environ, "PYTHONPATH": python_path(folder)}
     ran = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True
     )

@@ -246,7 +246,7 @@ SOURCES = {
         ("train_student",),
     ),
     "logic of the lineage layer": (
-        "src/runledger/store.py",
+        "runledger/src/runledger/store.py",
         "\nfrom __future__ import annotations\n",
         "\nfrom __future__ import annotations\n\nCHANGED = 1\n",
         (),

@@ -52,7 +52,7 @@ def unspecified(tree: ast.AST) -> list[int]:
 
 def test_every_text_file_is_read_in_a_named_encoding() -> None:
     wrong = []
-    for folder in ("src", "stages", "bench"):
+    for folder in ("src", "runledger", "stages", "bench"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             tree = ast.parse(path.read_bytes())
             wrong += [f"{path.relative_to(ROOT)}:{n}" for n in unspecified(tree)]

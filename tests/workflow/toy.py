@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 
 import warm
+from machine import python_path
 from warm import BIN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,7 +181,7 @@ class Toy:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONPATH": python_path(ROOT),
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "RUNLEDGER_HEARTBEAT": "1",
             "HOME": str(self.root.parent),

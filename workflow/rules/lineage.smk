@@ -1,5 +1,5 @@
 # What the records need of Snakemake: code fingerprints, fetching, several instances a process, targets.
-TOOL = verbatim(f"PYTHONPATH={LEDGER.code}/src {PYTHON} -m runledger")
+TOOL = verbatim(f"PYTHONPATH={LEDGER.code}/runledger/src {PYTHON} -m runledger")
 
 
 rule fingerprint_code:

@@ -166,4 +166,4 @@ rule incomplete_tables:
     params:
         python=verbatim(PYTHON),
     shell:
-        "PYTHONPATH=src {params.python} -m dash_repro.paper.incomplete > {log:q} 2>&1"
+        "PYTHONPATH=src:runledger/src {params.python} -m dash_repro.paper.incomplete > {log:q} 2>&1"

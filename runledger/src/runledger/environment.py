@@ -18,7 +18,7 @@ from runledger.project import settings
 
 UNKNOWN = "unknown"
 _MUST = ("params.yaml", "dvc.yaml")
-_FOLDERS = ("src", "stages", "workflow", "paper", *_MUST)
+_FOLDERS = ("src", "runledger", "stages", "workflow", "paper", *_MUST)
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--binary", "HEAD")
 
 

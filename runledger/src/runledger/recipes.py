@@ -21,6 +21,8 @@ from runledger.sources import outside
 if TYPE_CHECKING:
     from runledger.judge import Verdict
 
+OWN = "runledger/src"  # where a checkout has a copy of runledger, if it does
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -146,14 +148,15 @@ def write_verdicts(
 
 
 def snapshot_code(root: Path, fingerprinter: Fingerprinter) -> str:
-    """Copy src/ and stages/ to a folder named by their content; returns its path.
+    """Copy the code to a folder named by its content; returns its path.
 
-    Jobs run from there, so an edit while they are queued does not reach them.
+    Jobs run from there, so an edit while they are queued does not reach them. A copy of
+    runledger that the checkout has goes along.
     """
     root = Path(root)
     files = sorted(
         path
-        for top in fingerprinter.roots
+        for top in (*fingerprinter.roots, OWN)
         for path in (root / top).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
