@@ -1,8 +1,13 @@
 """Frechet distance, inception score and KID of sample sets (Section 4.1, Table A2)."""
 
 import _path  # noqa: F401
+
+# isort: split
+from functools import partial
+
 from dash_repro.arrays import load_npz, write_json
 from dash_repro.evaluation.extractors import build_extractor
+from dash_repro.evaluation.features import save_features
 from dash_repro.evaluation.metrics import compute_metrics
 from dash_repro.evaluation.progress import LogProgress
 from dash_repro.evaluation.reference import load_reference
@@ -11,16 +16,19 @@ from runledger.job import Job, main
 
 
 def run(job: Job) -> None:
-    """Make metrics.json of one sample set."""
-    device = configure()
+    """Make metrics.json and features.npz of one sample set."""
+    device, settings = configure(), job.params["compute_metrics"]
+    extractor = build_extractor(job.params["extractor"], device)
+    path, seed = job.output("features.npz"), settings["shuffle_seed"]
     samples = load_npz(job.input("generate_samples"), ["images"])
     metrics = compute_metrics(
         samples["images"],
         load_reference(job.input("extract_reference")),
-        build_extractor(job.params["extractor"], device),
-        job.params["compute_metrics"],
+        extractor,
+        settings,
         device,
         LogProgress(job.log, "images"),
+        partial(save_features, path, seed, extractor.identity),
     )
     write_json(job.output("metrics.json"), metrics)
     for entry in metrics["metrics"].values():

@@ -1,7 +1,11 @@
 """Compare a student's guidance gap with its teacher's (Section 4.1, Eq. 9)."""
 
 import _path  # noqa: F401
-from dash_repro.arrays import write_json
+
+# isort: split
+from dataclasses import asdict
+
+from dash_repro.arrays import save_npz, write_json
 from dash_repro.data.dataset import load_dataset
 from dash_repro.diffusion.schedule import Schedule, require_same_schedule
 from dash_repro.evaluation.calibration import (
@@ -17,7 +21,7 @@ from runledger.job import Job, main
 
 
 def run(job: Job) -> None:
-    """Make calibration.json of one student."""
+    """Make calibration.json and pairs.npz of one student."""
     settings = job.params["measure_calibration"]
     device = configure(settings["numerics"])
     paths = {
@@ -51,6 +55,7 @@ def run(job: Job) -> None:
         stats, pairs.timesteps, schedule.timesteps, settings["bins"]
     )
     write_json(job.output("calibration.json"), summary)
+    save_npz(job.output("pairs.npz"), **asdict(pairs), **stats)
     job.log.info("rho %s, cos %s", summary["rho"], summary["cos"])
 
 

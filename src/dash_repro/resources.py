@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash_repro.data.sources import SOURCES
+from dash_repro.evaluation.extractor import KEPT_IMAGES
 from dash_repro.evaluation.extractors import EXTRACTORS
 from dash_repro.objectives.kinds import OBJECTIVES
 from runledger.resources import Work
@@ -205,7 +206,8 @@ class Counter:
         work = self._features(
             self.params["generate_samples"]["num_samples"], made.memory_mb
         )
-        return Work(work.flop, work.memory_mb, 1.0)
+        kept = min(self.params["generate_samples"]["num_samples"], KEPT_IMAGES)
+        return Work(work.flop, work.memory_mb, kept * 2 * (2048 + 1008) / 1e6)
 
     def measure_calibration(self, item: Mapping[str, Any]) -> Work:
         section, dataset = self.params["measure_calibration"], item["dataset"]

@@ -12,8 +12,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dash_repro.evaluation import features
 from dash_repro.evaluation.errors import EvaluationError, WeightsError
+from dash_repro.evaluation.extractor import KEPT_IMAGES
 from dash_repro.evaluation.extractors import EXTRACTORS, build_extractor
-from dash_repro.evaluation.features import extract_features
+from dash_repro.evaluation.features import (
+    extract_features,
+    kept_rows,
+    save_features,
+)
 from dash_repro.evaluation.sample_metrics import METRICS
 from dash_repro.evaluation.weights import ensure_weights
 
@@ -300,3 +305,18 @@ def test_a_file_that_is_no_torchscript_is_refused(config, tmp_path):
     changed = {"weights_path": str(path), "weights_sha256": sha256}
     with pytest.raises(WeightsError, match="not a TorchScript file"):
         build_extractor({**config, **changed}, CPU)
+
+
+def test_kept_features_are_a_random_choice_that_says_which(tmp_path):
+    count = KEPT_IMAGES + 500
+    features = np.repeat(np.arange(count, dtype=np.float32)[:, None] / 8, 2, axis=1)
+    save_features(tmp_path / "one.npz", 3, "name", features, features)
+    kept = np.load(tmp_path / "one.npz")
+    rows = kept["rows"]
+    assert len(set(rows.tolist())) == KEPT_IMAGES
+    assert (np.diff(rows) > 0).all() and rows[-1] >= KEPT_IMAGES
+    assert np.abs(kept["features"][:, 1] - rows / 8).max() <= rows[-1] / 8 / 2048
+    assert not np.array_equal(kept_rows(count, 4), rows)
+    features[7] = 1e5
+    with pytest.raises(EvaluationError, match="half precision"):
+        save_features(tmp_path / "two.npz", 3, "name", features[:9], features[:9])

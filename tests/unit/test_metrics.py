@@ -79,9 +79,9 @@ def test_reference_holds_the_statistics_of_one_split(dataset, extractor):
 
 
 def test_reference_keeps_a_bounded_number_of_features(dataset, extractor, monkeypatch):
-    import dash_repro.evaluation.reference as module
+    import dash_repro.evaluation.features as module
 
-    monkeypatch.setattr(module, "KEPT_FEATURES", 20)
+    monkeypatch.setattr(module, "KEPT_IMAGES", 20)
     reference = build_reference(dataset, extractor, "train", 0, CPU)
     rows = {row.tobytes() for row in _features(dataset.train_images).astype(np.float32)}
     assert reference.features.shape == (20, 6) and reference.n == 50

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import zipfile
 
 import compute_metrics
 import extract_reference
@@ -16,6 +17,8 @@ import torch
 from dash_repro.arrays import ArrayFileError, save_npz
 from dash_repro.data.dataset import load_dataset
 from dash_repro.diffusion.schedule import Schedule, ScheduleError
+from dash_repro.evaluation.sample_metrics.frechet import frechet_to_reference
+from dash_repro.evaluation.sample_metrics.inception_score import inception_score
 from dash_repro.models.checkpoint import CheckpointError, save_checkpoint
 from dash_repro.models.unet import UNet, UNetConfig
 
@@ -52,6 +55,7 @@ PARAMS = {
     "profile_model": {"batch_size": 2, "steps": 4, "repeats": 1},
     "rank_pairs": {"pool": 12, "shown": 3},
 }
+MADE = ("metrics.json", "features.npz")
 
 
 class StandInJob:
@@ -147,9 +151,20 @@ def test_metrics_from_images_to_json(images, tmp_path):
     assert [found["metrics"]] == bounds["real"]["sets"]
     assert found["num_samples"] == 40
     assert {bounds[name]["n"] for name in bounds} == {40}
-    first = (tmp_path / "metrics.json").read_bytes()
+    first = [(tmp_path / name).read_bytes() for name in MADE]
     measure("again", real)
-    assert (tmp_path / "metrics.json").read_bytes() == first
+    assert [(tmp_path / name).read_bytes() for name in MADE] == first
+    with zipfile.ZipFile(tmp_path / "features.npz") as archive:
+        assert {member.date_time[0] for member in archive.infolist()} == {1980}
+    kept = np.load(tmp_path / "features.npz")
+    assert kept["features"].dtype == kept["probabilities"].dtype == np.float16
+    assert kept["rows"].tolist() == list(range(40))
+    mu, sigma = (np.load(reference[1])[name] for name in ("mu", "sigma"))
+    again = frechet_to_reference(kept["features"].astype(float), mu, sigma)
+    assert again == pytest.approx(found["metrics"]["frechet"]["value"], rel=1e-3)
+    score, _ = inception_score(kept["probabilities"].astype(float), 2, 0)
+    wanted = found["metrics"]["inception_score"]["value"]
+    assert score == pytest.approx(wanted, rel=1e-3)
     noise = np.random.default_rng(0).integers(0, 256, real.shape, dtype=np.uint8)
     worse = measure("noise", noise)["metrics"]
     assert worse["frechet"]["value"] > 2 * found["metrics"]["frechet"]["value"]
@@ -174,6 +189,16 @@ def test_calibration_from_checkpoints_to_json(images, tmp_path):
     found = json.loads((tmp_path / "calibration.json").read_text())
     assert found["pairs"] == sum(part["n"] for part in found["bins"]) == 12
     assert found["rho"] > 0 and found["teacher_gap_norm"] > 0 and found["gap_mse"] > 0
+    kept = np.load(tmp_path / "pairs.npz")
+    assert kept["norm_s"].mean() / kept["norm_t"].mean() == pytest.approx(found["rho"])
+    assert kept["gap_sq_err"].mean() == pytest.approx(found["gap_mse"])
+    late = kept["timesteps"] >= 10
+    assert late.sum() == found["bins"][1]["n"]
+    assert kept["gap_sq_err"][late].mean() == pytest.approx(found["bins"][1]["gap_mse"])
+    assert set(kept["indices"]) <= set(range(40))
+    assert kept["labels"].tolist() == (
+        load_dataset(images).test_labels[kept["indices"]].tolist()
+    )
     # The teacher as its own student
     own = [files[0], ("train_student", files[2][1]), files[2]]
     measure_calibration.run(StandInJob(tmp_path, own, dataset="tiny"))

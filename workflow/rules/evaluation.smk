@@ -48,7 +48,8 @@ rule compute_metrics:
             )
         ),
     output:
-        metric(f"results/compute_metrics/{SAMPLES}/metrics.json"),
+        metrics=metric(f"results/compute_metrics/{SAMPLES}/metrics.json"),
+        features=f"results/compute_metrics/{SAMPLES}/features.npz",
     log:
         f"results/logs/compute_metrics/{SAMPLES}.out",
     benchmark:
@@ -83,7 +84,8 @@ rule measure_calibration:
             )
         ),
     output:
-        metric(f"results/measure_calibration/{STUDENT}/calibration.json"),
+        calibration=metric(f"results/measure_calibration/{STUDENT}/calibration.json"),
+        pairs=f"results/measure_calibration/{STUDENT}/pairs.npz",
     log:
         f"results/logs/measure_calibration/{STUDENT}.out",
     benchmark:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     Build = Callable[[Mapping[str, Any], torch.device], "Extractor"]
 
+KEPT_IMAGES = 10_000  # at most, of a set: whose features are stored
+
 
 @dataclass(frozen=True)
 class Extractor:

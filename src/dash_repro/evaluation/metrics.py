@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ def compute_metrics(
     settings: Mapping[str, Any],
     device: torch.device,
     progress: Progress | None = None,
+    keep: Callable[[np.ndarray, np.ndarray], None] | None = None,
 ) -> dict[str, Any]:
     """Every metric of sample_metrics, with names that say whose they are.
 
@@ -31,6 +32,7 @@ def compute_metrics(
         reference: made with the same extractor.
         settings: section `compute_metrics` of params.yaml.
         progress: called with (images done, images in all).
+        keep: called with the features (N, D) and class probabilities (N, C).
 
     Returns:
         The content of metrics.json.
@@ -40,6 +42,8 @@ def compute_metrics(
     """
     _require_same(reference, extractor)
     features, classes = extract_features(images, extractor, device, progress=progress)
+    if keep is not None:
+        keep(features, classes)
     return {
         "extractor": extractor.name,
         "num_samples": len(images),

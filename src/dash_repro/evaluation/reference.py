@@ -11,11 +11,9 @@ import torch
 from dash_repro.arrays import ArrayFileError, load_npz, save_npz
 from dash_repro.data.dataset import Dataset
 from dash_repro.evaluation.extractors import Extractor
-from dash_repro.evaluation.features import extract_features
+from dash_repro.evaluation.features import extract_features, kept_rows
 from dash_repro.evaluation.progress import Progress
 from dash_repro.evaluation.sample_metrics.frechet import gaussian_statistics
-
-KEPT_FEATURES = 10_000  # images whose features are stored, for KID's subsets
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Reference:
         split: "train" or "test".
         n: images of the split, all of which are in mean and covariance.
         mu, sigma: float64 (D,) and (D, D).
-        features: float32 (min(n, KEPT_FEATURES), D), a random choice for KID.
+        features: float32 (min(n, KEPT_IMAGES), D), a random choice for KID.
     """
 
     extractor: str
@@ -64,14 +62,8 @@ def build_reference(
         n=len(features),
         mu=mu,
         sigma=sigma,
-        features=_some(features, seed),
+        features=features[kept_rows(len(features), seed)],
     )
-
-
-def _some(features: np.ndarray, seed: int) -> np.ndarray:
-    """At most KEPT_FEATURES rows, chosen at random, in their order."""
-    order = np.random.default_rng(seed).permutation(len(features))
-    return features[np.sort(order[:KEPT_FEATURES])]
 
 
 def save_reference(path: Path | str, reference: Reference) -> None:
