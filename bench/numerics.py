@@ -173,7 +173,7 @@ class Study:
         size = settings["batch_size"]
         data = (images, pairs, schedule, dataset.num_classes, seed, size, self.device)
         stats = measure_gaps(*networks, *data)
-        found = summarize_calibration(stats, pairs.timesteps, total, settings["bins"])
+        found = summarize_calibration(stats, pairs, total, settings["bins"])
         for name in ("rho", "cos", "gap_mse"):
             yield name, found[name]
 

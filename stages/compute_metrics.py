@@ -17,18 +17,17 @@ from runledger.job import Job, main
 
 def run(job: Job) -> None:
     """Make metrics.json and features.npz of one sample set."""
-    device, settings = configure(), job.params["compute_metrics"]
+    device = configure()
     extractor = build_extractor(job.params["extractor"], device)
-    path, seed = job.output("features.npz"), settings["shuffle_seed"]
     samples = load_npz(job.input("generate_samples"), ["images"])
     metrics = compute_metrics(
         samples["images"],
         load_reference(job.input("extract_reference")),
         extractor,
-        settings,
+        job.params["compute_metrics"],
         device,
         LogProgress(job.log, "images"),
-        partial(save_features, path, seed, extractor.identity),
+        partial(save_features, job.output("features.npz"), extractor.identity),
     )
     write_json(job.output("metrics.json"), metrics)
     for entry in metrics["metrics"].values():

@@ -51,9 +51,7 @@ def run(job: Job) -> None:
         device,
         LogProgress(job.log, "pairs"),
     )
-    summary = summarize_calibration(
-        stats, pairs.timesteps, schedule.timesteps, settings["bins"]
-    )
+    summary = summarize_calibration(stats, pairs, schedule.timesteps, settings["bins"])
     write_json(job.output("calibration.json"), summary)
     save_npz(job.output("pairs.npz"), **asdict(pairs), **stats)
     job.log.info("rho %s, cos %s", summary["rho"], summary["cos"])

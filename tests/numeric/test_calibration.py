@@ -93,7 +93,7 @@ def _by_hand(pairs):
 def test_summary_equals_float64_written_out():
     pairs = draw_pairs(_images()[1], 30, 40, SEED)
     stats = _measure(_student, _teacher, pairs)
-    found = summarize_calibration(stats, pairs.timesteps, 40, 4)
+    found = summarize_calibration(stats, pairs, 40, 4)
     rows = _by_hand(pairs)
     mean = rows.mean(axis=0)
     expected = {
@@ -122,7 +122,7 @@ def test_a_perfect_student_a_half_gap_and_a_collapsed_one():
 
     def summary(student):
         stats = _measure(student, _teacher, pairs)
-        return summarize_calibration(stats, pairs.timesteps, 40, 2)
+        return summarize_calibration(stats, pairs, 40, 2)
 
     perfect = summary(_teacher)
     assert perfect["rho"] == 1 and perfect["cos"] == pytest.approx(1)
@@ -207,11 +207,11 @@ def test_images_are_scaled_to_the_models_range():
 def test_what_is_undefined_is_none():
     pairs = draw_pairs(_images()[1], 5, 40, SEED)
     stats = _measure(_student, _teacher, pairs)
-    bins = summarize_calibration(stats, pairs.timesteps, 40, 40)["bins"]
+    bins = summarize_calibration(stats, pairs, 40, 40)["bins"]
     assert sum(part["n"] for part in bins) == 5
     assert all(part["rho"] is None for part in bins if part["n"] == 0)
     flat = _measure(_student, lambda x, t, y: x, pairs)
-    summary = summarize_calibration(flat, pairs.timesteps, 40, 1)
+    summary = summarize_calibration(flat, pairs, 40, 1)
     assert summary["rho"] is None and summary["teacher_gap_norm"] == 0
 
 
@@ -219,8 +219,8 @@ def test_bad_settings_and_nan_are_refused():
     pairs = draw_pairs(_images()[1], 4, 40, SEED)
     stats = _measure(lambda x, t, y: x * math.nan, _teacher, pairs)
     with pytest.raises(EvaluationError, match="NaN"):
-        summarize_calibration(stats, pairs.timesteps, 40, 2)
+        summarize_calibration(stats, pairs, 40, 2)
     with pytest.raises(EvaluationError, match="41 bins of 40"):
-        summarize_calibration(stats, pairs.timesteps, 40, 41)
+        summarize_calibration(stats, pairs, 40, 41)
     with pytest.raises(EvaluationError, match="0 pairs"):
         draw_pairs(_images()[1], 0, 40, SEED)

@@ -16,7 +16,6 @@ from dash_repro.evaluation.extractor import KEPT_IMAGES
 from dash_repro.evaluation.extractors import EXTRACTORS, build_extractor
 from dash_repro.evaluation.features import (
     extract_features,
-    kept_rows,
     save_features,
 )
 from dash_repro.evaluation.sample_metrics import METRICS
@@ -307,16 +306,15 @@ def test_a_file_that_is_no_torchscript_is_refused(config, tmp_path):
         build_extractor({**config, **changed}, CPU)
 
 
-def test_kept_features_are_a_random_choice_that_says_which(tmp_path):
-    count = KEPT_IMAGES + 500
-    features = np.repeat(np.arange(count, dtype=np.float32)[:, None] / 8, 2, axis=1)
-    save_features(tmp_path / "one.npz", 3, "name", features, features)
+def test_kept_features_are_the_first_images_in_half_precision(tmp_path):
+    features = np.repeat(np.arange(KEPT_IMAGES + 9.0)[:, None] / 8, 2, axis=1)
+    save_features(tmp_path / "one.npz", "name", features, features / 2000)
     kept = np.load(tmp_path / "one.npz")
-    rows = kept["rows"]
-    assert len(set(rows.tolist())) == KEPT_IMAGES
-    assert (np.diff(rows) > 0).all() and rows[-1] >= KEPT_IMAGES
-    assert np.abs(kept["features"][:, 1] - rows / 8).max() <= rows[-1] / 8 / 2048
-    assert not np.array_equal(kept_rows(count, 4), rows)
+    for name, whole in (("features", features), ("probabilities", features / 2000)):
+        assert kept[name].dtype == np.float16 and len(kept[name]) == KEPT_IMAGES
+        error = np.abs(kept[name] - whole[:KEPT_IMAGES])[1:] / whole[1:KEPT_IMAGES]
+        assert error.max() < 0.0005
+    assert kept["extractor"] == "name"
     features[7] = 1e5
     with pytest.raises(EvaluationError, match="half precision"):
-        save_features(tmp_path / "two.npz", 3, "name", features[:9], features[:9])
+        save_features(tmp_path / "two.npz", "name", features, features)

@@ -79,7 +79,7 @@ def test_reference_holds_the_statistics_of_one_split(dataset, extractor):
 
 
 def test_reference_keeps_a_bounded_number_of_features(dataset, extractor, monkeypatch):
-    import dash_repro.evaluation.features as module
+    import dash_repro.evaluation.reference as module
 
     monkeypatch.setattr(module, "KEPT_IMAGES", 20)
     reference = build_reference(dataset, extractor, "train", 0, CPU)
@@ -126,7 +126,10 @@ def test_metrics_are_those_of_the_features(dataset, extractor):
         entry = found["metrics"][metric]
         assert entry["name"] == name
         assert entry["value"] == pytest.approx(value, rel=1e-9)
-    assert set(found["metrics"]["kid"]) == {"name", "value", "std"}
+        assert entry["interval"][0] < entry["value"] < entry["interval"][1]
+    keys = {"name", "value", "standard_error", "interval"}
+    assert set(found["metrics"]["frechet"]) == keys
+    assert set(found["metrics"]["kid"]) == keys | {"std"}
     assert (found["extractor"], found["num_samples"]) == ("toy", 40)
     assert found["reference"] == {"split": "train", "n": 50}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from dash_repro.diffusion.noise import image_noise, step_rng
 from dash_repro.diffusion.schedule import Schedule, add_noise
 from dash_repro.evaluation.branches import both_branches
 from dash_repro.evaluation.errors import EvaluationError
+from dash_repro.evaluation.jackknife import GROUPS, group_of, standard_error
 from dash_repro.evaluation.progress import Progress
 from dash_repro.models.eps import EpsModel
 
@@ -108,35 +110,66 @@ def measure_gaps(
 
 
 def summarize_calibration(
-    stats: dict[str, Tensor], timesteps: Tensor, total: int, bins: int
+    stats: dict[str, Tensor], pairs: Pairs, total: int, bins: int
 ) -> dict[str, Any]:
     """The content of calibration.json.
 
     Args:
         stats: of `measure_gaps`.
-        timesteps: (P,) of the pairs.
+        pairs: that they are of.
         total: T.
         bins: of equal width; bin k holds t in [T k / bins, T (k + 1) / bins).
 
     Returns:
         "pairs", the five numbers of `summarize_gaps` (rho is Eq. 9),
-        "teacher_gap_norm" = E||Delta_T||, and "bins" with rho(t), cos and gap MSE.
-        What is undefined (an empty bin, a teacher without a gap) is None.
+        "teacher_gap_norm" = E||Delta_T||, "standard_error" of the five over sets of as
+        many test images (jackknife.py), and "bins" with rho(t), cos and gap MSE. What
+        is undefined (an empty bin, a teacher without a gap, the standard error of too
+        few images) is None.
 
     Raises:
         EvaluationError: a network gave NaN or infinity, or more bins than timesteps.
     """
     _require_usable(stats, total, bins)
     edges = [total * k / bins for k in range(bins + 1)]
+    timesteps = pairs.timesteps
     return {
         "pairs": len(timesteps),
         **_defined(summarize_gaps(stats)),
+        "standard_error": standard_errors(stats, pairs.indices),
         "teacher_gap_norm": stats["norm_t"].mean().item(),
         "bins": [
             _bin(stats, (timesteps >= low) & (timesteps < high), low, high)
             for low, high in itertools.pairwise(edges)
         ],
     }
+
+
+def standard_errors(
+    stats: dict[str, Tensor], indices: Tensor
+) -> dict[str, float | None]:
+    """Of `summarize_gaps` over sets of as many images.
+
+    All pairs of an image are left out together; images are in the order in which they
+    were drawn, so that groups are random.
+
+    Args:
+        stats: of `measure_gaps`, (P,) each.
+        indices: (P,) of the pairs' images.
+    """
+    names = ("rho", "cos", "gap_mse", "err_cond", "err_uncond")
+    images = indices.unique().numel()
+    group = group_of(images)
+    if group is None:
+        return dict.fromkeys(names)
+    # pair p is of the image that came as number p modulo the images there are
+    member = group[np.arange(len(indices)) % images]
+    without = []
+    for number in range(GROUPS):
+        left = torch.from_numpy(member != number)
+        without.append(summarize_gaps({k: column[left] for k, column in stats.items()}))
+    found = {name: standard_error([one[name] for one in without]) for name in names}
+    return _defined(found)
 
 
 def _require_usable(stats: dict[str, Tensor], total: int, bins: int) -> None:
@@ -165,7 +198,7 @@ def _bin(
     return {"t_low": low, "t_high": high, "n": int(inside.sum()), **values}
 
 
-def _defined(summary: dict[str, float]) -> dict[str, float | None]:
+def _defined(summary: Mapping[str, float]) -> dict[str, float | None]:
     return {
         name: None if math.isnan(value) else value for name, value in summary.items()
     }

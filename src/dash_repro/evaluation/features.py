@@ -122,42 +122,30 @@ def extract_features(
     return features, require_finite(probabilities, "probabilities")
 
 
-def kept_rows(count: int, seed: int) -> np.ndarray:
-    """Which of `count` images are kept: KEPT_IMAGES at random, in their order."""
-    return np.sort(np.random.default_rng(seed).permutation(count)[:KEPT_IMAGES])
-
-
 def save_features(
-    path: Path | str,
-    seed: int,
-    extractor: str,
-    features: np.ndarray,
-    probabilities: np.ndarray,
+    path: Path | str, extractor: str, features: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Write features.npz, from which a set can be measured without its images.
+    """Write features.npz, from which samples can be measured without their images.
 
-    It holds "extractor", "rows" int32 (K,), the numbers of the kept images in their
-    set, and of these "features" (K, D) and "probabilities" (K, C) in float16, whose
-    rounding moves a value by 0.05 % at the most.
+    It holds "extractor", and of the first K images, KEPT_IMAGES at the most, "features"
+    (K, D) and "probabilities" (K, C) in float16, whose rounding moves a value by 0.05 %
+    at the most. Image i is the sample set's, whose classes go round.
 
     Args:
         path: of the file.
-        seed: of the choice of images; see `kept_rows`.
         extractor: its identity.
         features, probabilities: of `extract_features`, all images.
 
     Raises:
         EvaluationError: a feature is too large for float16 (65,504).
     """
-    rows = kept_rows(len(features), seed)
     with np.errstate(over="ignore"):
-        halves = features[rows].astype(np.float16)
+        halves = features[:KEPT_IMAGES].astype(np.float16)
     save_npz(
         path,
         extractor=extractor,
-        rows=rows.astype(np.int32),
         features=require_finite(halves, "features in half precision"),
-        probabilities=probabilities[rows].astype(np.float16),
+        probabilities=probabilities[:KEPT_IMAGES].astype(np.float16),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,22 @@ if TYPE_CHECKING:
     from dash_repro.evaluation.reference import Reference
 
     Measure = Callable[
-        [np.ndarray, np.ndarray, Reference, Mapping[str, Any]],
-        tuple[float, float | None],
+        [np.ndarray, np.ndarray, Reference, Mapping[str, Any]], "Measured"
     ]
+
+
+class Measured(NamedTuple):
+    """A metric of one set of images.
+
+    Attributes:
+        value: the metric.
+        std: its spread over splits or subsets; None: it has none.
+        standard_error: over sets of as many images (jackknife.py); None: not known.
+    """
+
+    value: float
+    std: float | None = None
+    standard_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -27,8 +40,7 @@ class Metric:
         label: its name with the Inception network's features: FID.
         short: the part of its name with other features that says what it is: fd.
         measure: from features (N, D), class probabilities (N, C), the reference and
-            section compute_metrics to the value and its spread over splits or subsets
-            (None: it has none).
+            section compute_metrics to what was measured.
     """
 
     label: str

@@ -11,6 +11,7 @@ import torch
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.features import extract_features
+from dash_repro.evaluation.jackknife import interval
 from dash_repro.evaluation.progress import Progress
 from dash_repro.evaluation.reference import Reference
 from dash_repro.evaluation.sample_metrics import METRICS
@@ -68,9 +69,12 @@ def quality(
     """
     found: dict[str, dict[str, Any]] = {}
     for key, metric in METRICS.items():
-        value, spread = metric.measure(features, classes, reference, settings)
-        found[key] = {"name": extractor.metric_name(metric), "value": value}
-        found[key] |= {} if spread is None else {"std": spread}
+        one = metric.measure(features, classes, reference, settings)
+        found[key] = {"name": extractor.metric_name(metric), "value": one.value}
+        found[key] |= {} if one.std is None else {"std": one.std}
+        if one.standard_error is not None:
+            found[key]["standard_error"] = one.standard_error
+            found[key]["interval"] = interval(one.value, one.standard_error)
     return found
 
 

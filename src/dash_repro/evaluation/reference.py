@@ -10,8 +10,9 @@ import torch
 
 from dash_repro.arrays import ArrayFileError, load_npz, save_npz
 from dash_repro.data.dataset import Dataset
+from dash_repro.evaluation.extractor import KEPT_IMAGES
 from dash_repro.evaluation.extractors import Extractor
-from dash_repro.evaluation.features import extract_features, kept_rows
+from dash_repro.evaluation.features import extract_features
 from dash_repro.evaluation.progress import Progress
 from dash_repro.evaluation.sample_metrics.frechet import gaussian_statistics
 
@@ -62,8 +63,14 @@ def build_reference(
         n=len(features),
         mu=mu,
         sigma=sigma,
-        features=features[kept_rows(len(features), seed)],
+        features=_some(features, seed),
     )
+
+
+def _some(features: np.ndarray, seed: int) -> np.ndarray:
+    """At most KEPT_IMAGES rows, chosen at random, in their order."""
+    order = np.random.default_rng(seed).permutation(len(features))
+    return features[np.sort(order[:KEPT_IMAGES])]
 
 
 def save_reference(path: Path | str, reference: Reference) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dash_repro.evaluation.errors import EvaluationError, require_finite
-from dash_repro.evaluation.metric import metric
+from dash_repro.evaluation.jackknife import GROUPS, group_of, standard_error
+from dash_repro.evaluation.metric import Measured, metric
 
 if TYPE_CHECKING:
     from dash_repro.evaluation.reference import Reference
@@ -51,8 +52,7 @@ def frechet_distance(
     _require_alike(mean1, mean2)
     for values in (mean1, cov1, mean2, cov2):
         require_finite(np.asarray(values), "statistics")
-    levels, axes = np.linalg.eigh(cov1)
-    root = (axes * np.sqrt(levels.clip(min=0.0))) @ axes.T
+    root = _root(cov1)
     cross = np.linalg.eigvalsh(_symmetric(root @ cov2 @ root))
     return _distance(mean1, np.trace(cov1), mean2, np.trace(cov2), cross)
 
@@ -78,6 +78,51 @@ def frechet_to_reference(
     scaled = (values - centre) / np.sqrt(count - 1)
     cross = np.linalg.eigvalsh(_symmetric(scaled @ cov @ scaled.T))
     return _distance(centre, np.square(scaled).sum(), mean, np.trace(cov), cross)
+
+
+def frechet_without_groups(
+    features: np.ndarray, mean: np.ndarray, cov: np.ndarray
+) -> list[float] | None:
+    """`frechet_to_reference` without each group of jackknife.group_of.
+
+    With as many images as dimensions or fewer from one N x N matrix, with more from
+    one D x D scatter matrix, less what a group adds to it.
+
+    Returns:
+        GROUPS distances, or None of fewer images than there are groups.
+    """
+    count, dimension = features.shape
+    group, total, found = group_of(count), np.trace(cov), []
+    if group is None:
+        return None
+    centred = features.astype(np.float64)
+    centre = centred.mean(axis=0)
+    centred -= centre
+    many = count > dimension
+    root = _root(cov) if many else None
+    whole = centred.T @ centred if many else centred @ cov @ centred.T
+    for number in range(GROUPS):
+        out, left = centred[group == number], np.flatnonzero(group != number)
+        size = len(left)
+        shift = -out.sum(axis=0) / size  # of the mean; that of all images is at zero
+        if many:
+            scatter = whole - out.T @ out - size * np.outer(shift, shift)
+            cross, trace = root @ scatter @ root, np.trace(scatter)
+        else:
+            cross = whole[np.ix_(left, left)]
+            cross = cross - cross.mean(axis=0)
+            cross -= cross.mean(axis=1, keepdims=True)
+            trace = np.square(centred[left]).sum() - size * np.square(shift).sum()
+        levels = np.linalg.eigvalsh(_symmetric(cross) / (size - 1))
+        own = centre + shift, trace / (size - 1)
+        found.append(_distance(*own, mean, total, levels))
+    return found
+
+
+def _root(cov: np.ndarray) -> np.ndarray:
+    """Symmetric square root of a symmetric, positive semidefinite matrix."""
+    levels, axes = np.linalg.eigh(cov)
+    return (axes * np.sqrt(levels.clip(min=0.0))) @ axes.T
 
 
 def _distance(
@@ -111,6 +156,9 @@ def of_images(
     classes: np.ndarray,
     reference: Reference,
     settings: Mapping[str, Any],
-) -> tuple[float, None]:
+) -> Measured:
     """The distance of a set of images to the reference; see metric.Metric."""
-    return frechet_to_reference(features, reference.mu, reference.sigma), None
+    against = reference.mu, reference.sigma
+    value = frechet_to_reference(features, *against)
+    error = standard_error(frechet_without_groups(features, *against))
+    return Measured(value, standard_error=error)

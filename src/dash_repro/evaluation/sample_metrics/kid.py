@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dash_repro.evaluation.errors import EvaluationError, require_finite
-from dash_repro.evaluation.metric import metric
+from dash_repro.evaluation.extractor import KEPT_IMAGES
+from dash_repro.evaluation.jackknife import GROUPS, group_of, standard_error
+from dash_repro.evaluation.metric import Measured, metric
 
 if TYPE_CHECKING:
     from dash_repro.evaluation.reference import Reference
@@ -72,18 +74,65 @@ def _off_diagonal_mean(matrix: np.ndarray) -> float:
     return (matrix.sum() - np.trace(matrix)) / (size * (size - 1))
 
 
+def mmd_without_groups(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    """`squared_mmd` of x (m, D) without each group of jackknife.group_of and y (n, D).
+
+    From sums of the kernel over rows, a block of x at a time.
+
+    Returns:
+        (GROUPS,), or None of fewer images than there are groups.
+    """
+    group = group_of(len(x))
+    if group is None:
+        return None
+    inside = np.eye(GROUPS)[group].T  # (GROUPS, m)
+    pairs, across = np.zeros((GROUPS, GROUPS)), np.zeros(GROUPS)
+    for first in range(0, len(x), 1000):
+        block = slice(first, first + 1000)
+        others = kernel(x[block], x)
+        others[:, block] -= np.diag(np.diag(others[:, block]))
+        pairs += inside[:, block] @ others @ inside.T
+        across += inside[:, block] @ kernel(x[block], y).sum(axis=1)
+    left = len(x) - inside.sum(axis=1)
+    within = pairs.sum() - 2.0 * pairs.sum(axis=1) + np.diag(pairs)
+    crossed = (across.sum() - across) / (left * len(y))
+    return within / (left * (left - 1)) - 2.0 * crossed  # y's own part is the same
+
+
+def kid_standard_error(
+    features: np.ndarray, reference: np.ndarray, spread: float, subsets: int
+) -> float | None:
+    """Of `kid` over sets of as many images, against the same reference.
+
+    The variance of the statistic of all images, to which the choice of subsets adds
+    what their spread says. Of many images it is that of the first KEPT_IMAGES,
+    divided by as much as all are more: it goes with 1 / N.
+
+    Args:
+        features, reference: (N, D) and (M, D).
+        spread: of `kid`, over the subsets.
+        subsets: their number.
+
+    Returns:
+        None of one subset, or of fewer images than there are groups.
+    """
+    x, y = (part.astype(np.float64) for part in (features[:KEPT_IMAGES], reference))
+    error = standard_error(mmd_without_groups(x, y)) if subsets > 1 else None
+    if error is None:
+        return None
+    whole = error**2 * len(x) / len(features)
+    return float(np.sqrt(whole + spread**2 / (subsets - 1)))
+
+
 @metric("kid", label="KID", short="kid")
 def of_images(
     features: np.ndarray,
     classes: np.ndarray,
     reference: Reference,
     settings: Mapping[str, Any],
-) -> tuple[float, float]:
+) -> Measured:
     """The distance of a set of images to the kept features; see metric.Metric."""
-    return kid(
-        features,
-        reference.features,
-        settings["kid_subsets"],
-        settings["kid_subset_size"],
-        settings["shuffle_seed"],
-    )
+    subsets, theirs = settings["kid_subsets"], reference.features
+    size, seed = settings["kid_subset_size"], settings["shuffle_seed"]
+    value, std = kid(features, theirs, subsets, size, seed)
+    return Measured(value, std, kid_standard_error(features, theirs, std, subsets))
