@@ -30,7 +30,7 @@ from bench.work import Work
 from dash_repro import runtime
 from dash_repro.launch import LAUNCHES, compiler_missing
 from dash_repro.params import load_params
-from runledger.canonical import write_atomic
+from runledger import write_atomic
 from runledger.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -33,13 +33,16 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "runledger" / "src")]
 
 from dash_repro.workspace import make_workspace
-from runledger.canonical import write_atomic
-from runledger.dvclock import settle
-from runledger.judge import Judge
-from runledger.pipeline import CODE_STAGE, Instance
-from runledger.project import load_pipeline
-from runledger.records import Record
-from runledger.store import hash_path
+from runledger import (
+    CODE_STAGE,
+    Instance,
+    Judge,
+    Record,
+    hash_path,
+    load_pipeline,
+    settle,
+    write_atomic,
+)
 
 
 def stand_in(root: Path, judge: Judge, instance: Instance) -> dict[str, dict]:

@@ -16,7 +16,7 @@ import torch
 from bench.gates import Gate
 from bench.machine import slug
 from bench.measure import NotHere, Row
-from runledger.canonical import write_atomic
+from runledger import write_atomic
 from runledger.errors import UserError
 
 TRIES = 2  # a part that never came to an end so often is given up

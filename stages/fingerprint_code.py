@@ -1,7 +1,7 @@
 """Write the fingerprint of the code that one stage runs."""
 
 import _path  # noqa: F401
-from runledger.execution import write_code_file
+from runledger import write_code_file
 from runledger.job import Job, main
 
 

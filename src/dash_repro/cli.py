@@ -298,7 +298,7 @@ def targets(words: tuple[str, ...]) -> None:
     `dash-repro targets dash cifar10` lists what there is of this student on this
     dataset. `make why TARGET=` takes the name, and snakemake the file.
     """
-    from runledger.project import load_pipeline
+    from runledger import load_pipeline
 
     pipeline = load_pipeline(Path.cwd())
     found = {one.key_name: one for one in pipeline.instances.values()}

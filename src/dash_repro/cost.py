@@ -11,8 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runledger.pipeline import CODE_STAGE, Instance, Pipeline
-from runledger.resources import Work
+from runledger import CODE_STAGE, Instance, Pipeline, Work
 
 PACK = 8  # students of a teacher in one job, as in README and in Slurm's profile
 # TFLOP/s that one H100 reached in half precision: the teacher's step (27.4 ms, other

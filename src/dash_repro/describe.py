@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.models.checkpoint import load_checkpoint
-from runledger.records import Record, Records
-from runledger.store import md5_file
+from runledger import Record, Records, md5_file
 
 
 def describe_checkpoint(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dash_repro.describe import describe_checkpoint, describe_text
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.models.checkpoint import load_checkpoint
-from runledger.canonical import write_atomic
+from runledger import write_atomic
 
 NETWORK, SETTINGS, SAMPLER, CARD = (
     "network.pt2",

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from runledger import report_path
 from runledger.errors import UserError
-from runledger.reporting import report_path
 
 NO_CURVE = {"time", "step", "iterations", "seconds_left", "part"}
 

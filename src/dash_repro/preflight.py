@@ -28,13 +28,20 @@ from dash_repro.slurm_checks import (
     check_slurm,
     output_of,
 )
-from runledger import environment
+from runledger import (
+    CODE_STAGE,
+    Judge,
+    Pipeline,
+    Site,
+    Store,
+    Verdict,
+    Work,
+    commit,
+    load_pipeline,
+    provenance,
+    warning,
+)
 from runledger.errors import UserError
-from runledger.judge import Judge, Verdict
-from runledger.pipeline import CODE_STAGE, Pipeline
-from runledger.project import load_pipeline
-from runledger.resources import Site, Work
-from runledger.store import Store
 
 SHARED = ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.", "wekafs", "panfs")
 
@@ -116,7 +123,7 @@ def check_disk(root: Path, kept_mb: float, state_mb: float) -> Iterator[Answer]:
 
 def check_remote(root: Path) -> Iterator[Answer]:
     """The DVC remote answers, and has objects."""
-    from runledger.remote import find_remote
+    from runledger import find_remote
 
     try:
         remote = find_remote(root)
@@ -172,10 +179,8 @@ def check_files(
 
 def check_git(root: Path) -> Iterator[Answer]:
     """Whether records of a run could name the commit they ran at."""
-    run = environment.commit(root)
-    yield Answer(
-        WARN if environment.warning(run) else OK, "git", environment.provenance(run)
-    )
+    run = commit(root)
+    yield Answer(WARN if warning(run) else OK, "git", provenance(run))
 
 
 def check_pdf(root: Path) -> Iterator[Answer]:

@@ -14,7 +14,7 @@ from dash_repro.data.sources import SOURCES
 from dash_repro.evaluation.extractor import KEPT_IMAGES
 from dash_repro.evaluation.extractors import EXTRACTORS
 from dash_repro.objectives.kinds import OBJECTIVES
-from runledger.resources import Work
+from runledger import Work
 
 _BACKWARD = 3  # forward and backward, in forwards
 _STATE_COPIES = 4  # weights, their average, two moments of Adam; two generations each

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from runledger.resources import Site
+from runledger import Site
 
 EXECUTOR = "snakemake-executor-plugin-slurm"
 LEAST = (2, 7, 1)  # earlier ones ran GPU jobs twice

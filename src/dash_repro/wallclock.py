@@ -7,7 +7,7 @@ of instances that need each other; the longer of both is told.
 from __future__ import annotations
 
 from dash_repro.cost import costs, hours
-from runledger.pipeline import CODE_STAGE, Pipeline
+from runledger import CODE_STAGE, Pipeline
 
 GPUS = (1, 4, 8)
 

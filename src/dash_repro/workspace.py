@@ -16,13 +16,9 @@ from pathlib import Path
 from dash_repro.params import load_params
 from dash_repro.params.overlay import Layers
 from dash_repro.params.text import complete
-from runledger.canonical import read_text
+from runledger import Judge, Verdict, failure, load_pipeline, optional, read_text, renew
 from runledger.errors import UserError
-from runledger.execution import failure
 from runledger.git import GitError, git
-from runledger.judge import Judge, Verdict
-from runledger.project import load_pipeline, optional
-from runledger.projection import renew
 
 PAGE = "results/report.html"
 PDF = "build_paper"

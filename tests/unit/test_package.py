@@ -1,13 +1,19 @@
 """The package that `pip install .` gives: its files, and its command."""
 
+import ast
+import re
 import subprocess
 import sys
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import runledger
+
 ROOT = Path(__file__).resolve().parents[2]
+IMPORT = re.compile(r"^\s*(from runledger\S* import .*|import runledger\S*)", re.M)
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +57,26 @@ def test_the_command_runs_from_the_wheel_alone(wheel, tmp_path):
     )
     assert done.stdout.startswith(str(tmp_path))
     assert "sample" in done.stdout and "export" in done.stdout
+
+
+def test_only_what_is_public_of_runledger_is_used():
+    """By this project's package, programs, rules and benchmarks."""
+    files = [*(ROOT / "workflow").rglob("*.smk"), ROOT / "workflow" / "Snakefile"]
+    for folder in ("src", "stages", "bench", "workflow"):
+        files += (ROOT / folder).rglob("*.py")
+    public = {"runledger": set(runledger.__all__)}
+    for name in runledger.PUBLIC:
+        public[name] = set(import_module(name).__all__)
+    private, seen = [], 0
+    for path in files:
+        text = re.sub(r"\(\n\s*|,\n\s*\)|(?<=,)\n\s*", "", path.read_text("utf-8"))
+        for line in IMPORT.findall(text):
+            (node,) = ast.parse(line).body
+            module = getattr(node, "module", None) or node.names[0].name
+            names = {alias.name for alias in node.names}
+            asked = names if isinstance(node, ast.ImportFrom) else set()
+            seen += 1
+            if module not in public or asked - public[module]:
+                private.append(f"{path.relative_to(ROOT)}: {line}")
+    assert private == []
+    assert seen > 50

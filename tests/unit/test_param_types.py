@@ -10,9 +10,9 @@ import pytest
 
 from dash_repro.params import ParamsError, load_params, validate
 from runledger.canonical import canonical, joined
+from runledger.directives import setting
 from runledger.errors import UserError
 from runledger.project import read_rules
-from runledger.rules import setting
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")

@@ -14,8 +14,8 @@ from runledger.projection import drifted, render, renew
 from runledger.resources import Work
 
 HEAD = """\
-from runledger.resources import JobResources
-from runledger.rules import curves, in_git, metric, open_ledger
+from runledger import JobResources
+from runledger import curves, in_git, metric, open_ledger
 L = open_ledger(workflow, config)
 R = JobResources(L, config)
 P = L.params

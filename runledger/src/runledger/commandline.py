@@ -11,6 +11,8 @@ import click
 
 from runledger.errors import UserError
 
+__all__ = ["SETTINGS", "Group"]
+
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 

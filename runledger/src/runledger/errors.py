@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+__all__ = ["UserError", "printable"]
+
 
 def printable(text: object, keep: str = "") -> str:
     """Return text that every terminal, log and JSON file takes, on one line.

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+__all__ = ["GitError", "git"]
+
 # git obeys these before the folder it is asked about (set by hooks, among others)
 _ELSEWHERE = (
     "GIT_DIR",

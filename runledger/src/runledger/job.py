@@ -36,6 +36,8 @@ from runledger.recipes import Recipe
 from runledger.records import Record, recipe_key
 from runledger.reporting import CountedLines, append_report, report_path
 
+__all__ = ["Interrupted", "Job", "main"]
+
 COST = "cost.json"
 INTERRUPTED = 75  # exit status: state saved, run the same command to go on
 _stop: list[int] = []

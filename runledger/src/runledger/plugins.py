@@ -16,6 +16,8 @@ from typing import TypeVar
 
 from runledger.errors import UserError
 
+__all__ = ["Registry", "import_all"]
+
 T = TypeVar("T")
 
 

@@ -11,10 +11,9 @@ from dash_repro.audit.cost import cost, on_gpu, seconds
 from dash_repro.audit.evidence import RAW_FILES
 from dash_repro.audit.interval import interval_text
 from dash_repro.audit.tables import recomputed
-from runledger.audit.history import git
-from runledger.environment import provenance
+from runledger import Record, provenance
+from runledger.audit import git
 from runledger.errors import UserError
-from runledger.records import Record
 
 WORDS = {
     "mean": "mean",

@@ -16,9 +16,8 @@ from dash_repro.audit.prose import check_prose
 from dash_repro.audit.rebuild import check_rebuild
 from dash_repro.audit.tables import check_tables
 from dash_repro.audit.taint import Taint, short
-from runledger.audit import Chain, Finding, audit_chain
-from runledger.audit.chain import LEVELS, NOTICE, OBJECTION
-from runledger.records import Record
+from runledger import Record
+from runledger.audit import LEVELS, NOTICE, OBJECTION, Chain, Finding, audit_chain
 
 TRACED = "traced"  # every link from the digits to bytes was looked at, and holds
 _LAYOUT = ("collect_results", "collect_images", "make_table", "plot_figure")

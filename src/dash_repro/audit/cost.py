@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runledger.records import Record
+from runledger import Record
 
 _GPU = re.compile(r"nvidia|tesla|geforce|quadro|rtx|radeon|instinct|[ahv]100|h200|p100")
 

@@ -30,12 +30,9 @@ from dash_repro.audit.crate_files import (
     usage_of,
 )
 from dash_repro.paper.scale import mark
-from runledger.audit import Chain
-from runledger.audit.history import git
-from runledger.canonical import digest, pretty, write_atomic
-from runledger.environment import provenance
+from runledger import Record, digest, pretty, provenance, write_atomic
+from runledger.audit import Chain, git
 from runledger.errors import UserError
-from runledger.records import Record
 
 
 def write_crate(root: Path, folder: Path) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runledger import digest
 from runledger.audit import Chain
-from runledger.canonical import digest
 
 RUN = "https://w3id.org/ro/wfrun"
 PROFILES = {

@@ -12,8 +12,8 @@ from typing import Any
 
 from dash_repro.audit import exact
 from dash_repro.audit.expected import DISTANCES, Expectations, Expected, Source
+from runledger import md5_file
 from runledger.audit import Chain
-from runledger.store import md5_file
 
 RAW_FILES = {
     "compute_metrics": "metrics.json",

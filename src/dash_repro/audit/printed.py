@@ -8,7 +8,7 @@ from typing import Any
 
 from dash_repro.audit.evidence import Evidence
 from dash_repro.audit.expected import LAYOUTS
-from runledger.audit.chain import OBJECTION, Finding
+from runledger.audit import OBJECTION, Finding
 
 # items whose cells the paper prints, too
 PAPER = {item: layout for item, layout in LAYOUTS.items() if layout.csv}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from runledger.audit.chain import OBJECTION, Finding
+from runledger.audit import OBJECTION, Finding
 
 _LAYOUT = (  # numbers that are lengths, shares, names and references, not results
     r"\\(?:documentclass|usepackage|setlength|captionsetup|geometry|newcommand)[^\n]*",

@@ -18,10 +18,9 @@ from dash_repro.paper.context import Context
 from dash_repro.paper.rows import Collected, read_rows
 from dash_repro.paper.table import to_latex, to_sidecar
 from dash_repro.paper.tables import TABLES
-from runledger.audit.chain import OBJECTION, UNCHECKED, Finding
+from runledger import lookup, nested
+from runledger.audit import OBJECTION, UNCHECKED, Finding
 from runledger.errors import UserError
-from runledger.job import nested
-from runledger.pipeline import lookup
 
 
 def check_rebuild(evidence: Evidence) -> Iterator[Finding]:

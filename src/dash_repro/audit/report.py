@@ -17,8 +17,8 @@ from dash_repro.paper import web
 from dash_repro.paper.pdf import OWN, build_pdf, load_contents, unusable
 from dash_repro.paper.registry import Section
 from dash_repro.paper.scale import mark
-from runledger.audit.history import git
-from runledger.canonical import digest, write_atomic
+from runledger import digest, write_atomic
+from runledger.audit import git
 
 FOLDER = Path(__file__).parent / "page"
 AUDITED = {  # sections behind those of the paper

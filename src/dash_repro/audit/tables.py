@@ -11,7 +11,7 @@ from dash_repro.audit import exact, latex
 from dash_repro.audit.evidence import Evidence, RawNumber
 from dash_repro.audit.expected import Expected
 from dash_repro.audit.printed import check_paper
-from runledger.audit.chain import OBJECTION, UNCHECKED, Finding
+from runledger.audit import OBJECTION, UNCHECKED, Finding
 
 
 def check_tables(evidence: Evidence) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ from dash_repro.own.choice import (
 from dash_repro.own.images import Images, link, look_at
 from dash_repro.params import load_params
 from dash_repro.workspace import make_workspace
-from runledger.display.words import about
+from runledger import about
 from runledger.errors import UserError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

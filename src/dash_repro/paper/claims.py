@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.paper.formula import FormulaError
-from runledger.canonical import read_text
+from runledger import read_text
 
 KINDS = {  # why only a run at the paper's scale can test them; "": every run can
     "order": "",

@@ -19,13 +19,8 @@ from dash_repro.paper.registry import in_order
 from dash_repro.paper.rows import Row, read_rows, write_rows
 from dash_repro.paper.table import Entry, Table, to_latex, to_sidecar
 from dash_repro.paper.tables import TABLES
+from runledger import Judge, Pipeline, Store, Verdict, failure, load_pipeline, nested
 from runledger.errors import UserError
-from runledger.execution import failure
-from runledger.job import nested
-from runledger.judge import Judge, Verdict
-from runledger.pipeline import Pipeline
-from runledger.project import load_pipeline
-from runledger.store import Store
 
 FOLDER = "results/incomplete"
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from dash_repro.paper.items import ITEMS, contents
-from runledger.canonical import read_text, write_atomic
+from runledger import read_text, write_atomic
 
 CONTENTS_FILE = "paper/contents.yaml"
 README_PART = re.compile(r"(?<=<!-- items -->\n).*(?=<!-- /items -->)", re.DOTALL)

@@ -12,9 +12,8 @@ from typing import Any
 
 from dash_repro.arrays import read_json
 from dash_repro.paper.markup import to_tex
-from runledger.canonical import digest, write_atomic
+from runledger import digest, load_yaml, write_atomic
 from runledger.errors import UserError
-from runledger.yamlfile import load_yaml
 
 INSTALL = (
     "apt-get install latexmk texlive-latex-extra texlive-fonts-recommended lmodern"

@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from dash_repro.params import load_params
 from dash_repro.params.lookup import ABSENT, at, scalar
-from runledger.canonical import read_text, write_atomic
+from runledger import read_text, write_atomic
 from runledger.errors import UserError
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.params.lookup import ABSENT, at, block, fields, find, resolve, schema
+from runledger import Document, Place, read_yaml
 from runledger.errors import UserError
-from runledger.yamlfile import Document, Place, read_yaml
 
 BASE = "base"
 

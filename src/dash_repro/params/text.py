@@ -21,8 +21,8 @@ from dash_repro.params.lookup import (
     schema,
 )
 from dash_repro.params.overlay import Layers
+from runledger import Place
 from runledger.errors import UserError
-from runledger.yamlfile import Place
 
 HEAD = """\
 # The settings. As committed they are the paper's (arXiv:2606.00798v1, Tables A1 and A2).

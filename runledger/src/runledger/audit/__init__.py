@@ -4,7 +4,17 @@ Nothing here trusts what the jobs remembered: records are read raw, bytes are ha
 anew, and what could not be looked at is listed as such.
 """
 
-from runledger.audit.chain import Chain, Finding
+from runledger.audit.chain import LEVELS, NOTICE, OBJECTION, UNCHECKED, Chain, Finding
 from runledger.audit.checks import audit_chain
+from runledger.audit.history import git
 
-__all__ = ["Chain", "Finding", "audit_chain"]
+__all__ = [
+    "LEVELS",
+    "NOTICE",
+    "OBJECTION",
+    "UNCHECKED",
+    "Chain",
+    "Finding",
+    "audit_chain",
+    "git",
+]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dash_repro.audit.audit import TRACED, Audit
 from dash_repro.audit.cost import cost
-from runledger.pipeline import CODE_STAGE
+from runledger import CODE_STAGE
 
 WIDE, HIGH, GAP, RISE = 200, 62, 26, 46
 FILL = {TRACED: "#eef3f8", "notice": "#fff3d6", "not checked": "#e9ebf0"}
