@@ -81,7 +81,7 @@ drift:
 ROUNDS ?= 1000
 test-long: $(TOOLS)  ## what takes longest: tests marked so, then ROUNDS random kill -9 of jobs, heads and transfers (1000: an hour; repeat to go on)
 	OMP_NUM_THREADS=1 pytest -q -n 2 --dist loadfile -m long
-	python tests/workflow/kills.py --rounds $(ROUNDS) --folder "$${TMPDIR:-/tmp}/dash-repro-kills"
+	python runledger/tests/kills.py --rounds $(ROUNDS) --folder "$${TMPDIR:-/tmp}/dash-repro-kills"
 
 mutants: $(TOOLS)  ## do the tests find the faults of tests/mutations.toml? (hours; repeat to go on)
 	@OMP_NUM_THREADS=1 python tests/mutate.py $(MUTANTS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PLACES = ("src", "runledger/src", "stages", ".")
+PLACES = ("src", "runledger/src", "stages", ".", "runledger/tests")
 sys.path[:0] = [str(ROOT / place) for place in PLACES]
 
 # What takes longest starts first; the first of the paper's also makes its workspace.
@@ -17,13 +17,12 @@ FIRST = (
     "tests/numeric/test_learning.py",
     "tests/workflow/test_paper_sizes.py",
     "tests/numeric/test_training.py",
-    "tests/workflow/test_interruption.py",
-    "tests/workflow/test_records.py",
-    "tests/workflow/test_dvc.py",
-    "tests/workflow/test_anywhere.py",
+    "runledger/tests/test_interruption.py",
+    "runledger/tests/test_records.py",
+    "runledger/tests/test_dvc.py",
+    "runledger/tests/test_anywhere.py",
     "tests/workflow/test_extend.py",
 )
-QUICK = ("tests/workflow/test_records.py",)
 # Long, and each of its tests by itself: shared out one by one, at the end.
 SHARED = "tests/workflow/test_audit.py"
 
@@ -39,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         path = _file(item.nodeid)
-        if path.startswith("tests/workflow/") and path not in QUICK:
+        if path.startswith("tests/workflow/"):
             item.add_marker(pytest.mark.slow)
     waiting = {
         _file(item.nodeid)

@@ -5,7 +5,7 @@ each one everything is looked at by means of its own: what is called valid has t
 number, no record and none of its bytes is gone, no object is half. Then, mostly, the
 same command again: it must go on to the end.
 
-    python tests/workflow/kills.py --rounds 1000 --folder FOLDER
+    python runledger/tests/kills.py --rounds 1000 --folder FOLDER
 
 The same command goes on where it was stopped; --sweep kills before every single change
 instead. Exit status 1: something was wrong or lost.
@@ -33,8 +33,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     HERE = Path(__file__).resolve().parent
-    PLACES = ("../../src", "../../runledger/src", "..", ".")
-    sys.path[:0] = [str(HERE / place) for place in PLACES]
+    sys.path[:0] = [str(HERE.parent / "src"), str(HERE)]
 
 import warm
 import yaml

@@ -7,15 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
-
-
-def python_path(root: Path) -> str:
-    """PYTHONPATH for programs of a checkout."""
-    return f"{root}/src:{root}/runledger/src"
 
 
 def unavailable(reason: str) -> NoReturn:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import once
+from once import once
 from survey import Survey, make_survey
 from test_records import NOTHING
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from runledger.canonical import canonical, digest
 from runledger.fingerprint import Fingerprinter, source_digest
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = 'def f(a, b=1):\n    """Doc."""\n    # why\n    return {"x": a + b}\n'
 
 
@@ -93,36 +91,6 @@ def test_the_closure_follows_every_kind_of_import(tmp_path: Path) -> None:
     assert set(found) == set(files) - {"src/p/never.py"}
 
 
-def test_closure_of_real_stages_is_what_python_imports() -> None:
-    """Against Python's own record of what a stage program loads."""
-    code = (
-        "import sys; sys.path[:0] = ['src', 'runledger/src', 'stages']; "
-        "import train_student; "
-        "print(*[m.__file__ for m in sys.modules.values() "
-        "if 'dash_repro' in (getattr(m, '__file__', '') or '')], sep='\\n')"
-    )
-    done = subprocess.run(
-        [
-            ROOT / ".venv/bin/python" if (ROOT / ".venv").exists() else "python",
-            "-c",
-            code,
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loaded = {
-        Path(line).resolve().relative_to(ROOT).as_posix()
-        for line in done.stdout.split()
-    }
-    closure = set(Fingerprinter(ROOT).modules("stages/train_student.py"))
-    assert loaded <= closure
-    assert not {
-        name for name in closure if re.search("paper|evaluation|runledger", name)
-    }
-
-
 def test_equal_params_have_one_spelling() -> None:
     assert canonical({"b": 4.0, "a": [1, 2.5]}) == '{"a":[1,2.5],"b":4}'
     assert digest({"a": 1.0, "b": 2}) == digest({"b": 2.0, "a": 1})
@@ -152,18 +120,6 @@ def test_modules_that_a_package_finds_are_followed(tmp_path: Path) -> None:
     after = Fingerprinter(tmp_path)
     assert "src/p/things/two.py" in after.modules("stages/s.py")
     assert after.fingerprint("stages/s.py") != before.fingerprint("stages/s.py")
-
-
-def test_a_stage_of_the_paper_follows_what_it_lays_out_and_no_more() -> None:
-    modules = Fingerprinter(ROOT).modules
-    made = {
-        stage: {name for name in modules(f"stages/{stage}.py") if "/paper/" in name}
-        for stage in ("make_table", "plot_figure", "collect_results", "build_paper")
-    }
-    tables = "src/dash_repro/paper/tables/students.py"
-    figures = "src/dash_repro/paper/figures/curves.py"
-    assert {stage for stage, names in made.items() if tables in names} == {"make_table"}
-    assert {s for s, names in made.items() if figures in names} == {"plot_figure"}
 
 
 def test_what_a_job_with_a_recipe_imports_is_little() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import logging
 import os
@@ -12,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy import ROOT, Toy
+from toy import Toy
 
 from runledger import environment, legs
 from runledger.canonical import digest, pretty, read_text, write_atomic
@@ -28,36 +27,6 @@ from runledger.yamlfile import load_yaml
 LATIN = "für".encode("latin-1")
 RUNLEDGER = ("-m", "runledger")
 ASCII_ONLY = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-
-
-def unspecified(tree: ast.AST) -> list[int]:
-    """Lines of calls that read or write text in whatever encoding the machine has."""
-    found = []
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        keys = {word.arg for word in node.keywords}
-        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
-        binary = any(isinstance(text, str) and "b" in text for text in texts)
-        opens = name == "open" and isinstance(node.func, ast.Name) and not binary
-        reads = name == "read_text" and isinstance(node.func, ast.Attribute)
-        writes = name == "write_text" and len(node.args) < 2
-        handler = name == "FileHandler"
-        named = "encoding" in keys or (reads and texts)
-        if ((opens or reads or writes or handler) and not named) or "text" in keys:
-            found.append(node.lineno)
-    return found
-
-
-def test_every_text_file_is_read_in_a_named_encoding() -> None:
-    wrong = []
-    for folder in ("src", "runledger", "stages", "bench"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            tree = ast.parse(path.read_bytes())
-            wrong += [f"{path.relative_to(ROOT)}:{n}" for n in unspecified(tree)]
-    assert wrong == []
-    assert unspecified(ast.parse("p.read_text()\nopen(p)\nopen(p, 'rb')")) == [1, 2]
 
 
 def test_a_latin1_change_does_not_stop_head_or_job(toy: Toy) -> None:

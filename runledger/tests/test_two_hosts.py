@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from machine import python_path, unavailable
-from toy import ROOT, Toy
+from machine import unavailable
+from toy import Toy
 
 from runledger import headlock, lease
 from runledger.canonical import write_atomic
@@ -259,7 +259,7 @@ def machine(toy: Toy, name: str, *command: str) -> subprocess.Popen:
     clock = toy.root.parent / "clock"
     write_atomic(clock / "sitecustomize.py", AN_HOUR_AHEAD)
     environment = toy.environment()
-    environment["PYTHONPATH"] = f"{clock}:{python_path(ROOT)}"
+    environment["PYTHONPATH"] = f"{clock}:{environment['PYTHONPATH']}"
     script = 'hostname "$0" && exec "$@"'
     if subprocess.run([*NAMESPACES, "true"], capture_output=True).returncode:
         unavailable("needs the right to make namespaces (unshare)")

@@ -8,15 +8,15 @@ report            all doubles, one line each           (text in git)
 from __future__ import annotations
 
 import os
-import shutil
 import textwrap
 from pathlib import Path
 
 import warm
-from machine import python_path
 from warm import BIN
 
-ROOT = Path(__file__).resolve().parents[2]
+import runledger
+
+SOURCE = Path(runledger.__file__).resolve().parents[1]  # or site-packages
 
 PARAMS = """\
 scale: 10
@@ -110,7 +110,19 @@ onsuccess: L.stop()
 onerror: L.stop()
 """
 STAGES = {
-    "fingerprint_code": (ROOT / "stages" / "fingerprint_code.py").read_text(),
+    "fingerprint_code": '''
+        """Write the fingerprint of the code that one stage runs."""
+        import _path  # noqa
+        from runledger import write_code_file
+        from runledger.job import main
+
+        def run(job):
+            target = job.output(f"{job.id}.json")
+            write_code_file(job.root, job.context.code_root, job.id, target)
+
+        if __name__ == "__main__":
+            main("fingerprint_code", run)
+    ''',
     "measure": '''
         """Measure."""
         import _path  # noqa
@@ -162,6 +174,20 @@ STAGES = {
             main("report", run)
     ''',
 }
+PATH = """\
+import os, sys
+from pathlib import Path
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+"""
+DVCIGNORE = "__pycache__\n.snakemake_timestamp\n/.snakemake\n/results/.state\n"
+PROFILE = """\
+rerun-triggers: [mtime]
+max-checksum-file-size: 0
+ignore-incomplete: true
+nolock: true
+logger: [runledger]
+quiet: [reason]
+"""
 ARITHMETIC = '''\
 """Arithmetic."""
 
@@ -181,7 +207,7 @@ class Toy:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "PYTHONPATH": python_path(ROOT),
+            "PYTHONPATH": str(SOURCE),
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "RUNLEDGER_HEARTBEAT": "1",
             "HOME": str(self.root.parent),
@@ -255,6 +281,9 @@ def make_toy(root: Path) -> Toy:
         "params.yaml": PARAMS,
         "dvc.yaml": DVC,
         "data.txt": "1\n",
+        ".gitattributes": "* -text\n",
+        "stages/_path.py": PATH,
+        "workflow/profiles/default/config.yaml": PROFILE,
         "workflow/Snakefile": SNAKEFILE,
         "src/toy/__init__.py": "",
         "src/toy/arithmetic.py": ARITHMETIC,
@@ -266,18 +295,13 @@ def make_toy(root: Path) -> Toy:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    shutil.copy(ROOT / "stages" / "_path.py", root / "stages")
-    shutil.copytree(
-        ROOT / "workflow" / "profiles" / "default", root / "workflow/profiles/default"
-    )
     toy = Toy(root)
     toy.git("init", "-q", "-b", "main")
     for key in ("user.email", "user.name"):
         toy.git("config", key, "test@example.com")
     toy.dvc("init", "-q")
     toy.dvc("config", "core.analytics", "false")
-    for name in (".dvcignore", ".gitattributes"):
-        shutil.copy(ROOT / name, root / name)
+    (root / ".dvcignore").write_text(DVCIGNORE)
     toy.commit("toy project")
     return toy
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import warm
 import yaml
-from machine import python_path
+from once import copied
 from paper_workspace import BIN, TINY, Workspace, make
-from shared import copied, tiny_run
+from places import python_path
+from shared import tiny_run
 
 from dash_repro.params import load_params
 from runledger.project import load_pipeline

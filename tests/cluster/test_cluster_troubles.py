@@ -9,7 +9,8 @@ import pytest
 import yaml
 from bare_machine import NEEDED
 from cluster_workspace import ClusterWorkspace, finished_workspace, records
-from shared import copied, tiny_run
+from once import copied
+from shared import tiny_run
 from slurm_daemons import Slurm
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]

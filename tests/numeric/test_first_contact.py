@@ -15,8 +15,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from machine import python_path
 from PIL import Image
+from places import python_path
 
 from bench import contact, gates, needs, parts, short_run
 from bench.measure import NotHere, Row, Variant, time_steps

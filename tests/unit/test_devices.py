@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from machine import python_path
+from places import python_path
 
 from dash_repro import devices
 

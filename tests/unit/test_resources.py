@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from machine import python_path
+from places import python_path
 
 from dash_repro.preflight import check_pdf, disk_of, packed_hours, plan_of
 from dash_repro.resources import Counter, network_cost

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import warm
 import yaml
-from machine import python_path
+from places import python_path
 from warm import BIN
 
 ROOT = Path(__file__).resolve().parents[2]

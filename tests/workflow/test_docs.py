@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 from bare_machine import link_environment
-from machine import python_path
 from paper_workspace import ROOT, Workspace
+from places import python_path
 
 from dash_repro.paper.items import ITEMS
 

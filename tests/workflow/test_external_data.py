@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from conftest import once
+from once import once
 from paper_workspace import ROOT, TINY, Workspace, make
 from test_paper_sizes import folder_of_images
 

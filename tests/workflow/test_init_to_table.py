@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from machine import python_path
 from PIL import Image
+from places import python_path
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
