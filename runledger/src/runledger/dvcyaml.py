@@ -2,7 +2,8 @@
 
 Read without DVC, for a Snakefile must be cheap to parse. Understood are plain stages,
 ``foreach``/``do`` and ``matrix``, with ``${...}`` from params.yaml, ``vars`` files and
-the item. A plain stage named ``stage-id`` is an instance of ``stage`` too.
+the item; what else DVC knows is refused (dialect.py). A plain stage named ``stage-id``
+is an instance of ``stage`` too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from runledger import dialect
 from runledger.errors import UserError
 from runledger.pipeline import Instance, Output, Pipeline, lookup, split_name
 from runledger.sources import uncounted_keys
@@ -29,17 +31,20 @@ def fill(template: Any, scope: Mapping[str, Any]) -> Any:
         return template
     whole = _HOLE.fullmatch(template)
     if whole:
-        return lookup(scope, whole[1])
-    return _HOLE.sub(lambda hole: _text(lookup(scope, hole[1])), template)
+        return lookup(scope, _dotted(whole[1]))
+    return _HOLE.sub(
+        lambda hole: dialect.text(lookup(scope, _dotted(hole[1]))), template
+    )
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _dotted(key: str) -> str:
+    """Spell a[0].b as a.0.b."""
+    return key.replace("[", ".").replace("]", "")
 
 
 def _outputs(stage: Mapping[str, Any]) -> Iterator[Output]:
     for kind in ("outs", "metrics", "plots"):
-        for entry in stage.get(kind, []):
+        for entry in stage.get(kind) or []:
             if isinstance(entry, str):
                 yield Output(entry)
             else:
@@ -48,20 +53,14 @@ def _outputs(stage: Mapping[str, Any]) -> Iterator[Output]:
 
 
 def _instance(name: str, stage: str, id: str, spec: Mapping, item: Any) -> Instance:
-    params = spec.get("params", [])
-    if any(not isinstance(entry, str) for entry in params):
-        raise UserError(
-            "params of other files than params.yaml are not supported",
-            f"dvc.yaml, stage {name}",
-            "list dotted keys of params.yaml",
-        )
+    dialect.check_filled(name, spec)
     return Instance(
         name=name,
         stage=stage,
         id=id,
-        cmd=" ".join(spec["cmd"].split()),
-        deps=tuple(spec.get("deps", [])),
-        params=tuple(params),
+        cmd=spec["cmd"],
+        deps=tuple(spec.get("deps") or ()),
+        params=tuple(spec.get("params") or ()),
         outs=tuple(_outputs(spec)),
         item=item if isinstance(item, Mapping) else {},
         uncounted=uncounted_keys(name, spec),
@@ -71,18 +70,21 @@ def _instance(name: str, stage: str, id: str, spec: Mapping, item: Any) -> Insta
 def _expand(name: str, spec: Mapping, scope: Mapping) -> Iterator[Instance]:
     if "foreach" in spec:
         data = fill(spec["foreach"], scope)
-        pairs = (
-            data.items() if isinstance(data, Mapping) else ((_text(v), v) for v in data)
-        )
-        for key, item in pairs:
-            filled = fill(spec["do"], {**scope, "item": item, "key": key})
-            yield _instance(f"{name}@{key}", name, str(key), filled, item)
+        for key, item in dialect.choices(data, name).items():
+            own = {"key": key} if isinstance(data, Mapping) else {}
+            filled = fill(spec["do"], {**scope, **own, "item": item})
+            yield _instance(f"{name}@{key}", name, key, filled, item)
     elif "matrix" in spec:
-        axes = {axis: fill(v, scope) for axis, v in spec["matrix"].items()}
+        axes = {
+            axis: dialect.plain(fill(values, scope), name, f"matrix.{axis}")
+            for axis, values in dialect.mapping(
+                spec["matrix"], "`matrix`", name
+            ).items()
+        }
         body = {key: value for key, value in spec.items() if key != "matrix"}
         for values in itertools.product(*axes.values()):
             item = dict(zip(axes, values, strict=True))
-            key = "-".join(_text(value) for value in values)
+            key = "-".join(map(dialect.text, values))
             filled = fill(body, {**scope, "item": item, "key": key})
             yield _instance(f"{name}@{key}", name, key, filled, item)
     else:
@@ -104,7 +106,7 @@ def pipeline_of(
     """
     scope = {**params, **(variables or {})}
     found: list[Instance] = []
-    for name, spec in dvc.get("stages", {}).items():
+    for name, spec in dialect.check_file(dvc).items():
         try:
             found += _expand(name, spec, scope)
         except KeyError as error:

@@ -91,6 +91,7 @@ def read_rules(root: Path, params: Mapping[str, Any]) -> Pipeline:
 
 def read_dvc(root: Path, params: Mapping[str, Any] | None = None) -> Pipeline:
     """Return the instances of the dvc.yaml that is there; params None: as written."""
+    from runledger.dialect import variable_files
     from runledger.dvcyaml import pipeline_of
     from runledger.yamlfile import load_yaml
 
@@ -101,6 +102,12 @@ def read_dvc(root: Path, params: Mapping[str, Any] | None = None) -> Pipeline:
         )
     dvc, variables = load_yaml(path), {}
     params = _plain_params(root) if params is None else params
-    for name in dvc.get("vars", []):
-        variables.update(load_yaml(root / name))
+    for name in variable_files(dvc):
+        values = load_yaml(root / name) if name != "params.yaml" else {}
+        for key in values.keys() & {**params, **variables}.keys():
+            what = (
+                f"{key} is in {name} and in another file of `vars`, or in params.yaml"
+            )
+            raise UserError(what, str(path), "give one of them another name")
+        variables.update(values)
     return pipeline_of(dvc, params, variables)
