@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from dash_repro.objectives.kinds import OBJECTIVES
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_plain
 from dash_repro.paper.needs import ALL, FIRST, SECOND, STUDENTS, Need
@@ -315,6 +316,8 @@ class Plan:
         teacher = model.startswith("teacher_")
         kind = "tag" if teacher else self.sampling["student_guidance"]
         plain = w_max if kind == "tag" else scale
+        if not teacher and self._guided(model):
+            kind, plain = "constant", 1.0
         found = [(kind, plain, steps)]
         if need.samplers == "steps":
             found = [(kind, plain, k) for k in experiment["steps"]]
@@ -328,3 +331,6 @@ class Plan:
             f"{'tag' if guidance == 'tag' else 'cfg'}{float(w)}-k{k}"
             for guidance, w, k in found
         ]
+
+    def _guided(self, student: str) -> bool:
+        return OBJECTIVES[self.params["students"][student]["objective"]].guided

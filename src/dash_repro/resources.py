@@ -118,23 +118,30 @@ class Counter:
             min(n, cap) if cap else n for n, cap in zip(known, most, strict=True)
         )
 
-    def network(self, dataset: str, width: int, role: str) -> tuple[float, float]:
-        """FLOP of a forward pass and parameters; role: train_teacher, train_student."""
+    def network(self, dataset: str, width: int, blocks: int) -> tuple[float, float]:
+        """FLOP of a forward pass and parameters."""
         data = self.params["prepare_data"][dataset]
-        shape = (data["image_size"], data["channels"])
-        key = (width, self.params[role]["blocks"], *shape)
+        key = (width, blocks, data["image_size"], data["channels"])
         if key not in self._networks:
             self._networks[key] = network_cost(self.params["network"], *key)
         return self._networks[key]
 
     def teacher(self, dataset: str) -> tuple[float, float]:
         """FLOP and parameters of the teacher on a dataset."""
-        width = self.params["train_teacher"]["width"]
-        return self.network(dataset, width, "train_teacher")
+        section = self.params["train_teacher"]
+        return self.network(dataset, section["width"], section["blocks"])
+
+    def student(self, item: Mapping[str, Any], name: str) -> tuple[float, float]:
+        """FLOP and parameters of a block of students on an identity's dataset."""
+        own = self.params["students"][name]["blocks"]
+        blocks = own or self.params["train_student"]["blocks"]
+        return self.network(item["dataset"], item["width"], blocks)
 
     def model(self, item: Mapping[str, Any]) -> tuple[float, float]:
         """FLOP and parameters of the network that an identity names."""
-        return self.network(item["dataset"], item["width"], item["model_stage"])
+        if item["model_stage"] == "train_teacher":
+            return self.teacher(item["dataset"])
+        return self.student(item, item["model"])
 
     def packed(self, items: Sequence[Mapping[str, Any]]) -> Work:
         """Students trained side by side: one teacher for all of them."""
@@ -178,7 +185,7 @@ class Counter:
 
     def train_student(self, item: Mapping[str, Any]) -> Work:
         section, dataset = self.params["train_student"], item["dataset"]
-        flop, parameters = self.network(dataset, item["width"], "train_student")
+        flop, parameters = self.student(item, item["student"])
         own, teacher = self._passes(item)
         steps = section["iterations"] * section["batch_size"]
         state = parameters * 4 * _STATE_COPIES / 1e6
@@ -190,7 +197,8 @@ class Counter:
     def generate_samples(self, item: Mapping[str, Any]) -> Work:
         made = self.params["generate_samples"]
         size = self._images_mb(item["dataset"], made["num_samples"])
-        flop = made["num_samples"] * item["steps"] * 2 * self.model(item)[0]
+        branches = 1 if (item["guidance"], item["scale"]) == ("constant", 1.0) else 2
+        flop = made["num_samples"] * item["steps"] * branches * self.model(item)[0]
         return Work(flop, 4 * size, size, made["numerics"], size)
 
     def _features(self, images: float, memory_mb: float) -> Work:
@@ -211,7 +219,7 @@ class Counter:
 
     def measure_calibration(self, item: Mapping[str, Any]) -> Work:
         section, dataset = self.params["measure_calibration"], item["dataset"]
-        student = self.network(dataset, item["width"], "train_student")[0]
+        student = self.student(item, item["student"])[0]
         pairs = 2 * section["pairs"]
         flop = pairs * (student + self.teacher(dataset)[0])
         return Work(flop, 2 * self._data_mb(dataset), 1.0, section["numerics"])

@@ -163,6 +163,28 @@ def test_one_forward_a_step_with_both_branches() -> None:
     assert torch.equal(calls[0][0], torch.cat([noise, noise]))
 
 
+def test_without_guidance_there_is_one_evaluation_a_step() -> None:
+    """At w = 1 Eq. 1 is the conditional branch, which then is all that is computed."""
+    calls = []
+
+    def model(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        calls.append(y.tolist())
+        return toy_eps(x, t, y)
+
+    noise = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([1, 2])
+    arguments = (SCHEDULE, noise, labels, CLASSES, 4)
+    found = ddim_sample(model, *arguments, constant_guidance(1.0))
+    assert calls == [[1, 2]] * 4
+    for image, label, one in zip(noise, labels.tolist(), found, strict=True):
+        times = [30, 20, 10, 0]
+        drawn = [np.zeros(image.shape)] * 4
+        wanted = brute_force(image.numpy(), label, times, [1.0] * 4, 0.0, True, drawn)
+        np.testing.assert_allclose(one.numpy(), wanted, atol=1e-6)
+    nearly = ddim_sample(model, *arguments, lambda t: 1.0 + (t == 0))
+    assert len(calls[-1]) == 4 and not torch.allclose(nearly, found)
+
+
 def test_eta_without_noise_is_refused() -> None:
     arguments = (toy_eps, SCHEDULE, torch.zeros(1, 3, 2, 2), torch.tensor([0]))
     with pytest.raises(SamplerError, match="noise of each step"):

@@ -93,6 +93,15 @@ def test_dimensions_of_the_solution_sets():
     assert dual(CT, UT).item() == 0.0
 
 
+def test_two_values_of_w_leave_no_null_space():
+    """So a composite loss whose w changes from batch to batch has one solution."""
+
+    def both(cond, uncond):
+        return composite(cond, uncond, 1.5) + composite(cond, uncond, 5.0)
+
+    assert hessian_rank(both) == 2 * CT.numel()
+
+
 def test_gradient_of_composite_on_the_two_branches_is_parallel():
     """w and 1 - w times one residual (Eq. 11): the null branch is pushed away."""
     cond, uncond = CS.clone().requires_grad_(), US.clone().requires_grad_()

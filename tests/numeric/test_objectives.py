@@ -213,6 +213,35 @@ def test_composite_under_tag():
     assert found == pytest.approx(wanted, rel=1e-6)  # w(t) is float32
 
 
+@pytest.mark.parametrize("coin", [0.0, 0.25, 1.0])
+def test_composite_with_one_random_w_a_batch(coin):
+    """The batch's own coin, from 1.5 to 5; the coins of single images do not count."""
+    objective, model = objective_of("multi_w_composite"), Recorder()
+    coins = torch.tensor([0.9, 0.1, 0.8, 0.3, 0.6, coin], dtype=torch.float64)
+    batch, targets = make_batch(coins), make_targets()
+    y = model.table[batch.labels] + 0.1 * batch.x_t
+    null = model.table[NULL] + 0.1 * batch.x_t
+    scales = [1.5 + 3.5 * coin] * B
+    pair = (
+        guided(y, null, scales),
+        guided(targets.eps_cond, targets.eps_uncond, scales),
+    )
+    wanted = loop_mse(*map(torch.tensor, pair), WEIGHTS)
+    found = objective(model, batch, targets, WEIGHTS).item()
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
+def test_single_head_learns_the_guided_noise_with_one_forward():
+    objective, model = objective_of("single_head_no_cfg"), Recorder()
+    batch, targets = make_batch(), make_targets()
+    found = objective(model, batch, targets, WEIGHTS).item()
+    assert model.asked == [batch.labels.tolist()]
+    target = guided(targets.eps_cond, targets.eps_uncond, [4.0] * B)
+    y = model.table[batch.labels] + 0.1 * batch.x_t
+    wanted = loop_mse(y, torch.tensor(target), WEIGHTS)
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
 def test_scratch_drops_labels_sample_by_sample():
     coins = torch.tensor([0.05, 0.5, 0.09, 0.11, 0.95, 0.0])
     model = Recorder()

@@ -36,6 +36,9 @@ PACK = [
     ("gap_match", 8),
     ("tirt_learned", 8),
     ("tirt_min_snr", 8),
+    ("multi_w_composite", 8),
+    ("magnitude_pruning", 4),
+    ("single_head_no_cfg", 8),
 ]
 
 
@@ -148,11 +151,12 @@ def test_teacher_is_frozen(root, job):
 def test_resumed_equals_uninterrupted(packed, job, stops):
     """Both files, after any number of interruptions at any iteration."""
     pairs = [("dash", 8), ("tirt_learned", 8), ("fitnets", 8)]
+    pairs += [("multi_w_composite", 8), ("magnitude_pruning", 4)]
     for stop in stops:
         jobs = [job(*pair) for pair in pairs]
         jobs[0].stop_after = stop
         assert not run_students(jobs)
-        assert [one.status for one in jobs] == ["open"] * 3
+        assert [one.status for one in jobs] == ["open"] * len(pairs)
         assert all(list(one.state.glob("state-*")) for one in jobs)
     jobs = [job(*pair) for pair in pairs]
     assert run_students(jobs)

@@ -87,6 +87,7 @@ def test_to_leave_out_what_is_not_there_is_no_mistake(overlay) -> None:
 def test_what_inherits_in_the_base_inherits_the_overlays_value(overlay) -> None:
     found = load_params(overlay("student_defaults: {lambda_an: 0.7, lambda_lr: 3.0}\n"))
     own = {"dash", "scratch", "cond_only", "composite", "gap_match", "no_an"}
+    own |= {"multi_w_composite", "magnitude_pruning", "single_head_no_cfg"}
     own |= {name for name in PAPER["students"] if name.startswith("dash_an")}
     for name, student in found["students"].items():
         inherits = PAPER["students"][name]["lambda_an"] if name in own else 0.7
@@ -147,7 +148,7 @@ def test_findings_name_the_file_and_the_line(overlay, tmp_path: Path) -> None:
     base.write_text(text)
     assert refusal(path) == [
         f"{path}, line 2: students.dash.teacher: 'tirrt' is not a block of teachers "
-        "(did you mean 'tirt'?), and 14 that inherit it from student_defaults"
+        "(did you mean 'tirt'?), and 17 that inherit it from student_defaults"
     ]
 
 

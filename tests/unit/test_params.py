@@ -62,8 +62,8 @@ def test_the_plan_is_the_papers() -> None:
     instances = load_pipeline(ROOT).instances.values()
     count = Counter(instance.stage for instance in instances)
     assert count["train_teacher"] == 2 * 2 * 3
-    # 11 students x 2 datasets x 3 seeds, 2 x 2 more widths, 4 anchor weights
-    assert count["train_student"] == 11 * 6 + 2 * 2 * 6 + 4
+    # 14 students x 2 datasets x 3 seeds, 2 x 2 more widths, 4 anchor weights
+    assert count["train_student"] == 14 * 6 + 2 * 2 * 6 + 4
     assert count["compute_metrics"] == count["generate_samples"]
     assert 550 < sum(count.values()) < 700
 
@@ -155,6 +155,7 @@ experiments:
   tableC6: null
   tableC7: null
   anchor: null
+  released: null
 """
 
 

@@ -104,6 +104,11 @@ LAYOUTS = {
     ),
     "anchor": Layout("anchor", columns=(_MEASURE,)),
     "tableA1": Layout("table3", (r"(?P<key>parameters)",), (_ROLE,)),
+    "tableS2": Layout(
+        "released",
+        columns=(r"(?P<size>parameters_m)", _MEASURE),
+        csv="released_code_extra.csv",
+    ),
     "tableS1": Layout(
         "table3",
         (f"(?P<key>{'|'.join(PROFILED)})",),
@@ -264,6 +269,9 @@ class Expectations:
 
     def _sampler(self, model: str) -> dict[str, Any]:
         teacher = model.startswith("teacher_")
+        if not teacher and self.params["students"][model]["objective"] == "guided":
+            steps = self.sampling["steps"]
+            return {"guidance": "constant", "scale": 1.0, "steps": steps}
         kind = "tag" if teacher else self.sampling["student_guidance"]
         scale = self.sampling["guidance_scale"]
         scale = self.params["tag"]["w_max"] if kind == "tag" else scale

@@ -52,6 +52,11 @@ def ddim_timesteps(timesteps: int, steps: int) -> list[int]:
     return list(range(0, timesteps, timesteps // steps))[::-1]
 
 
+def one_branch(guidance: Guidance, times: list[int]) -> bool:
+    """Whether the guided noise of Eq. 1 is the conditional branch at all these t."""
+    return all(guidance(t) == 1.0 for t in times)
+
+
 def ddim_coefficients(
     schedule: Schedule, steps: int, guidance: Guidance, eta: float
 ) -> Tensor:
@@ -112,8 +117,10 @@ def ddim_sample(
 ) -> Tensor:
     """Guided samples; both branches go through the network in one batch of 2B.
 
+    Where w is 1 at every step, the conditional branch is all there is: a batch of B.
+
     Args:
-        model: eps of (2B, ...), the conditional half first.
+        model: eps of (2B, ...), the conditional half first; or of (B, ...).
         schedule: the one the model was trained with.
         noise: (B, ...) the state at the top timestep; its device is where it runs.
         labels: (B,) int64 in [0, num_classes).
@@ -135,12 +142,15 @@ def ddim_sample(
     times = ddim_timesteps(schedule.timesteps, steps)
     rows = ddim_coefficients(schedule, steps, guidance, eta).to(device)
     labels = labels.to(device)
-    both = torch.cat([labels, torch.full_like(labels, num_classes)])
+    alone = one_branch(guidance, times)
+    if not alone:
+        labels = torch.cat([labels, torch.full_like(labels, num_classes)])
+    copies = len(labels) // batch
     with torch.inference_mode():
         for k, t in enumerate(times):
-            at = torch.full((2 * batch,), t, dtype=torch.int64, device=device)
-            cond, uncond = model(torch.cat([x, x]), at, both).float().chunk(2)
-            eps = guided_eps(cond, uncond, rows[k, 0])
+            at = torch.full((len(labels),), t, dtype=torch.int64, device=device)
+            eps = model(torch.cat([x] * copies), at, labels).float()
+            eps = eps if alone else guided_eps(*eps.chunk(2), rows[k, 0])
             fresh = _drawn(step_noise, k).to(device) if eta > 0 else None
             x = ddim_step(x, eps, rows[k], clip_x0, fresh)
     return x.clone()

@@ -54,6 +54,8 @@ class Kind:
         features: it needs feature maps, and a projection of each.
         passes: forward passes of student and teacher in a step, to count work.
         label_dropout: a share of labels may be dropped.
+        guided: the conditional branch learns the guided noise, so that samples need
+            no other: they are drawn at w = 1.
     """
 
     term: Callable[[DistillObjective, Outputs], Tensor] | None = None
@@ -62,6 +64,7 @@ class Kind:
     features: bool = False
     passes: tuple[int, int] = (2, 2)
     label_dropout: bool = False
+    guided: bool = False
 
 
 OBJECTIVES = Registry[Kind]("objective")

@@ -199,12 +199,20 @@ class DistillObjective(nn.Module):
         factors = (block["lambda_im"], block["lambda_un"], block["lambda_an"])
         return [losses.dash_loss(terms, *factors)] if terms else []
 
-    def guidance_scale(self, t: Tensor) -> float | Tensor:
-        """w of the composite loss: constant, or TAG's w(t) as (B, 1, 1, 1)."""
-        w = float(self.block["guidance_scale"])
-        if self.block["guidance"] == "constant":
+    def guidance_scale(self, batch: Batch) -> float | Tensor:
+        """w of the loss: constant, TAG's w(t) as (B, 1, 1, 1), or one a batch, ().
+
+        The drawn one is uniform over [guidance_min, guidance_scale): the batch's own
+        coin, so that it is a function of seed and step.
+        """
+        block, w = self.block, float(self.block["guidance_scale"])
+        if block["guidance"] == "constant":
             return w
-        scale = tag_scale(t, self.timesteps, self.tag["w_min"], w, self.tag["beta"])
+        if block["guidance"] == "uniform":
+            low = float(block["guidance_min"])
+            return low + (w - low) * batch.coins[-1]
+        low, beta = self.tag["w_min"], self.tag["beta"]
+        scale = tag_scale(batch.t, self.timesteps, low, w, beta)
         return scale.float()[:, None, None, None]
 
     def _check(self) -> None:
@@ -222,13 +230,13 @@ class DistillObjective(nn.Module):
                 where,
                 "set label_dropout to 0, or the objective to noise or branches",
             )
-        known = self.block["guidance"] in ("constant", "tag")
+        known = self.block["guidance"] in ("constant", "tag", "uniform")
         untagged = self.block["guidance"] == "tag" and self.tag is None
         if name == "composite" and (untagged or not known):
             raise ObjectiveError(
                 f"guidance: {self.block['guidance']!r} is not known, or lacks `tag`",
                 where,
-                "set it to constant or tag",
+                "set it to constant, tag or uniform",
             )
 
 

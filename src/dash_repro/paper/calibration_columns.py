@@ -26,11 +26,13 @@ class Calibration(Column):
         measures: rho, cos, gap_mse.
         datasets: ALL or FIRST of the experiment's.
         joined: the datasets side by side in each box, rather than in columns.
+        titled: the datasets are named over the columns.
     """
 
     measures: tuple[str, ...] = ("rho", "cos", "gap_mse")
     datasets: str = ALL
     joined: bool = True
+    titled: bool = True
     params = ("measure_calibration.cos_undefined_below",)
 
     def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
@@ -49,7 +51,8 @@ class Calibration(Column):
 
     def groups(self, view: View) -> list[tuple[str, int]]:
         names = " / ".join(dataset_name(dataset) for dataset in self._datasets(view))
-        return [(f"Calibration ({names})", len(self.heads(view)))]
+        title = f"Calibration ({names})" if self.titled else ""
+        return [(title, len(self.heads(view)))]
 
     def entries(self, view: View, row: TableRow) -> list[Entry]:
         datasets = self._datasets(view)
@@ -104,6 +107,8 @@ def shown_as_dash(
     """
     if place[2] == "scratch":
         return "not shown, as in the paper: not distilled from this teacher"
+    if context.guided(place[2]):
+        return "it has one branch, and so no guidance gap"
     if column != "cos":
         return ""
     rho = context.calibration("rho", *place)

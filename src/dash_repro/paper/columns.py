@@ -117,10 +117,11 @@ class Setting(NetworkColumn):
 
 @dataclass(frozen=True)
 class Parameters(NetworkColumn):
-    """Millions of parameters, one digit."""
+    """Millions of parameters."""
 
     name: str = "params_m"
     heading: str = "Params (M)"
+    decimals: int = 1
 
     def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
         return (profile(spec.experiment, spec.models),)
@@ -128,7 +129,8 @@ class Parameters(NetworkColumn):
     def cell(self, view: View, row: TableRow, paper: str) -> Cell:
         rows = view.parameters(row.model, row.width)
         about = {"exponent": -6, "paper": paper, "unit": "millions"}
-        return view.context.measured(f"{row.id}/{self.name}", rows, 1, **about)
+        address = f"{row.id}/{self.name}"
+        return view.context.measured(address, rows, self.decimals, **about)
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class Compression(NetworkColumn):
 class Quality(Column):
     """Sample metrics, dataset by dataset; of literature, as the paper prints them."""
 
-    params = ("tag",)
+    params = ("tag", "students")
 
     def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
         models = metrics(spec.experiment, spec.models, spec.samplers)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dash_repro.objectives.kinds import OBJECTIVES
 from dash_repro.paper.aggregate import (
     DASH,
     Cell,
@@ -114,13 +115,22 @@ class Context:
         return PaperTable.load(self.sources[name], *keys)
 
     def sampler(self, model: str) -> Sampler:
-        """The default sampler: TAG for teachers, the params' for students."""
+        """The default sampler: TAG for teachers, the params' for students.
+
+        A student that has learned the guided noise is not guided again.
+        """
         sampling = self.param("experiments.sampling")
         if model.startswith("teacher_"):
             return Sampler("tag", float(self.param("tag.w_max")), sampling["steps"])
+        if self.guided(model):
+            return Sampler("constant", 1.0, sampling["steps"])
         kind = sampling["student_guidance"]
         scale = self.param("tag.w_max") if kind == "tag" else sampling["guidance_scale"]
         return Sampler(kind, float(scale), sampling["steps"])
+
+    def guided(self, student: str) -> bool:
+        """Whether its one branch is the guided noise."""
+        return OBJECTIVES[self.param(f"students.{student}.objective")].guided
 
     def metric(
         self,

@@ -5,7 +5,8 @@ and seeds (all of them, or only the first), its students (`student`/`students`, 
 ones named here that it has) at its width or widths; teachers are `teacher_<block>`.
 Samplers:
   default  students: sampling.student_guidance (constant | tag) at
-           sampling.guidance_scale; teachers: TAG with tag.w_max; sampling.steps steps
+           sampling.guidance_scale, or at w = 1 where a student has learned the guided
+           noise; teachers: TAG with tag.w_max; sampling.steps steps
   table2   teacher_min_snr: constant at table2.guidance_scale, constant at
            sampling.guidance_scale, TAG; teacher_tirt: constant at table2, TAG
   steps    as default, once per entry of the experiment's `steps`

@@ -175,6 +175,10 @@ def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
             yield f"{key}.label_dropout", "only for noise and branches"
         if objective == "noise" and not block["lambda_an"]:
             yield f"{key}.objective", "noise, but lambda_an is 0"
+        blocks = block["blocks"] or params["train_student"]["blocks"]
+        whole = params["train_teacher"]["blocks"]
+        if block["init"] == "pruned" and blocks != whole:
+            yield f"{key}.blocks", f"pruned of a teacher of {whole}, so {whole}"
 
 
 def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:

@@ -134,13 +134,14 @@ class TrainStudent(Training):
 class Student(Section):
     """an objective, its weights and its teacher"""
     objective: Literal[tuple(OBJECTIVES)] = key(
-        "branches", "branches: Eqs. 5-8; composite: guided noise; features: FitNets", "Section 4.3")
+        "branches", "branches: Eqs. 5-8; composite: guided noise; features: FitNets; guided: one branch for it", "Section 4.3")
     lambda_im: NotNegative = key(1.0, "weight of |eps_S^y - eps_T^y|^2, Eq. 5", A1)
     lambda_un: NotNegative = key(1.0, "weight of |eps_S^0 - eps_T^0|^2, Eq. 6", A1)
     lambda_an: NotNegative = key(0.1, "weight of |eps_S^y - eps|^2, Eq. 7", A1)
-    guidance: Literal["constant", "tag"] = key("constant", "guidance that composite learns: w, or TAG", "Section 4.1")
-    guidance_scale: Number = key(4.0, "its w (with TAG: w_max)", A2)
-    guidance_min: Number = key(1.0, "its w_min of Eq. 3, with TAG", A1)
+    guidance: Literal["constant", "tag", "uniform"] = key(
+        "constant", "guidance that composite and guided learn: w, TAG, or w drawn for each batch", "Section 4.1")
+    guidance_scale: Number = key(4.0, "its w (with TAG: w_max; drawn: the largest)", A2)
+    guidance_min: Number = key(1.0, "its w_min of Eq. 3, with TAG; drawn: the smallest", A1)
     guidance_beta: Number = key(5.0, "its beta of Eq. 3, with TAG", A1)
     teacher: Name = key("tirt", "a block of teachers, of the same training seed")
     weighting: Literal["transfer", "min_snr", "learned"] = key(
@@ -150,6 +151,8 @@ class Student(Section):
     lambda_lr: Positive = key(1e-4, "learning rate of lambda, if learned; the network's own")
     label_dropout: Share = key(0.0, "share of null labels; only for noise and branches", A1)
     null_init_std: NotNegative = key(1.0, "standard deviation of the null token's first embedding")
+    init: Literal["random", "pruned"] = key("random", "first weights: drawn, or the teacher's largest channels")
+    blocks: Count | None = key(None, "residual blocks a level; null: those of train_student", A1)
 
 class Tag(Section):
     """timestep-adaptive guidance, at sampling only (Eq. 3)"""
@@ -253,6 +256,7 @@ class Experiments(Section):
     tableC6: TableC6 = None
     tableC7: TableC7 = None
     anchor: StudentTable = None
+    released: StudentTable = None
     sampling: Sampling
 
 class MakeTable(Section):

@@ -18,6 +18,7 @@ from dash_repro.models.checkpoint import (
     require_same_images,
     save_checkpoint,
 )
+from dash_repro.models.pruning import prune_channels
 from dash_repro.models.unet import UNetConfig, build_unet
 from dash_repro.objectives.curriculum import load_curriculum
 from dash_repro.objectives.objective import (
@@ -156,10 +157,11 @@ def _require_memory(
 
 def _config(job: Job, teacher: UNetConfig) -> UNetConfig:
     """The network of a student: its own width and blocks, its teacher's images."""
+    own = job.params["students"][job.item["student"]]["blocks"]
     return UNetConfig.from_params(
         job.params["network"],
         job.item["width"],
-        job.params["train_student"]["blocks"],
+        own or job.params["train_student"]["blocks"],
         teacher.num_classes,
         teacher.image_size,
         teacher.channels,
@@ -201,9 +203,14 @@ def build_student(
         schedule.snr(),
         block["normalizer"],
     )
+    model = build_unet(config, seed, block["null_init_std"])
+    if block["init"] == "pruned":
+        # from its file, for the frozen teacher in memory may be in half precision
+        path = job.input("train_teacher", "model.safetensors")
+        prune_channels(load_checkpoint(path).model, model)
     return Learner(
         job.id,
-        build_unet(config, seed, block["null_init_std"]),
+        model,
         _objective(job, config, teacher.config, settings, schedule),
         weights,
         settings,

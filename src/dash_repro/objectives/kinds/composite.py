@@ -17,5 +17,5 @@ def composite(student: DistillObjective, out: Outputs) -> Tensor:
     """L_comp with the block's guidance."""
     from dash_repro.objectives.losses import composite_loss
 
-    scale = student.guidance_scale(out.batch.t)
+    scale = student.guidance_scale(out.batch)
     return composite_loss(*out.four, scale, out.weights)

@@ -53,7 +53,9 @@ class SweepTable(TableSpec):
         models = (STUDENTS, TEACHER)
         needs = metrics(self.experiment, models, self.samplers), bounds(self.experiment)
         object.__setattr__(self, "needs", needs)
-        object.__setattr__(self, "params", (*experiments(self.experiment), "tag"))
+        object.__setattr__(
+            self, "params", (*experiments(self.experiment), "tag", "students")
+        )
 
     def table(self, context: Context) -> Table:
         """Lay it out: for each dataset teacher, student, their gap and the bounds."""
