@@ -104,17 +104,17 @@ LAYOUTS = {
     ),
     "anchor": Layout("anchor", columns=(_MEASURE,)),
     "tableA1": Layout("table3", (r"(?P<key>parameters)",), (_ROLE,)),
-    "tableS2": Layout(
-        "released",
-        columns=(r"(?P<size>parameters_m)", _MEASURE),
-        csv="released_code_extra.csv",
-    ),
     "tableS1": Layout(
         "table3",
         (f"(?P<key>{'|'.join(PROFILED)})",),
         (_ROLE,),
         csv="released_code_efficiency.csv",
         keys=("metric",),
+    ),
+    "tableS2": Layout(
+        "released",
+        columns=(r"(?P<size>parameters_m)", _MEASURE),
+        csv="released_code_extra.csv",
     ),
 }
 
