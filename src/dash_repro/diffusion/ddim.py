@@ -52,11 +52,6 @@ def ddim_timesteps(timesteps: int, steps: int) -> list[int]:
     return list(range(0, timesteps, timesteps // steps))[::-1]
 
 
-def one_branch(guidance: Guidance, times: list[int]) -> bool:
-    """Whether the guided noise of Eq. 1 is the conditional branch at all these t."""
-    return all(guidance(t) == 1.0 for t in times)
-
-
 def ddim_coefficients(
     schedule: Schedule, steps: int, guidance: Guidance, eta: float
 ) -> Tensor:
@@ -140,9 +135,9 @@ def ddim_sample(
     x = noise.float()
     batch, device = x.shape[0], x.device
     times = ddim_timesteps(schedule.timesteps, steps)
-    rows = ddim_coefficients(schedule, steps, guidance, eta).to(device)
-    labels = labels.to(device)
-    alone = one_branch(guidance, times)
+    rows = ddim_coefficients(schedule, steps, guidance, eta)
+    alone = bool((rows[:, 0] == 1.0).all())
+    rows, labels = rows.to(device), labels.to(device)
     if not alone:
         labels = torch.cat([labels, torch.full_like(labels, num_classes)])
     copies = len(labels) // batch
