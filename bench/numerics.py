@@ -98,7 +98,7 @@ class Study:
             dataset = prepare(self.params["prepare_data"]["digits"])
             extractor = build_extractor(self.params["extractor"], self.device)
             split = self.params["extract_reference"]["split"]
-            args = (dataset, extractor, split, 0, self.device)
+            args = (dataset, extractor, split, self.device)
             self._common = dataset, extractor, build_reference(*args)
         return self._common
 

@@ -34,7 +34,11 @@ W = 4.0
 PLAIN = "plain"  # the plain sampler, among the ways to sample
 # of the distance: a tenth of what another set of as many noises would move it by
 FRECHET = 1e-3
-METRICS = {"is_splits": 10, "kid_subsets": 10, "kid_subset_size": 16, "shuffle_seed": 0}
+METRICS = {
+    **{"is_splits": 10, "kid_subsets": 10, "kid_subset_size": 16, "shuffle_seed": 0},
+    **{"infinity_points": 5, "infinity_least": 16, "closest_pairs": 1},
+    **{"precision_k": 3, "precision_images": 1000},
+}
 
 
 def sampling_of(work: Work, count: int, numerics: str) -> Sampling:
@@ -154,7 +158,7 @@ def reference_of(work: Work) -> tuple[Extractor, Reference]:
     labels = work.labels[: len(images)]
     names = [str(index) for index in range(work.preset.classes)]
     data = Dataset(images[:half], labels[:half], images[half:], labels[half:], names)
-    return extractor, build_reference(data, extractor, "train", 0, work.device)
+    return extractor, build_reference(data, extractor, "train", work.device)
 
 
 def metric_rows(work: Work) -> tuple[list[Row], list[Gate]]:

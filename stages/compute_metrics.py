@@ -8,7 +8,7 @@ from functools import partial
 from dash_repro.arrays import load_npz, write_json
 from dash_repro.evaluation.extractors import build_extractor
 from dash_repro.evaluation.features import save_features
-from dash_repro.evaluation.metrics import compute_metrics
+from dash_repro.evaluation.metrics import compute_metrics, recognised
 from dash_repro.evaluation.progress import LogProgress
 from dash_repro.evaluation.reference import load_reference
 from dash_repro.runtime import configure
@@ -18,16 +18,20 @@ from runledger.job import Job, main
 def run(job: Job) -> None:
     """Make metrics.json and features.npz of one sample set."""
     device = configure()
-    extractor = build_extractor(job.params["extractor"], device)
-    samples = load_npz(job.input("generate_samples"), ["images"])
+    weights = job.input("train_classifier", "model.safetensors")
+    extractor = build_extractor(job.params["extractor"], device, weights)
+    classifier = build_extractor({"name": "classifier"}, device, weights)
+    samples = load_npz(job.input("generate_samples"), ["images", "labels"])
+    images = samples["images"]
     metrics = compute_metrics(
-        samples["images"],
+        images,
         load_reference(job.input("extract_reference")),
         extractor,
         job.params["compute_metrics"],
         device,
         LogProgress(job.log, "images"),
         partial(save_features, job.output("features.npz"), extractor.identity),
+        recognised(images, samples["labels"], classifier, device),
     )
     write_json(job.output("metrics.json"), metrics)
     for entry in metrics["metrics"].values():

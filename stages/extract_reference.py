@@ -5,6 +5,7 @@ from dash_repro.arrays import write_json
 from dash_repro.data.dataset import load_dataset
 from dash_repro.evaluation.bounds import measure_bounds
 from dash_repro.evaluation.extractors import build_extractor
+from dash_repro.evaluation.features import extract_features
 from dash_repro.evaluation.progress import LogProgress
 from dash_repro.evaluation.reference import build_reference, save_reference
 from dash_repro.runtime import configure
@@ -15,12 +16,19 @@ def run(job: Job) -> None:
     """Make reference.npz and bounds.json of one dataset."""
     device = configure()
     dataset = load_dataset(job.input("prepare_data"))
-    extractor = build_extractor(job.params["extractor"], device)
-    split = job.params["extract_reference"]["split"]
-    seed = job.params["compute_metrics"]["shuffle_seed"]
-    progress = LogProgress(job.log, "images")
-    reference = build_reference(dataset, extractor, split, seed, device, progress)
-    bounds = measure_bounds(dataset, reference, extractor, job.params, device, progress)
+    weights = job.input("train_classifier", "model.safetensors")
+    extractor = build_extractor(job.params["extractor"], device, weights)
+    classifier = build_extractor({"name": "classifier"}, device, weights)
+    section, progress = job.params["extract_reference"], LogProgress(job.log, "images")
+    real, _ = dataset.split(section["floor_split"])
+    held_out = extract_features(real, extractor, device, progress=progress)
+    reference = build_reference(
+        dataset, extractor, section["split"], device, progress, held_out[0]
+    )
+    found = held_out, classifier
+    bounds = measure_bounds(
+        dataset, reference, extractor, job.params, device, progress, *found
+    )
     save_reference(job.output("reference.npz"), reference)
     write_json(job.output("bounds.json"), bounds)
     for name, found in bounds["bounds"].items():

@@ -19,10 +19,11 @@ def run(job: Job) -> None:
     )
     require_matched(teacher, student)
     settings = job.params["rank_pairs"]
+    weights = [path for _, path in job.inputs("train_classifier")]
     ranked = rank_pairs(
         teacher["images"],
         student["images"],
-        build_extractor(job.params["extractor"], device),
+        build_extractor(job.params["extractor"], device, *weights),
         settings["pool"],
         settings["shown"],
         device,

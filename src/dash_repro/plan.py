@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from dash_repro.evaluation.extractors import EXTRACTORS
 from dash_repro.objectives.kinds import OBJECTIVES
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_plain
@@ -156,6 +157,12 @@ class Plan:
         path = f"${{prepare_data.{wildcards.dataset}.path}}"
         folders = ("train", "test") if block["source"] == "folder" else ()
         return [f"{path}/{folder}" for folder in folders]
+
+    def extractor_weights(self, wildcards: Any) -> list[str]:
+        """The file of the extractor's weights, where a stage makes them."""
+        stage = EXTRACTORS[self.params["extractor"]["name"]].stage
+        file = f"results/{stage}/{wildcards.dataset}/model.safetensors"
+        return [file] if stage else []
 
     def dataset_params(self, wildcards: Any) -> list[str]:
         """What counts of a dataset's block."""

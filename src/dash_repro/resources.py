@@ -194,6 +194,26 @@ class Counter:
         total, model = steps * step, state / _STATE_COPIES
         return Work(total, memory, model, section["numerics"], 2 * state)
 
+    def classifier(self, dataset: str) -> float:
+        """FLOP of an image through the network of train_classifier."""
+        side, count = self.params["prepare_data"][dataset]["image_size"], _Count(0)
+        channels = self.params["train_classifier"]["width"]
+        count.conv(3, channels, 3, side)
+        before = channels
+        for level in range(max(1, (side // 4).bit_length())):
+            before, channels = channels, channels << (level > 0)
+            side = -(-side // (1 + (level > 0)))
+            for size, entering in ((3, before), (3, channels), (1, before)):
+                count.conv(entering, channels, size, side)
+        return count.flop
+
+    def train_classifier(self, item: Mapping[str, Any]) -> Work:
+        section, dataset = self.params["train_classifier"], item["dataset"]
+        images = _BACKWARD * section["iterations"] * section["batch_size"]
+        images += sum(self.images(dataset))
+        memory = 20 * self._data_mb(dataset)  # of three channels, and in float32
+        return Work(images * self.classifier(dataset), memory)
+
     def generate_samples(self, item: Mapping[str, Any]) -> Work:
         made = self.params["generate_samples"]
         size = self._images_mb(item["dataset"], made["num_samples"])
@@ -201,18 +221,24 @@ class Counter:
         flop = made["num_samples"] * item["steps"] * branches * self.model(item)[0]
         return Work(flop, 4 * size, size, made["numerics"], size)
 
-    def _features(self, images: float, memory_mb: float) -> Work:
-        flop = images * EXTRACTORS[self.params["extractor"]["name"]].flop
+    def _features(self, dataset: str, images: float, memory_mb: float) -> Work:
+        extractor = EXTRACTORS[self.params["extractor"]["name"]]
+        own = self.classifier(dataset)
+        flop = images * (own + (own if extractor.stage else extractor.flop))
         return Work(flop, memory_mb + images * 2048 * 4 * 3 / 1e6, 500.0)
 
     def extract_reference(self, item: Mapping[str, Any]) -> Work:
         dataset = item["dataset"]
-        return self._features(sum(self.images(dataset)), 2 * self._data_mb(dataset))
+        return self._features(
+            dataset, sum(self.images(dataset)), 2 * self._data_mb(dataset)
+        )
 
     def compute_metrics(self, item: Mapping[str, Any]) -> Work:
         made = self.generate_samples(item)
         work = self._features(
-            self.params["generate_samples"]["num_samples"], made.memory_mb
+            item["dataset"],
+            self.params["generate_samples"]["num_samples"],
+            made.memory_mb,
         )
         kept = min(self.params["generate_samples"]["num_samples"], KEPT_IMAGES)
         return Work(work.flop, work.memory_mb, kept * 2 * (2048 + 1008) / 1e6)
@@ -229,8 +255,9 @@ class Counter:
         forwards = section["batch_size"] * (section["repeats"] + 5) * 4
         return Work(forwards * self.model(item)[0])
 
-    def rank_pairs(self, _: Mapping[str, Any]) -> Work:
-        return self._features(2 * self.params["rank_pairs"]["pool"], 500.0)
+    def rank_pairs(self, item: Mapping[str, Any]) -> Work:
+        pool = self.params["rank_pairs"]["pool"]
+        return self._features(item["dataset"], 2 * pool, 500.0)
 
     def collect_images(self, _: Mapping[str, Any]) -> Work:
         return Work(0.0, 2000.0, 20.0)

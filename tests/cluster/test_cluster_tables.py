@@ -11,8 +11,14 @@ from slurm_daemons import Slurm
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 GPU_RULES = (
-    *("train_teacher", "train_student", "generate_samples", "extract_reference"),
-    *("compute_metrics", "measure_calibration", "profile_model", "rank_pairs"),
+    *("train_teacher", "train_student", "train_classifier", "generate_samples"),
+    *(
+        "extract_reference",
+        "compute_metrics",
+        "measure_calibration",
+        "profile_model",
+        "rank_pairs",
+    ),
 )
 
 

@@ -33,7 +33,17 @@ from dash_repro.models.flops import count_flops
 from dash_repro.models.unet import UNet, UNetConfig
 
 CPU = torch.device("cpu")
-SETTINGS = {"is_splits": 2, "kid_subsets": 3, "kid_subset_size": 20, "shuffle_seed": 0}
+SETTINGS = {
+    "is_splits": 2,
+    "kid_subsets": 3,
+    "kid_subset_size": 20,
+    "infinity_points": 3,
+    "infinity_least": 10,
+    "precision_k": 2,
+    "precision_images": 30,
+    "closest_pairs": 4,
+    "shuffle_seed": 0,
+}
 
 
 @pytest.fixture
@@ -67,7 +77,7 @@ def _features(images):
 
 
 def test_reference_holds_the_statistics_of_one_split(dataset, extractor):
-    reference = build_reference(dataset, extractor, "train", 0, CPU)
+    reference = build_reference(dataset, extractor, "train", CPU)
     mean, cov = gaussian_statistics(_features(dataset.train_images))
     np.testing.assert_allclose(reference.mu, mean, rtol=1e-5)
     np.testing.assert_allclose(reference.sigma, cov, rtol=1e-3, atol=1e-7)
@@ -78,21 +88,8 @@ def test_reference_holds_the_statistics_of_one_split(dataset, extractor):
     )
 
 
-def test_reference_keeps_a_bounded_number_of_features(dataset, extractor, monkeypatch):
-    import dash_repro.evaluation.reference as module
-
-    monkeypatch.setattr(module, "KEPT_IMAGES", 20)
-    reference = build_reference(dataset, extractor, "train", 0, CPU)
-    rows = {row.tobytes() for row in _features(dataset.train_images).astype(np.float32)}
-    assert reference.features.shape == (20, 6) and reference.n == 50
-    found, _ = extract_features(dataset.train_images, extractor, CPU)
-    positions = [np.flatnonzero((found == row).all(1))[0] for row in reference.features]
-    assert positions == sorted(set(positions)) and positions != list(range(20))
-    assert len(rows) == 50
-
-
 def test_reference_is_saved_whole(dataset, extractor, tmp_path):
-    reference = build_reference(dataset, extractor, "train", 0, CPU)
+    reference = build_reference(dataset, extractor, "train", CPU)
     path = tmp_path / "reference.npz"
     save_reference(path, reference)
     loaded = load_reference(path)
@@ -108,7 +105,7 @@ def test_reference_is_saved_whole(dataset, extractor, tmp_path):
 
 
 def test_metrics_are_those_of_the_features(dataset, extractor):
-    reference = build_reference(dataset, extractor, "train", 0, CPU)
+    reference = build_reference(dataset, extractor, "train", CPU)
     images = np.random.default_rng(1).integers(60, 256, (40, 4, 4, 3), dtype=np.uint8)
     found = compute_metrics(images, reference, extractor, SETTINGS, CPU)
     features, probabilities = extract_features(images, extractor, CPU)
@@ -135,7 +132,7 @@ def test_metrics_are_those_of_the_features(dataset, extractor):
 
 
 def test_the_reference_itself_is_at_zero_and_noise_is_far(dataset, extractor):
-    reference = build_reference(dataset, extractor, "train", 0, CPU)
+    reference = build_reference(dataset, extractor, "train", CPU)
 
     def frechet(images):
         found = compute_metrics(images, reference, extractor, SETTINGS, CPU)
@@ -151,7 +148,7 @@ def _bounds(dataset, extractor, num_samples, sets=4):
         "extract_reference": {"floor_split": "test", "floor_sets": sets},
         "compute_metrics": SETTINGS,
     }
-    reference = build_reference(dataset, extractor, "train", 0, CPU)
+    reference = build_reference(dataset, extractor, "train", CPU)
     return reference, measure_bounds(dataset, reference, extractor, params, CPU)
 
 
@@ -196,8 +193,11 @@ def test_a_constant_image_is_at_the_distance_that_its_formula_says(dataset, extr
     assert metrics["frechet"]["value"] == pytest.approx(wanted, rel=1e-5)
     assert metrics["inception_score"]["value"] == pytest.approx(1)
     assert constant["n"] == 24
-    names = [metrics[metric]["name"] for metric in metrics]
-    assert names == ["fd_toy", "is_toy", "kid_toy"] and found["extractor"] == "toy"
+    names = {metrics[metric]["name"] for metric in metrics}
+    assert names == {
+        *("fd_toy", "fd_inf_toy", "is_toy", "kid_toy", "precision_toy", "recall_toy")
+    }
+    assert found["extractor"] == "toy"
 
 
 def test_noise_is_uniform_and_repeatable(dataset, extractor):
@@ -219,7 +219,7 @@ def test_grey_images_are_measured_as_rgb(dataset, extractor):
 
 
 def test_two_extractors_or_modes_are_never_compared(dataset, extractor):
-    reference = build_reference(dataset, extractor, "train", 0, CPU)
+    reference = build_reference(dataset, extractor, "train", CPU)
     other = replace(extractor, identity="toy 2")
     with pytest.raises(EvaluationError, match=r"'toy 1'.*'toy 2'"):
         compute_metrics(dataset.test_images, reference, other, SETTINGS, CPU)
@@ -228,7 +228,7 @@ def test_two_extractors_or_modes_are_never_compared(dataset, extractor):
 def test_fewer_samples_than_the_settings_need_are_refused(dataset, extractor):
     with pytest.raises(EvaluationError, match="kid_subset_size"):
         _bounds(dataset, extractor, 19)
-    reference = build_reference(dataset, extractor, "train", 0, CPU)
+    reference = build_reference(dataset, extractor, "train", CPU)
     with pytest.raises(EvaluationError, match="30 images cannot be shared among 31"):
         compute_metrics(
             dataset.test_images,

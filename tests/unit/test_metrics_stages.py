@@ -13,13 +13,18 @@ import profile_model
 import pytest
 import rank_pairs
 import torch
+import train_classifier
 
 from dash_repro.arrays import ArrayFileError, save_npz
 from dash_repro.data.dataset import load_dataset
 from dash_repro.diffusion.schedule import Schedule, ScheduleError
+from dash_repro.evaluation.errors import EvaluationError
+from dash_repro.evaluation.extractors import build_extractor
+from dash_repro.evaluation.reference import load_reference
 from dash_repro.evaluation.sample_metrics.frechet import frechet_to_reference
 from dash_repro.evaluation.sample_metrics.inception_score import inception_score
 from dash_repro.models.checkpoint import CheckpointError, save_checkpoint
+from dash_repro.models.classifier import Classifier, load_classifier, save_classifier
 from dash_repro.models.unet import UNet, UNetConfig
 
 PARAMS = {
@@ -35,12 +40,26 @@ PARAMS = {
         }
     },
     "extractor": {"name": "effnetlite0"},
+    "train_classifier": {
+        "width": 8,
+        "iterations": 120,
+        "batch_size": 16,
+        "learning_rate": 0.01,
+        "weight_decay": 0.05,
+        "flip": False,
+        "seed": 0,
+    },
     "extract_reference": {"split": "train", "floor_split": "test", "floor_sets": 2},
     "generate_samples": {"num_samples": 40},
     "compute_metrics": {
         "is_splits": 2,
         "kid_subsets": 2,
         "kid_subset_size": 10,
+        "infinity_points": 3,
+        "infinity_least": 10,
+        "precision_k": 2,
+        "precision_images": 30,
+        "closest_pairs": 4,
         "shuffle_seed": 0,
     },
     "diffusion": Schedule(20, "cosine", 0.008, 1e-4, 0.9999).to_dict(),
@@ -79,6 +98,13 @@ class StandInJob:
     def output(self, name):
         return self.folder / name
 
+    @property
+    def state(self):
+        return self.folder
+
+    def stop_requested(self):
+        return False
+
     def note(self, **values):
         self.notes.update(json.loads(json.dumps(values)))
 
@@ -101,10 +127,19 @@ def images(tmp_path_factory):
     return job.output("images.npz")
 
 
-def _samples(folder, images, name):
+@pytest.fixture(scope="module")
+def classifier(images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classifier")
+    train_classifier.run(StandInJob(folder, [("prepare_data", images)], dataset="tiny"))
+    found = json.loads((folder / "accuracy.json").read_text())
+    assert found["test"]["accuracy"] > 0.5 and found["train"]["n"] == 60
+    return "train_classifier", folder / "model.safetensors"
+
+
+def _samples(folder, images, name, labels=None):
     path = folder / name / "samples.npz"
     path.parent.mkdir()
-    labels = np.arange(len(images)) % 10
+    labels = np.arange(len(images)) % 10 if labels is None else labels
     save_npz(path, images=images, labels=labels, sampling_seed=np.int64(0))
     return "generate_samples", path
 
@@ -133,14 +168,16 @@ def _checkpoint(folder, role, classes=10, cosine_s=0.008, channels=3):
     return f"train_{role}", path
 
 
-def test_metrics_from_images_to_json(images, tmp_path):
-    job = StandInJob(tmp_path, [("prepare_data", images)], dataset="tiny")
+def test_metrics_from_images_to_json(images, classifier, tmp_path):
+    job = StandInJob(tmp_path, [("prepare_data", images), classifier], dataset="tiny")
     extract_reference.run(job)
     reference = ("extract_reference", job.output("reference.npz"))
     assert job.notes["n"] == 60
 
-    def measure(name, array):
-        files = [reference, _samples(tmp_path, array, name)]
+    labels = load_dataset(images).test_labels
+
+    def measure(name, array, labels=labels):
+        files = [reference, classifier, _samples(tmp_path, array, name, labels)]
         compute_metrics.run(StandInJob(tmp_path, files, dataset="tiny"))
         return json.loads((tmp_path / "metrics.json").read_text())
 
@@ -151,6 +188,12 @@ def test_metrics_from_images_to_json(images, tmp_path):
     assert [found["metrics"]] == bounds["real"]["sets"]
     assert found["num_samples"] == 40
     assert {bounds[name]["n"] for name in bounds} == {40}
+    accuracy = json.loads((classifier[1].parent / "accuracy.json").read_text())
+    right = found["metrics"]["class_accuracy"]
+    assert right["value"] == accuracy["test"]["accuracy"]
+    assert right["extractor"] == "classifier" and right["standard_error"] > 0
+    assert bounds["constant"]["sets"][0]["class_accuracy"]["value"] == 0.1
+    assert found["metrics"]["nearest"]["value"] == pytest.approx(1), "held out"
     first = [(tmp_path / name).read_bytes() for name in MADE]
     measure("again", real)
     assert [(tmp_path / name).read_bytes() for name in MADE] == first
@@ -165,16 +208,49 @@ def test_metrics_from_images_to_json(images, tmp_path):
     score, _ = inception_score(kept["probabilities"].astype(float), 2, 0)
     wanted = found["metrics"]["inception_score"]["value"]
     assert score == pytest.approx(wanted, rel=1e-3)
+    other = measure("other", real, (labels + 1) % 10)["metrics"]
+    assert other.pop("class_accuracy")["value"] <= 1 - right["value"]
+    assert other == {k: v for k, v in found["metrics"].items() if k in other}
     noise = np.random.default_rng(0).integers(0, 256, real.shape, dtype=np.uint8)
     worse = measure("noise", noise)["metrics"]
     assert worse["frechet"]["value"] > 2 * found["metrics"]["frechet"]["value"]
     assert worse["kid"]["value"] > found["metrics"]["kid"]["value"] + 0.01
 
 
-def test_a_sample_file_cut_short_is_named(images, tmp_path):
+def test_the_classifier_is_an_extractor_of_its_own_features(
+    images, classifier, tmp_path, monkeypatch
+):
+    """Its penultimate layer; another classifier's reference is refused."""
+    monkeypatch.setitem(PARAMS, "extractor", {"name": "classifier"})
+    job = StandInJob(tmp_path, [("prepare_data", images), classifier], dataset="tiny")
+    extract_reference.run(job)
+    reference = load_reference(tmp_path / "reference.npz")
+    train = load_dataset(images).train_images
+    network = load_classifier(classifier[1])
+    inputs = torch.from_numpy(train.transpose(0, 3, 1, 2) / 127.5 - 1).float()
+    features = network(inputs)[0].double().numpy()
+    assert features.shape == (60, 16)
+    np.testing.assert_allclose(reference.mu, features.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(reference.features, features, atol=1e-5)
+    samples = _samples(tmp_path, train[:40], "some")
+    files = [("extract_reference", tmp_path / "reference.npz"), classifier, samples]
+    compute_metrics.run(StandInJob(tmp_path, files, dataset="tiny"))
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert found["metrics"]["frechet"]["name"] == "fd_classifier"
+    assert found["metrics"]["nearest"]["value"] == pytest.approx(0, abs=1e-3)
+    save_classifier(tmp_path / "model.safetensors", Classifier(network.config))
+    files[1] = "train_classifier", tmp_path / "model.safetensors"
+    with pytest.raises(EvaluationError, match="made with extractor"):
+        compute_metrics.run(StandInJob(tmp_path, files, dataset="tiny"))
+    with pytest.raises(EvaluationError, match="the stage train_classifier"):
+        build_extractor({"name": "classifier"}, torch.device("cpu"))
+
+
+def test_a_sample_file_cut_short_is_named(images, classifier, tmp_path):
     _, path = _samples(tmp_path, load_dataset(images).test_images, "cut")
     path.write_bytes(path.read_bytes()[:5000])
-    job = StandInJob(tmp_path, [("generate_samples", path)], dataset="tiny")
+    files = [("generate_samples", path), classifier]
+    job = StandInJob(tmp_path, files, dataset="tiny")
     with pytest.raises(ArrayFileError, match=r"cut/samples\.npz"):
         compute_metrics.run(job)
 

@@ -258,6 +258,36 @@ def test_pairs_follow_the_ranking(workspace):
     assert (arrays["images"][1, 0] == images[pairs["indices"]]).all()
 
 
+def test_the_closest_pairs_are_those_of_samples_and_of_held_out_images(workspace):
+    arrays = load_npz(workspace.data("figureS3"), ["images", "labels", "distances"])
+    (id,) = load_npz(workspace.data("figureS3"), ["instances"])["instances"]
+    assert id == "cifar10-dash-w64-s42-cfg4.0-k50-n0"
+    made = load_npz(
+        workspace.root / "generate_samples" / id / "samples.npz", ["images"]
+    )
+    real = load_npz(workspace.root / "prepare_data/cifar10/images.npz", ["test_images"])
+    files = (
+        f"compute_metrics/{id}/metrics.json",
+        "extract_reference/cifar10/bounds.json",
+    )
+    own, held_out = (read_json(workspace.root / path)["closest"] for path in files)
+    wanted = [
+        made["images"][own["samples"]],
+        real["train_images"][own["training"]],
+        real["test_images"][held_out["samples"]],
+        real["train_images"][held_out["training"]],
+    ]
+    assert (arrays["images"][:, 0] == np.stack(wanted)).all()
+    assert (arrays["labels"][2, 0] == real["test_labels"][held_out["samples"]]).all()
+    assert arrays["distances"].tolist() == own["ratios"] + held_out["ratios"]
+    figure = drawn(workspace, "figureS3")
+    above, below = figure.axes
+    shown = [[text.get_text() for text in axes.texts] for axes in (above, below)]
+    assert shown == [[f"{r:.2f}" for r in one["ratios"]] for one in (own, held_out)]
+    names = [tick.get_text() for tick in below.get_yticklabels()]
+    assert names == ["held-out image", "nearest in training"]
+
+
 def test_too_few_images_are_an_error_with_the_key():
     from dash_repro.paper.images import Samples
 

@@ -183,8 +183,8 @@ from types import SimpleNamespace
 from dash_repro.evaluation.sample_metrics import METRICS
 features = np.random.default_rng(0).normal(size=(9, 4))
 reference = SimpleNamespace(mu=np.arange(4.0))
-value, spread = METRICS["mean_distance"].measure(features, None, reference, {})
-assert spread is None
+value, _, error = METRICS["mean_distance"].measure(features, None, reference, {})
+assert error is None
 wanted = sum((sum(features[:, i]) / 9 - i) ** 2 for i in range(4))
 print(json.dumps([value, float(wanted)]))
 """,

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "train_teacher": {"iterations": 4, "snapshots": 2},
     "train_student": {"iterations": 4, "monitor_every": 2},
+    "train_classifier": {"iterations": 2},
     "generate_samples": {"num_samples": 36, "chunk_size": 36},
     "compute_metrics": {"kid_subset_size": 2, "is_splits": 2},
     "measure_calibration": {"pairs": 8, "bins": 2},

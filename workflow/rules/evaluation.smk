@@ -3,12 +3,41 @@ EXTRACTOR = ["extractor.name", "extractor.mode", "extractor.weights_sha256"]
 WEIGHTS = ["extractor.weights_url", "extractor.weights_path"]
 
 
+rule train_classifier:
+    input:
+        unpack(
+            LEDGER.needs(
+                "train_classifier",
+                data="results/prepare_data/{dataset}/images.npz",
+            )
+        ),
+    output:
+        model="results/train_classifier/{dataset}/model.safetensors",
+        accuracy=metric("results/train_classifier/{dataset}/accuracy.json"),
+    log:
+        "results/logs/train_classifier/{dataset}.out",
+    benchmark:
+        "results/benchmarks/train_classifier/{dataset}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        **RESOURCES.of(
+            "train_classifier", COUNTER.train_classifier, gpu=True, bundle="bundle"
+        ),
+    params:
+        run=RUN,
+        counted=["train_classifier"],
+    shell:
+        "{params.run}/train_classifier.py --recipe {input.recipe:q} > {log:q} 2>&1"
+
+
 rule extract_reference:
     input:
         unpack(
             LEDGER.needs(
                 "extract_reference",
                 data="results/prepare_data/{dataset}/images.npz",
+                classifier="results/train_classifier/{dataset}/model.safetensors",
             )
         ),
     output:
@@ -45,6 +74,7 @@ rule compute_metrics:
                 fields=PLAN.sampled,
                 samples=f"results/generate_samples/{SAMPLES}/samples.npz",
                 reference="results/extract_reference/{dataset}/reference.npz",
+                classifier="results/train_classifier/{dataset}/model.safetensors",
             )
         ),
     output:
@@ -149,6 +179,7 @@ rule rank_pairs:
                 fields=PLAN.pairs,
                 teacher="results/generate_samples/{teacher_samples}/samples.npz",
                 student="results/generate_samples/{student_samples}/samples.npz",
+                weights=PLAN.extractor_weights,
             )
         ),
     output:

@@ -214,7 +214,7 @@ def _bounds(content: Any, source: Source, id: str) -> list[RawNumber]:
         number = json_number(entry.get("value"))
         if number is not None:
             about = (number, str(bound.get("n")), str(entry.get("name")))
-            extractor = str(content.get("extractor"))
+            extractor = str(entry.get("extractor", content.get("extractor")))
             found.append(RawNumber(source.stage, id, "", str(index), *about, extractor))
     return found
 
@@ -229,7 +229,7 @@ def _entry(content: Any, source: Source) -> tuple[str, dict[str, str]] | None:
         about = {
             "n": str(content.get("num_samples")),
             "name": str(entry.get("name")),
-            "extractor": str(content.get("extractor")),
+            "extractor": str(entry.get("extractor", content.get("extractor"))),
         }
     else:
         number, about = json_number(content.get(source.metric)), {}

@@ -20,10 +20,16 @@ MEASURES: dict[str, tuple[str, str, str, int | None, bool]] = {
     "fd": (SAMPLES, "frechet", "decimals", 0, True),
     "is": (SAMPLES, "inception_score", "decimals", 0, False),
     "kid": (SAMPLES, "kid", "decimals", 3, True),
+    "fd_inf": (SAMPLES, "frechet_infinity", "decimals", 0, True),
+    "precision": (SAMPLES, "precision", "decimals", 2, False),
+    "recall": (SAMPLES, "recall", "decimals", 2, False),
+    "nn": (SAMPLES, "nearest", "decimals", 0, False),
+    "acc": (SAMPLES, "class_accuracy", "decimals", 2, False),
     "rho": (GAPS, "rho", "calibration_decimals", 0, False),
     "cos": (GAPS, "cos", "calibration_decimals", 0, False),
     "gap_mse": (GAPS, "gap_mse", "gap_decimals", None, False),
 }
+LEAST = {"is": 1, "nn": 2}  # digits that few samples have, too
 DISTANCES = {(stage, name) for stage, name, _, _, far in MEASURES.values() if far}
 PROFILED = {  # row, or column -> key of profile.json, exponent, decimals
     "params_m": ("parameters", -6, 1),
@@ -104,6 +110,7 @@ LAYOUTS = {
     ),
     "anchor": Layout("anchor", columns=(_MEASURE,)),
     "tableA1": Layout("table3", (r"(?P<key>parameters)",), (_ROLE,)),
+    "tableS3": Layout("table3", columns=(_MEASURE,)),
     "tableS1": Layout(
         "table3",
         (f"(?P<key>{'|'.join(PROFILED)})",),
@@ -296,7 +303,7 @@ class Expectations:
             self.params["generate_samples"]["num_samples"],
         )
         less = sum(count < limit for limit in (1_000, 10_000) if stage == SAMPLES)
-        return max(digits - less, min(digits, measure == "is"))
+        return max(digits - less, min(digits, LEAST.get(measure, 0)))
 
 
 def _first_match(

@@ -11,11 +11,13 @@ import torch
 from dash_repro.data.dataset import Dataset
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.features import extract_features
-from dash_repro.evaluation.metrics import quality
+from dash_repro.evaluation.metrics import quality, recognised
 from dash_repro.evaluation.progress import Progress
 from dash_repro.evaluation.reference import Reference
+from dash_repro.evaluation.sample_metrics.nearest import closest
 
-Features = tuple[np.ndarray, np.ndarray]  # (N, D), and class probabilities (N, C)
+# features (N, D), class probabilities (N, C), whether the class is recognised (N,)
+Features = tuple[np.ndarray, ...]
 
 
 def measure_bounds(
@@ -25,6 +27,8 @@ def measure_bounds(
     params: Mapping[str, Mapping[str, Any]],
     device: torch.device,
     progress: Progress | None = None,
+    held_out: tuple[np.ndarray, np.ndarray] | None = None,
+    classifier: Extractor | None = None,
 ) -> dict[str, Any]:
     """The metrics of three sets that are as large as a set of samples.
 
@@ -39,10 +43,13 @@ def measure_bounds(
         params: sections generate_samples (num_samples), extract_reference
             (floor_split, floor_sets) and compute_metrics.
         progress: called with (images done, images in all) of each set.
+        held_out: features and class probabilities of the floor split, if known.
+        classifier: that tells the class accuracy; None: it is not measured.
 
     Returns:
         The content of bounds.json: {"extractor", "reference", "bounds": {name: {"n",
-        "sets": [metrics of each set, as in metrics.json]}}}.
+        "sets": [metrics of each set, as in metrics.json]}}, "closest": pairs of all
+        real images and the reference's, as in metrics.json}.
 
     Raises:
         EvaluationError: fewer images than the metrics need.
@@ -54,12 +61,24 @@ def measure_bounds(
     def extracted(images: np.ndarray) -> Features:
         return extract_features(images, extractor, device, progress=progress)
 
-    held_out, _ = dataset.split(floor["floor_split"])
+    def judged(images: np.ndarray, labels: np.ndarray) -> Features:
+        if classifier is None:
+            return ()
+        return (recognised(images, labels, classifier, device),)
+
+    real, labels = dataset.split(floor["floor_split"])
     images, _ = dataset.split(reference.split)
+    asked = np.arange(count) % dataset.num_classes  # as of samples
+    mean, noise = (
+        mean_image(images)[None],
+        uniform_noise((count, *images.shape[1:]), seed),
+    )
+    all_real = (*(held_out or extracted(real)), *judged(real, labels))
+    copies = _copies(extracted(mean), count)
     found = {
-        "real": list(_subsets(extracted(held_out), count, floor["floor_sets"], seed)),
-        "constant": [_copies(extracted(mean_image(images)[None]), count)],
-        "noise": [extracted(uniform_noise((count, *images.shape[1:]), seed))],
+        "real": list(_subsets(all_real, count, floor["floor_sets"], seed)),
+        "constant": [(*copies, *judged(np.repeat(mean, count, axis=0), asked))],
+        "noise": [(*extracted(noise), *judged(noise, asked))],
     }
     return {
         "extractor": extractor.name,
@@ -67,29 +86,32 @@ def measure_bounds(
         "bounds": {
             name: {
                 "n": len(sets[0][0]),
-                "sets": [quality(*one, reference, extractor, metrics) for one in sets],
+                "sets": [
+                    quality(*one[:2], reference, extractor, metrics, *one[2:])
+                    for one in sets
+                ],
             }
             for name, sets in found.items()
         },
+        "closest": closest(all_real[0], reference, metrics["closest_pairs"]),
     }
 
 
 def _subsets(found: Features, count: int, sets: int, seed: int) -> Iterator[Features]:
     """Random subsets of `count` rows; all rows once where there are no more."""
-    features, classes = found
-    if len(features) <= count:
+    total = len(found[0])
+    if total <= count:
         yield found
         return
     rng = np.random.default_rng(seed)
     for _ in range(sets):
-        rows = rng.choice(len(features), count, replace=False)
-        yield features[rows], classes[rows]
+        rows = rng.choice(total, count, replace=False)
+        yield tuple(one[rows] for one in found)
 
 
 def _copies(found: Features, count: int) -> Features:
     """The one row `count` times: equal images have equal features."""
-    features, classes = found
-    return np.repeat(features, count, axis=0), np.repeat(classes, count, axis=0)
+    return tuple(np.repeat(one, count, axis=0) for one in found)
 
 
 def mean_image(images: np.ndarray) -> np.ndarray:

@@ -13,11 +13,13 @@ from dash_repro.evaluation.errors import EvaluationError
 from runledger.plugins import Registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import torch
     from torch import Tensor
 
-    Build = Callable[[Mapping[str, Any], torch.device], "Extractor"]
+    Build = Callable[..., "Extractor"]
 
 KEPT_IMAGES = 10_000  # at most, of a set: whose features are stored
 
@@ -55,24 +57,36 @@ class Builder:
     """How an extractor is made, and what it costs.
 
     Attributes:
-        build: from section `extractor` of params.yaml and a device.
+        build: from section `extractor` of params.yaml and a device; where a stage makes
+            the weights, also from their file.
         flop: of one image, two operations a multiply-add.
+        stage: that makes its weights, and counts its work; "" where none does.
     """
 
     build: Build
     flop: float
+    stage: str = ""
 
 
 EXTRACTORS = Registry[Builder]("extractor")
 
 
-def extractor(name: str, flop: float) -> Callable[[Build], Build]:
-    """Register an extractor that the decorated function builds."""
-    return EXTRACTORS.decorator(name, lambda build: Builder(build, flop))
+def extractor(
+    name: str, flop: float = 0.0, stage: str = ""
+) -> Callable[[Build], Build]:
+    """Register an extractor that the decorated function builds; see Builder."""
+    return EXTRACTORS.decorator(name, lambda build: Builder(build, flop, stage))
 
 
-def build_extractor(config: Mapping[str, Any], device: torch.device) -> Extractor:
+def build_extractor(
+    config: Mapping[str, Any], device: torch.device, *made: Path
+) -> Extractor:
     """The extractor of section `extractor` of params.yaml, on a device.
+
+    Args:
+        config: that section.
+        device: for the network.
+        made: file of its weights, where a stage makes them.
 
     Raises:
         EvaluationError: unknown name or mode, or a package it needs is missing.
@@ -85,4 +99,5 @@ def build_extractor(config: Mapping[str, Any], device: torch.device) -> Extracto
             "extractor.name in params.yaml",
             f"use one of {', '.join(sorted(EXTRACTORS))}",
         )
-    return EXTRACTORS[name].build(config, device)
+    builder = EXTRACTORS[name]
+    return builder.build(config, device, *(made if builder.stage else ()))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dash_repro.evaluation.reference import Reference
 
     Measure = Callable[
-        [np.ndarray, np.ndarray, Reference, Mapping[str, Any]], "Measured"
+        [np.ndarray, np.ndarray, Reference, Mapping[str, Any]], "Measured | None"
     ]
 
 
@@ -40,7 +40,7 @@ class Metric:
         label: its name with the Inception network's features: FID.
         short: the part of its name with other features that says what it is: fd.
         measure: from features (N, D), class probabilities (N, C), the reference and
-            section compute_metrics to what was measured.
+            section compute_metrics to what was measured; None: it cannot be here.
     """
 
     label: str

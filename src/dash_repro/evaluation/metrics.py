@@ -12,9 +12,14 @@ from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.features import extract_features
 from dash_repro.evaluation.jackknife import interval
+from dash_repro.evaluation.metric import Measured
 from dash_repro.evaluation.progress import Progress
 from dash_repro.evaluation.reference import Reference
 from dash_repro.evaluation.sample_metrics import METRICS
+from dash_repro.evaluation.sample_metrics.nearest import closest
+from dash_repro.evaluation.sample_metrics.precision_recall import share
+
+ACCURACY = "class_accuracy"
 
 
 def compute_metrics(
@@ -25,6 +30,7 @@ def compute_metrics(
     device: torch.device,
     progress: Progress | None = None,
     keep: Callable[[np.ndarray, np.ndarray], None] | None = None,
+    hits: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Every metric of sample_metrics, with names that say whose they are.
 
@@ -34,6 +40,7 @@ def compute_metrics(
         settings: section `compute_metrics` of params.yaml.
         progress: called with (images done, images in all).
         keep: called with the features (N, D) and class probabilities (N, C).
+        hits: bool (N,), of `recognised`; None: the class accuracy is not measured.
 
     Returns:
         The content of metrics.json.
@@ -49,8 +56,26 @@ def compute_metrics(
         "extractor": extractor.name,
         "num_samples": len(images),
         "reference": {"split": reference.split, "n": reference.n},
-        "metrics": quality(features, classes, reference, extractor, settings),
+        "metrics": quality(features, classes, reference, extractor, settings, hits),
+        "closest": closest(features, reference, settings["closest_pairs"]),
     }
+
+
+def recognised(
+    images: np.ndarray, labels: np.ndarray, classifier: Extractor, device: torch.device
+) -> np.ndarray:
+    """Whether the classifier sees in each image the class that it should show.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        labels: (N,), the classes asked for.
+        classifier: the extractor of that name, of the same dataset, on `device`.
+
+    Returns:
+        bool (N,).
+    """
+    _, probabilities = extract_features(images, classifier, device)
+    return probabilities.argmax(axis=1) == labels
 
 
 def quality(
@@ -59,23 +84,33 @@ def quality(
     reference: Reference,
     extractor: Extractor,
     settings: Mapping[str, Any],
+    hits: np.ndarray | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The metrics of a set of images, each with the name it may be called by.
 
     Args:
         features: (N, D).
         classes: (N, C), class probabilities.
-        reference, extractor, settings: see `compute_metrics`.
+        reference, extractor, settings, hits: see `compute_metrics`.
     """
     found: dict[str, dict[str, Any]] = {}
     for key, metric in METRICS.items():
         one = metric.measure(features, classes, reference, settings)
-        found[key] = {"name": extractor.metric_name(metric), "value": one.value}
-        found[key] |= {} if one.std is None else {"std": one.std}
-        if one.standard_error is not None:
-            found[key]["standard_error"] = one.standard_error
-            found[key]["interval"] = interval(one.value, one.standard_error)
+        if one is not None:
+            found[key] = {"name": extractor.metric_name(metric), **_entry(one)}
+    if hits is not None:
+        about = {"name": ACCURACY, "extractor": "classifier"}
+        found[ACCURACY] = {**about, **_entry(share(hits))}
     return found
+
+
+def _entry(one: Measured) -> dict[str, Any]:
+    entry: dict[str, Any] = {"value": one.value}
+    entry |= {} if one.std is None else {"std": one.std}
+    if one.standard_error is not None:
+        entry["standard_error"] = one.standard_error
+        entry["interval"] = interval(one.value, one.standard_error)
+    return entry
 
 
 def _require_same(reference: Reference, extractor: Extractor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from dash_repro.arrays import ArrayFileError, load_npz, save_npz
 from dash_repro.data.dataset import Dataset
-from dash_repro.evaluation.extractor import KEPT_IMAGES
+from dash_repro.evaluation.distances import nearest
 from dash_repro.evaluation.extractors import Extractor
 from dash_repro.evaluation.features import extract_features
 from dash_repro.evaluation.progress import Progress
@@ -26,7 +27,9 @@ class Reference:
         split: "train" or "test".
         n: images of the split, all of which are in mean and covariance.
         mu, sigma: float64 (D,) and (D, D).
-        features: float32 (min(n, KEPT_IMAGES), D), a random choice for KID.
+        features: float32 (n, D), in the order of the split.
+        held_out_distance: median distance of held-out images to their nearest image of
+            the split; NaN where none were measured.
     """
 
     extractor: str
@@ -35,15 +38,16 @@ class Reference:
     mu: np.ndarray
     sigma: np.ndarray
     features: np.ndarray
+    held_out_distance: float = math.nan
 
 
 def build_reference(
     dataset: Dataset,
     extractor: Extractor,
     split: str,
-    seed: int,
     device: torch.device,
     progress: Progress | None = None,
+    held_out: np.ndarray | None = None,
 ) -> Reference:
     """Statistics of one split.
 
@@ -51,8 +55,8 @@ def build_reference(
         dataset: of prepare_data.
         extractor: on `device`.
         split: "train" or "test".
-        seed: of the choice of features that are kept.
         progress: called with (images done, images in all).
+        held_out: (M, D), features of images that are not of the split.
     """
     images, _ = dataset.split(split)
     features, _ = extract_features(images, extractor, device, progress=progress)
@@ -63,14 +67,11 @@ def build_reference(
         n=len(features),
         mu=mu,
         sigma=sigma,
-        features=_some(features, seed),
+        features=features,
+        held_out_distance=math.nan
+        if held_out is None
+        else float(np.median(nearest(held_out, features)[1])),
     )
-
-
-def _some(features: np.ndarray, seed: int) -> np.ndarray:
-    """At most KEPT_IMAGES rows, chosen at random, in their order."""
-    order = np.random.default_rng(seed).permutation(len(features))
-    return features[np.sort(order[:KEPT_IMAGES])]
 
 
 def save_reference(path: Path | str, reference: Reference) -> None:

@@ -86,6 +86,9 @@ def overlay(
         "train_teacher": teacher,
         "teachers": {"tirt": {"lambda_lr": teacher["learning_rate"]}},
         "train_student": students,
+        "train_classifier": {}
+        if gpu
+        else {"width": 16, "iterations": 500, "batch_size": 32},
         "generate_samples": {
             "num_samples": samples,
             "chunk_size": min(500 if gpu else 100, samples),

@@ -117,6 +117,7 @@ def read_metrics(path: Path, base: Row) -> Iterator[Row]:
     content = read_json(path)
     row = replace(base, n=str(content["num_samples"]), extractor=content["extractor"])
     for metric, entry in content["metrics"].items():
+        row = replace(row, extractor=entry.get("extractor", content["extractor"]))
         yield _number(row, metric, entry["name"], entry["value"])
         if entry.get("std") is not None:
             yield _number(row, f"{metric}_std", entry["name"], entry["std"])
@@ -128,8 +129,9 @@ def read_bounds(path: Path, base: Row) -> Iterator[Row]:
     for bound, found in content["bounds"].items():
         for index, metrics in enumerate(found["sets"]):
             about = {"n": str(found["n"]), "sampling_seed": str(index)}
-            row = replace(base, extractor=content["extractor"], **about)
             for metric, entry in metrics.items():
+                extractor = entry.get("extractor", content["extractor"])
+                row = replace(base, extractor=extractor, **about)
                 yield _number(row, f"{bound}_{metric}", entry["name"], entry["value"])
 
 

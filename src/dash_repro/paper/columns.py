@@ -193,6 +193,7 @@ class Quality(Column):
         return Entry((_literature(view, row, dataset, column),))
 
 
+PERCENT = 2  # exponent of the unit
 LITERATURE = {"fd": "FID", "is": "IS"}  # what a column's metric is called elsewhere
 
 
@@ -249,7 +250,8 @@ def leading(context: Context, names: list[str]) -> list[str]:
 def _unit(column: str) -> dict[str, Any]:
     """The unit of a column's cells."""
     power = MEASURES[column].exponent
-    return {"exponent": power, "unit": f"10^-{power}" if power else ""}
+    unit = "%" if power == PERCENT else f"10^-{power}" if power else ""
+    return {"exponent": power, "unit": unit}
 
 
 def no_network(context: Context, row: str, name: str) -> Cell:
@@ -265,12 +267,14 @@ def heads_of(context: Context, columns: Sequence[str]) -> list[str]:
         rows = context.collected.find(measure.metric)
         names = sorted({metric_name(row.name) for row in rows}) or [measure.metric]
         unit = unit_text(measure.exponent)
-        heads.append(f"{' or '.join(names)}{unit} {measure.heading}")
+        heads.append(f"{' or '.join(names)}{unit} {measure.heading}".rstrip())
     return heads
 
 
 def unit_text(exponent: int) -> str:
-    """ " (×10^{−3})" for exponent 3."""
+    """ " (×10^{−3})" for exponent 3, " %" for 2."""
+    if exponent == PERCENT:
+        return " %"
     return f" (×10^{{−{exponent}}})" if exponent else ""
 
 

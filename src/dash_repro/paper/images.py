@@ -58,7 +58,7 @@ def select_images(
 
     Args:
         layout: "grid ROWSxCOLUMNS" of each sample set, "classes" in columns, or "pairs"
-            that pairs.json names.
+            that pairs.json names; "closest" is `closest_pairs`.
         samples: the sample sets of the figure.
         class_names: of the dataset.
         pairs: pairs.json; for "pairs" only.
@@ -66,7 +66,7 @@ def select_images(
     Returns:
         images (G, R, C, H, W, channels) uint8 and labels (G, R, C) int64 of G groups of
         R rows and C columns; groups (G,), their titles; columns (C,) titles or none;
-        instances (G,); distances (C,) or none; class_names.
+        instances (G,); distances (C,), of each two groups, or none; class_names.
     """
     kind, _, shape = layout.partition(" ")
     if kind == "pairs":
@@ -159,6 +159,51 @@ def _pairs(samples: Sequence[Samples], pairs: Mapping[str, Any]) -> dict[str, An
     indices = np.array(pairs["indices"])[None, :]
     packed = _packed(samples, indices)
     return {**packed, "distances": np.array(pairs["distances"], dtype=np.float64)}
+
+
+def closest_pairs(
+    samples: Samples,
+    data: Mapping[str, np.ndarray],
+    metrics: Mapping[str, Any],
+    bounds: Mapping[str, Any],
+) -> dict[str, np.ndarray]:
+    """The nearest pairs of a sample and a training image, and of a held-out image.
+
+    Args:
+        samples: the sample set.
+        data: arrays of images.npz.
+        metrics, bounds: contents of metrics.json of that set, and of bounds.json.
+
+    Returns:
+        Arrays as of `select_images`: four groups of one row, distances (2 C,).
+    """
+    split = bounds["reference"]["split"]
+    held_out = "test" if split == "train" else "train"
+    pairs = metrics["closest"], bounds["closest"]
+    shown = min(len(one["samples"]) for one in pairs)
+    training = _of(data, split)
+    rows = [  # (images and labels, image numbers) of each group
+        ((samples.images, samples.labels), pairs[0]["samples"]),
+        (training, pairs[0]["training"]),
+        (_of(data, held_out), pairs[1]["samples"]),
+        (training, pairs[1]["training"]),
+    ]
+    neighbour = "nearest in training"
+    titles = group_title(samples.member, True), neighbour, "held-out image", neighbour
+    return {
+        "images": np.stack([one[0][chosen[:shown]] for one, chosen in rows])[:, None],
+        "labels": np.stack([one[1][chosen[:shown]] for one, chosen in rows])[:, None],
+        "groups": np.array(titles, dtype=np.str_),
+        "columns": np.zeros(0, dtype=np.str_),
+        "instances": np.array([samples.instance], dtype=np.str_),
+        "distances": np.concatenate([one["ratios"][:shown] for one in pairs]),
+        "class_names": data["class_names"],
+    }
+
+
+def _of(data: Mapping[str, np.ndarray], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a split."""
+    return data[f"{split}_images"], data[f"{split}_labels"]
 
 
 def write_images(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

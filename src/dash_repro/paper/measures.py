@@ -9,7 +9,7 @@ from typing import Any
 
 QUALITY, CALIBRATION = "compute_metrics", "measure_calibration"
 MANY = 10_000  # samples: with fewer, metrics lose digits, and KID stands first
-MAIN, SPREAD, STANDIN = "main", "spread", "stand-in"
+MAIN, SPREAD, STANDIN, EXTRA = "main", "spread", "stand-in", "extra"
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,12 @@ class Measure:
             extractor gives the metric.
         decimals: key of section make_table that says how many digits are printed.
         least: digits that are printed of a few samples, too.
-        exponent: it is printed in units of 10^-exponent.
+        exponent: it is printed in units of 10^-exponent; 2: in percent.
         best: which of two values is better: "low", "high" or, nearest to it, "one".
         distance: zero is best, so that one above the constant image's is marked.
         shown: of sample metrics: MAIN in every table of results, SPREAD only where
-            spreads are, STANDIN only there and beside a stand-in for FID.
+            spreads are, STANDIN only there and beside a stand-in for FID, EXTRA only
+            in Table S3.
     """
 
     metric: str
@@ -56,6 +57,15 @@ MEASURES: dict[str, Measure] = {  # by the end of a column's name
     "fd": Measure("frechet", QUALITY, "↓", distance=True, shown=MAIN),
     "is": Measure("inception_score", QUALITY, "↑", least=1, best="high", shown=MAIN),
     "kid": Measure("kid", QUALITY, "↓", exponent=3, distance=True, shown=STANDIN),
+    "fd_inf": Measure("frechet_infinity", QUALITY, "↓", distance=True, shown=EXTRA),
+    "precision": Measure(
+        "precision", QUALITY, "↑", exponent=2, best="high", shown=EXTRA
+    ),
+    "recall": Measure("recall", QUALITY, "↑", exponent=2, best="high", shown=EXTRA),
+    "nn": Measure("nearest", QUALITY, "", least=2, best="one", shown=EXTRA),
+    "acc": Measure(
+        "class_accuracy", QUALITY, "↑", exponent=2, best="high", shown=EXTRA
+    ),
     "rho": Measure("rho", CALIBRATION, "ρ", "calibration_decimals", best="one"),
     "cos": Measure("cos", CALIBRATION, "cos(Δ)", "calibration_decimals", best="high"),
     "gap_mse": Measure("gap_mse", CALIBRATION, "gap MSE", "gap_decimals"),

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dash_repro.paper.needs import TEACHER
 
-METRIC_NAMES = {
-    "FID": "FID",
-    "IS": "IS",
-    "KID": "KID",
-    "fd_effnetlite0": "FD-EffNetLite0",
-    "is_effnetlite0": "IS-EffNetLite0",
-    "kid_effnetlite0": "KID-EffNetLite0",
+EXTRACTOR_NAMES = {
+    "effnetlite0": "EffNetLite0",
+    "effnetlite2": "EffNetLite2",
+    "classifier": "classifier",
+    "dinov2": "DINOv2",
+    "clip": "CLIP",
+}
+METRIC_NAMES = {  # what is no name of its own bears the extractor's, too
+    "fd": "FD-",
+    "is": "IS-",
+    "kid": "KID-",
+    "fd_inf": "FD∞-",
+    "precision": "precision",
+    "recall": "recall",
+    "nn": "NN ratio",
+    "class_accuracy": "accuracy",
 }
 DATASET_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 MODEL_NAMES = {
@@ -35,7 +44,11 @@ MODEL_NAMES = {
 
 def metric_name(name: str) -> str:
     """The name a metric may be called by in print."""
-    return METRIC_NAMES.get(name, name.replace("_", "-"))
+    short, _, extractor = name.rpartition("_")
+    if extractor not in EXTRACTOR_NAMES:
+        return METRIC_NAMES.get(name, name.replace("_", "-"))
+    known = METRIC_NAMES.get(short, f"{short}-".replace("_", "-"))
+    return known + EXTRACTOR_NAMES[extractor] if known.endswith("-") else known
 
 
 def dataset_name(dataset: str) -> str:

@@ -128,8 +128,8 @@ class FigureSpec(ItemSpec):
         share: of the text's width, in the PDF; panels of one figure stand in a row.
         wide: it needs the whole width of a page.
         diagram: it shows no measurement and is the same at every scale.
-        layout: "grid ROWSxCOLUMNS", "classes" or "pairs" of generated images, which
-            collect_images picks; "": it is drawn from numbers.
+        layout: "grid ROWSxCOLUMNS", "classes", "pairs" or "closest" of generated
+            images, which collect_images picks; "": it is drawn from numbers.
     """
 
     draw: Callable[[Any, Any], Any]

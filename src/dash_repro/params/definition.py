@@ -154,6 +154,16 @@ class Student(Section):
     init: Literal["random", "pruned"] = key("random", "first weights: drawn, or the teacher's largest channels")
     blocks: Count | None = key(None, "residual blocks a level; null: those of train_student", A1)
 
+class TrainClassifier(Section):
+    """the network that tells the classes of samples apart"""
+    width: Count = key(32, "channels at full resolution; doubled where images are halved")
+    iterations: Count = key(20_000, "training steps; some dozen passes over the images")
+    batch_size: Count = key(128, "batch of one training step", unit="images")
+    learning_rate: Positive = key(0.003, "largest learning rate of AdamW; it rises, then falls to zero")
+    weight_decay: NotNegative = key(0.05, "weight decay of AdamW")
+    flip: bool = key(True, "half of the images are turned left to right; not for letters and digits")
+    seed: Seed = key(0, "seed of its start, of the order and the shifts of the images")
+
 class Tag(Section):
     """timestep-adaptive guidance, at sampling only (Eq. 3)"""
     w_min: Number = key(1.0, "guidance at high noise", A1)
@@ -191,6 +201,11 @@ class ComputeMetrics(Section):
     is_splits: Count = key(10, "splits of the Inception score", "Salimans et al. (2016)")
     kid_subsets: Count = key(100, "random subsets that KID is a mean of")
     kid_subset_size: TwoOrMore = key(1000, "size of each", unit="images")
+    infinity_points: TwoOrMore = key(15, "sizes of subsets through which FID at infinity is a line", "Chong & Forsyth (2020)")
+    infinity_least: TwoOrMore = key(5000, "the smallest of them", "Chong & Forsyth (2020)", unit="images")
+    precision_k: Count = key(3, "a ball of precision and recall reaches to this neighbour", "Kynkäänniemi et al. (2019)")
+    precision_images: Count = key(10_000, "most samples and most real images that they are measured on", unit="images")
+    closest_pairs: Count = key(10, "pairs of a sample and its nearest training image that are shown")
     shuffle_seed: Seed = key(0, "seed of the order before the splits, and of the subsets")
 
 class MeasureCalibration(Section):
@@ -291,6 +306,7 @@ class Params(Section):
     student_defaults: Student
     students: dict[Name, Student] = blocks(
         "one block for each student; its name in an experiment makes it a row", inherits="student_defaults")
+    train_classifier: TrainClassifier
     tag: Tag
     generate_samples: GenerateSamples
     extractor: Extractor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,43 +80,62 @@ def frechet_to_reference(
     return _distance(centre, np.square(scaled).sum(), mean, np.trace(cov), cross)
 
 
-def frechet_without_groups(
-    features: np.ndarray, mean: np.ndarray, cov: np.ndarray
-) -> list[float] | None:
-    """`frechet_to_reference` without each group of jackknife.group_of.
+def frechet_of_subsets(
+    features: np.ndarray,
+    subsets: Iterable[np.ndarray],
+    mean: np.ndarray,
+    cov: np.ndarray,
+) -> list[float]:
+    """`frechet_to_reference` of each of some subsets.
 
     With as many images as dimensions or fewer from one N x N matrix, with more from
-    one D x D scatter matrix, less what a group adds to it.
+    one D x D scatter matrix, less what is not in a subset.
 
-    Returns:
-        GROUPS distances, or None of fewer images than there are groups.
+    Args:
+        features: (N, D).
+        subsets: row numbers of each.
+        mean, cov: of the reference.
     """
     count, dimension = features.shape
-    group, total, found = group_of(count), np.trace(cov), []
-    if group is None:
-        return None
+    total, found = np.trace(cov), []
     centred = features.astype(np.float64)
     centre = centred.mean(axis=0)
     centred -= centre
     many = count > dimension
     root = _root(cov) if many else None
     whole = centred.T @ centred if many else centred @ cov @ centred.T
-    for number in range(GROUPS):
-        out, left = centred[group == number], np.flatnonzero(group != number)
-        size = len(left)
-        shift = -out.sum(axis=0) / size  # of the mean; that of all images is at zero
+    for rows in subsets:
+        part, size = centred[rows], len(rows)
+        shift = part.mean(axis=0)  # that of all images is at zero
+        trace = np.square(part).sum() - size * np.square(shift).sum()
         if many:
-            scatter = whole - out.T @ out - size * np.outer(shift, shift)
-            cross, trace = root @ scatter @ root, np.trace(scatter)
+            rest = np.delete(centred, rows, axis=0)
+            less = len(rest) < size
+            scatter = whole - rest.T @ rest if less else part.T @ part
+            cross = root @ (scatter - size * np.outer(shift, shift)) @ root
         else:
-            cross = whole[np.ix_(left, left)]
+            cross = whole[np.ix_(rows, rows)]
             cross = cross - cross.mean(axis=0)
             cross -= cross.mean(axis=1, keepdims=True)
-            trace = np.square(centred[left]).sum() - size * np.square(shift).sum()
         levels = np.linalg.eigvalsh(_symmetric(cross) / (size - 1))
         own = centre + shift, trace / (size - 1)
         found.append(_distance(*own, mean, total, levels))
     return found
+
+
+def frechet_without_groups(
+    features: np.ndarray, mean: np.ndarray, cov: np.ndarray
+) -> list[float] | None:
+    """`frechet_to_reference` without each group of jackknife.group_of.
+
+    Returns:
+        GROUPS distances, or None of fewer images than there are groups.
+    """
+    group = group_of(len(features))
+    if group is None:
+        return None
+    left = (np.flatnonzero(group != number) for number in range(GROUPS))
+    return frechet_of_subsets(features, left, mean, cov)
 
 
 def _root(cov: np.ndarray) -> np.ndarray:

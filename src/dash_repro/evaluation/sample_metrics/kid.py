@@ -106,7 +106,8 @@ def kid_standard_error(
 
     The variance of the statistic of all images, to which the choice of subsets adds
     what their spread says. Of many images it is that of the first KEPT_IMAGES,
-    divided by as much as all are more: it goes with 1 / N.
+    divided by as much as all are more: it goes with 1 / N. Of a large reference every
+    so manieth is taken, so that KEPT_IMAGES or fewer remain.
 
     Args:
         features, reference: (N, D) and (M, D).
@@ -116,7 +117,9 @@ def kid_standard_error(
     Returns:
         None of one subset, or of fewer images than there are groups.
     """
-    x, y = (part.astype(np.float64) for part in (features[:KEPT_IMAGES], reference))
+    every = -(-len(reference) // KEPT_IMAGES)
+    some = features[:KEPT_IMAGES], reference[::every]
+    x, y = (part.astype(np.float64) for part in some)
     error = standard_error(mmd_without_groups(x, y)) if subsets > 1 else None
     if error is None:
         return None

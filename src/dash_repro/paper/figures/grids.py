@@ -1,4 +1,4 @@
-"""Figures 6, 7 and D1 to D7: generated images."""
+"""Figures 6, 7, D1 to D7 and S3: generated images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from dash_repro.paper.figures.labels import class_label
 from dash_repro.paper.figures.style import GREY, Style
 from dash_repro.paper.needs import (
+    BOUNDS,
     FIRST,
+    METRICS,
     PAIRS,
     SECOND,
     STUDENTS,
@@ -116,11 +118,33 @@ def _classes(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
 
 
 def _pairs(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
-    """Teacher above student, the farthest pair first; class above, distance below."""
-    count = arrays["images"].shape[2]
-    side = arrays["images"].shape[4]
-    figure = style.new(1.0, len(arrays["groups"]) / count + 0.10)
-    axes = figure.add_subplot()
+    """Two groups of images, one above the other; class above, distance below."""
+    groups, count = arrays["groups"], arrays["images"].shape[2]
+    distances = arrays["distances"].reshape(-1, count)
+    figure = style.new(1.0, len(groups) / count + 0.10 * len(distances))
+    for index, row in enumerate(distances):
+        axes = figure.add_subplot(len(distances), 1, index + 1)
+        both = slice(2 * index, 2 * index + 2)
+        pair = {key: arrays[key][both] for key in ("images", "labels", "groups")}
+        names = {"class_names": arrays["class_names"]}
+        _pair_rows(axes, {**pair, **names}, style)
+        side = arrays["images"].shape[4]
+        for column, distance in enumerate(row):
+            axes.text(
+                column * (side + GAP) + side / 2,
+                2 * (side + GAP) + side * 0.12,
+                f"{distance:.{len(distances)}f}",
+                ha="center",
+                va="top",
+                fontsize=style.font_size - 2.5,
+                color=GREY,
+            )
+    return figure
+
+
+def _pair_rows(axes: Axes, arrays: Mapping[str, np.ndarray], style: Style) -> None:
+    """Both groups of pairs, their names beside them, the classes above."""
+    count, side = arrays["images"].shape[2], arrays["images"].shape[4]
     _show(axes, np.concatenate(list(arrays["images"])))
     size = style.font_size - 2.5
     labels = _class_labels(arrays, style, size, 0.82)
@@ -128,18 +152,6 @@ def _pairs(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
     places = [row * (side + GAP) + side / 2 for row in range(len(arrays["groups"]))]
     axes.set_yticks(places, [str(group) for group in arrays["groups"]])
     axes.tick_params(axis="y", length=0)
-    bottom = len(places) * (side + GAP)
-    for column, distance in enumerate(arrays["distances"]):
-        axes.text(
-            column * (side + GAP) + side / 2,
-            bottom + side * 0.12,
-            f"{distance:.1f}",
-            ha="center",
-            va="top",
-            fontsize=size,
-            color=GREY,
-        )
-    return figure
 
 
 _BOTH = (TEACHER, "dash")
@@ -228,4 +240,17 @@ _images(
     Need(PAIRS, "tableC5", (), SECOND, ""),
     layout="pairs",
     caption="The same for the second dataset.",
+)
+_images(
+    "figureS3",
+    "Samples nearest to training images",
+    samples(("dash",), FIRST),
+    Need(METRICS, "table3", ("dash",), FIRST, FIRST, "default"),
+    Need(BOUNDS, "table3", (), FIRST, ""),
+    section=Section.SUPPLEMENT,
+    layout="closest",
+    caption="Above: of all samples of the student the nearest to a training image, "
+    "with that image. Below: the same of held-out real images. Numbers: distance of "
+    "features, over the median distance of held-out images to their nearest training "
+    "image; a copy has none. The class above a pair is that of its first image.",
 )
