@@ -28,7 +28,9 @@ PARTS = {  # stage: what it makes, and where
 }
 MOST = 5  # failures told by name
 # the workspace's commits are nobody's: no signature is asked for, no hook runs
+NOBODY = {"user.name": "workspace", "user.email": "workspace@local"}
 PLAIN = ("-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null")
+PLAIN += tuple(word for pair in NOBODY.items() for word in ("-c", "=".join(pair)))
 PARAMS = "params.yaml"
 WRITTEN = "refs/workspace/params"  # the params.yaml that was written last, a blob
 HEAD = """\
@@ -119,13 +121,23 @@ def make_workspace(source: Path, target: Path, params: Path) -> Path:
         (target / ".venv").symlink_to(source / ".venv")  # for make in the workspace
     _give_params(target, text, params)
     renew(target, load_pipeline(target))
-    for key, value in (("user.name", "workspace"), ("user.email", "workspace@local")):
+    for key, value in NOBODY.items():
         if not _git(target, "config", "--default", "", key).strip():
             _git(target, "config", key, value)
     _git(target, "add", "-A")
     if _git(target, "status", "--porcelain").strip():
-        _git(target, *PLAIN, "commit", "-q", "-m", f"workspace with {params.name}")
+        commit(target, f"workspace with {params.name}")
     return target
+
+
+def commit(root: Path, message: str) -> None:
+    """Commit what is added, at the time of the last commit: equal content, equal name.
+
+    So a workspace that is made again elsewhere has the commits that records name.
+    """
+    date = _git(root, "show", "-s", "--format=%cI").strip()
+    dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+    git(root, *PLAIN, "commit", "-q", "-m", message, variables=dates)
 
 
 def summary(root: Path) -> str:

@@ -143,12 +143,13 @@ def plan(root: Path, check: bool) -> int:
 @main.command()
 @click.option("--remote")
 @click.option("--new", is_flag=True, help="The remote is new or emptied: make it.")
+@click.option("--stage", "stages", multiple=True, help="Only what this stage made.")
 @click.pass_obj
-def push(root: Path, remote: str | None, new: bool) -> int:
+def push(root: Path, remote: str | None, new: bool, stages: tuple[str, ...]) -> int:
     """Send the bytes of every record."""
     from runledger.sharing import push
 
-    done = push(root, remote, new)
+    done = push(root, remote, new, stages)
     print(f"sent {done.moved} objects; the remote had {done.present}")
     if done.missing:
         for line in done.missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["GitError", "git"]
@@ -26,14 +27,19 @@ class GitError(Exception):
     """git failed; the message is its own first line."""
 
 
-def git(root: Path | str, *arguments: str, stdin: bytes = b"") -> bytes:
+def git(
+    root: Path | str,
+    *arguments: str,
+    stdin: bytes = b"",
+    variables: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the output of a git command about the checkout in a folder.
 
     Raises:
         GitError: there is no git, or it failed; says why.
     """
     environment = {k: v for k, v in os.environ.items() if k not in _ELSEWHERE}
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"} | dict(variables or {})
     try:
         done = subprocess.run(
             ["git", "-C", str(root), *arguments],

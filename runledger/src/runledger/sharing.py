@@ -7,7 +7,7 @@ is named by its path. The cache is healed from the workspace where that has the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,18 +87,27 @@ def _heal(store: Store, wanted: Wanted) -> bool:
     return False
 
 
-def push(root: Path, name: str | None = None, new: bool = False) -> Moved:
+def push(
+    root: Path,
+    name: str | None = None,
+    new: bool = False,
+    stages: Collection[str] = (),
+) -> Moved:
     """Send the bytes of every record that the remote has not got whole.
 
     Args:
         name: of the remote; None: the default one.
         new: make the remote without asking whether it may only be out of reach.
+        stages: send only what these made; empty: everything.
 
     Raises:
         UserError: no remote, or it cannot be reached; what was sent stays sent.
     """
     remote, store = open_remote(root, name), Store(root)
-    objects = collect(Records(root).all())
+    records = Records(root).all()
+    if stages:
+        records = (record for record in records if record.recipe["stage"] in stages)
+    objects = collect(records)
     sizes = {md5: wanted.size for md5, wanted in objects.items()}
     there = remote.is_there()
     lacking = remote.lacking(sizes) if there else dict.fromkeys(sizes, "not there")
