@@ -26,15 +26,19 @@ from typing import Any
 import click
 
 from dash_repro.arrays import read_json
+from dash_repro.install import PACKAGES
 from dash_repro.workspace import commit
 from runledger.errors import UserError
 from runledger.git import GitError, git
 
-NOT_KEPT = ("prepare_data", "generate_samples", "fingerprint_code")
+# large, and made again where something needs it: images, samples and their features
+NOT_KEPT = ("prepare_data", "generate_samples", "compute_metrics")
 DRAWN = ("make_table", "plot_figure")
 SAMPLED = ("generate_samples", "compute_metrics", "measure_calibration")
+PROFILE = "workflow/profiles/demo"  # many small instances on one machine
 LIMIT = 30 * 2**20  # bytes of a store: it lies in git
-RUN, CHECK, AGAIN = "run", "check", "again"  # workspaces, which git ignores
+RUN, NOTHING = "run", "from-nothing"  # workspaces, which git ignores
+CHECK, AGAIN = "check", "again"
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def _has(root: Path, commit: str) -> bool:
 
 def _start(root: Path, module: str, *arguments: str, **options: Any) -> Any:
     """Run a module of a workspace's own code, in the workspace."""
-    paths = [str(root / name) for name in ("src", "runledger/src")]
+    paths = [str(root / name) for name in PACKAGES]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, cwd=root, env=environment, **options)
@@ -158,13 +162,7 @@ def run(publication: Publication, from_nothing: bool, arguments: list[str]) -> i
     Raises:
         UserError: today's code is not committed, so no record could name it.
     """
-    target = publication.folder / RUN
-    if from_nothing and target.exists():
-        raise UserError(
-            "a run is there already",
-            str(target),
-            "go on with it (leave out --from-nothing), or move the folder away",
-        )
+    target = publication.folder / (NOTHING if from_nothing else RUN)
     if not target.exists():
         published = (publication.folder / "code").exists()
         publication.workspace(
@@ -238,12 +236,12 @@ def _each(option: str, values: list[str]) -> Iterator[str]:
 # checking
 
 
-def check(publication: Publication, student: str) -> Iterator[tuple[str, str, bool]]:
+def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bool]]:
     """Bring a published run's bytes and see whether they are what is said of them.
 
     Args:
         publication: what to check.
-        student: the id of a set of samples that is made again, with its metrics.
+        samples: the id of a set of samples that is made again, with its metrics.
 
     Yields:
         What was looked at, what was found, and whether it is as published.
@@ -262,7 +260,7 @@ def check(publication: Publication, student: str) -> Iterator[tuple[str, str, bo
     yield "state", "nothing to be done" if nothing else done.stdout, nothing
     done = _start(target, "dash_repro.audit", **TEXT)
     yield "audit", done.stdout.strip().splitlines()[-1], done.returncode == 0
-    yield from _again(target, again, student)
+    yield from _again(target, again, samples)
     yield "code", _since(publication, target, code), True
 
 
@@ -281,23 +279,26 @@ def _bytes(target: Path) -> tuple[str, str, bool]:
     return "bytes", "\n".join([said, *lost]), not lost and bool(done.stdout)
 
 
-def _again(target: Path, again: Path, student: str) -> Iterator[tuple[str, str, bool]]:
+def _again(target: Path, again: Path, samples: str) -> Iterator[tuple[str, str, bool]]:
     """Draw all and sample a student again, in a copy that lacks their records."""
     _git(target, "clone", "-q", str(target), str(again))
     shutil.copy2(target / ".dvc" / "config.local", again / ".dvc" / "config.local")
     cache = str(target / ".dvc" / "cache")
     _python(again, "dvc", "cache", "dir", "-q", "--local", cache)
     records = again / "results" / "records"
+    made = {path: path.parent.name for path in records.glob("*/*/*.json")}
     parts = {
-        "drawn": [path for stage in DRAWN for path in records.glob(f"{stage}/*/*")],
+        "drawn": [path for path in made if path.parent.parent.name in DRAWN],
         "sampled": [
-            path for stage in SAMPLED for path in records.glob(f"{stage}/{student}/*")
+            path
+            for path, id in made.items()
+            if path.parent.parent.name in SAMPLED and f"{samples}-".startswith(f"{id}-")
         ],
     }
     before = {path: read_json(path) for paths in parts.values() for path in paths}
     for path in before:
         path.unlink()
-    done = _start(again, "snakemake", "--cores", "2", **TEXT)
+    done = _start(again, "snakemake", "--profile", PROFILE, **TEXT)
     for what, paths in parts.items():
         missing = [path for path in paths if not path.exists()]
         if missing:

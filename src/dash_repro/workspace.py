@@ -58,7 +58,7 @@ def _overlay(source: Path, target: Path) -> None:
     """
     listed = _git(source, "ls-files", "-z", "-co", "--exclude-standard").split("\0")
     names = {name for name in listed if name and (source / name).is_file()}
-    names = {name for name in names if not _is_own(name)}
+    names = {name for name in names if not _is_own(name) and not _is_published(name)}
     for name in _git(target, "ls-files", "-z").split("\0"):
         if name and name not in names and not _is_own(name):
             (target / name).unlink(missing_ok=True)
@@ -69,6 +69,11 @@ def _overlay(source: Path, target: Path) -> None:
 
 def _is_own(name: str) -> bool:
     return name == PARAMS or name.startswith("results/")
+
+
+def _is_published(name: str) -> bool:
+    """Another run and its bytes, which a workspace has no use for."""
+    return name.startswith("study/")
 
 
 def _complete(params: Path) -> str:
