@@ -55,12 +55,15 @@ class Verdict:
     known as soon as every input is. ``sources`` maps inputs that no stage makes to what
     is there, ``outside`` those that params place to their names in the recipe, and
     ``unread`` those that are absent or unusable to the error of a run that needs them.
+    ``lost`` is a valid instance that must run again, because its bytes are needed and
+    nobody has them; what was made from them is as valid as before.
     """
 
     instance: Instance
     frozen: dict[str, Any]
     frozen_digest: str
     valid: bool
+    lost: bool = False
     key: str | None = None
     reasons: list[str] = field(default_factory=list)
     inputs: dict[str, str] = field(default_factory=dict)
@@ -249,10 +252,10 @@ class Judge:
         gone = [p for p, out in outputs.items() if out.md5 in self.unavailable]
         if set(outputs) != {out.path for out in instance.outs}:
             verdict.reasons = ["the outputs declared in dvc.yaml changed"]
-        elif gone:
-            verdict.reasons = [f"{p}: {self.unavailable[outputs[p].md5]}" for p in gone]
         else:
             verdict.valid, verdict.outputs, verdict.record = True, outputs, record
+            verdict.lost = bool(gone)
+            verdict.reasons = [f"{p}: {self.unavailable[outputs[p].md5]}" for p in gone]
 
     def _explain(self, verdict: Verdict, inputs: Mapping | None) -> list[str]:
         """Say how today's recipe differs from the most similar earlier one."""
@@ -273,12 +276,12 @@ def stale_closure(
     verdicts: Mapping[str, Verdict],
     producer: Mapping[str, str],
 ) -> list[str]:
-    """Return the stale instances that the targets need, producers first."""
+    """Return the stale and lost instances that the targets need, producers first."""
     found: dict[str, None] = {}
 
     def visit(name: str) -> None:
         verdict = verdicts[name]
-        if verdict.valid or name in found:
+        if (verdict.valid and not verdict.lost) or name in found:
             return
         for dep in verdict.instance.deps:
             if dep in producer:

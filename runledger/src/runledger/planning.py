@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from runledger import environment
 from runledger.bundles import Aliases, Bundle, Sizes, bundles, is_target, named_by
@@ -121,7 +122,7 @@ class Plan:
         while True:  # losing one artefact can make others needed
             judge = Judge(self.root, self.pipeline, unavailable)
             self.verdicts = judge.judge()
-            self.stale = {n for n, v in self.verdicts.items() if not v.valid}
+            self.stale = {n for n, v in self.verdicts.items() if not v.valid or v.lost}
             self.stale |= self._stale_code(judge)
             looked = (self.root, self.store, self.pipeline, self.verdicts)
             self.presence, self.wrong = Presence(*looked), {}
@@ -144,7 +145,7 @@ class Plan:
                     found.add(name)
         return found
 
-    def _wanted(self) -> dict[str, dict[str, str]]:
+    def _wanted(self) -> dict[str, dict[str, Any]]:
         """Return {path: ticket} of files of valid instances to be put in place.
 
         Wherever their bytes are: inputs of stale instances, and files named on the
@@ -154,6 +155,7 @@ class Plan:
         makers = self.pipeline.producer
         needed = set(sys.argv[1:]) & makers.keys()
         needed |= {d for n in self.stale for d in self.pipeline[n].deps if d in makers}
+        needed = {p for p in needed if makers[p] not in self.stale}
         needed = {p for p in needed if self.presence.state(p) not in ("", PRESENT)}
         asked = () if self.unpruned else self._named()
         for name in self.pipeline.ancestry(asked):
@@ -165,14 +167,20 @@ class Plan:
                     self.wrong[out.path] = state
                 if self.presence.at_hand(out.path):
                     needed.add(out.path)
-        return {path: self._ticket(path) for path in needed}
+        # Snakemake refuses to take some outputs of an instance from one rule and some
+        # from another: those that are here count as fetched
+        fetched = {makers[path] for path in needed}
+        here = {out.path for name in fetched for out in self.pipeline[name].outs}
+        here = {path for path in here - needed if self.presence.state(path) == PRESENT}
+        return {path: self._ticket(path, path in here) for path in needed | here}
 
-    def _ticket(self, path: str) -> dict[str, str]:
+    def _ticket(self, path: str, here: bool) -> dict[str, Any]:
         """Say which bytes a file should have, and which record says so."""
         maker = self.pipeline.producer[path]
         record = self.verdicts[maker].record
         place = f"results/records/{self.pipeline[maker].key_name}/{record.key}.json"
-        return {"path": path, "md5": record.outputs[path]["md5"], "record": place}
+        md5 = record.outputs[path]["md5"]
+        return {"path": path, "md5": md5, "record": place, "here": here}
 
     def _unavailable(self) -> dict[str, str]:
         """Return {md5: why} of wanted bytes that neither cache nor remote has.
@@ -182,8 +190,8 @@ class Plan:
         """
         contents = [
             self.verdicts[self.pipeline.producer[path]].outputs[path]
-            for path in self.wanted
-            if self.presence.inline(path) is None
+            for path, ticket in self.wanted.items()
+            if not ticket["here"] and self.presence.inline(path) is None
         ]
         absent = [c for c in contents if not self.store.has(c.md5, c.object_size)]
         if not absent:
@@ -208,7 +216,8 @@ class Plan:
         self.waiting = self._queued()
         taken = {name for waiting in self.waiting for name in waiting.instances}
         stale = [n for n in self._asked_for() if n not in taken]
-        stale += sorted(n for n in self.stale if self.verdicts[n].valid)
+        code = {n for n in self.stale if self.pipeline[n].stage == CODE_STAGE}
+        stale += sorted(code - {*stale})
         self.bundles = (
             []
             if self.unpruned

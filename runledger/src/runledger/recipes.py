@@ -126,7 +126,7 @@ def known_of(verdicts: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
     """Return what jobs must know of all instances."""
     return {
         name: {
-            "valid": verdict.valid,
+            "valid": verdict.valid and not verdict.lost,
             "key": verdict.key,
             "frozen": verdict.frozen_digest,
             "inputs": {} if verdict.valid else verdict.inputs,  # as far as known

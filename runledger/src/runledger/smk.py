@@ -156,16 +156,18 @@ class Ledger(Head):
         ]
         return "|".join(paths) or "(?!)"
 
-    def ticket(self, wildcards: Any) -> str:
+    def ticket(self, wildcards: Any) -> list[str]:
         """Return the file that makes a wrong or absent file be fetched."""
         path = wildcards.path
         content = self.wanted[path]
+        if content["here"]:
+            return []
         ticket = self.root / f"results/.state/tickets/{digest(content)}.json"
         if self.main:
             self._announce()
             write_once(ticket, pretty(content))
             date_ticket(self.root, ticket, self.root / path)
-        return ticket.relative_to(self.root).as_posix()
+        return [ticket.relative_to(self.root).as_posix()]
 
     @staticmethod
     def python(workflow: Any) -> str:
