@@ -255,7 +255,8 @@ class Judge:
         else:
             verdict.valid, verdict.outputs, verdict.record = True, outputs, record
             verdict.lost = bool(gone)
-            verdict.reasons = [f"{p}: {self.unavailable[outputs[p].md5]}" for p in gone]
+            why = (self.unavailable[outputs[path].md5] for path in gone)
+            verdict.reasons = list(dict.fromkeys(why))
 
     def _explain(self, verdict: Verdict, inputs: Mapping | None) -> list[str]:
         """Say how today's recipe differs from the most similar earlier one."""

@@ -123,13 +123,21 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def known_of(verdicts: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
-    """Return what jobs must know of all instances."""
+    """Return what jobs must know of all instances.
+
+    Lost bytes that are made again may differ, so they are as unknown as stale ones.
+    """
+    lost = {path for v in verdicts.values() if v.lost for path in v.outputs}
     return {
         name: {
             "valid": verdict.valid and not verdict.lost,
             "key": verdict.key,
             "frozen": verdict.frozen_digest,
-            "inputs": {} if verdict.valid else verdict.inputs,  # as far as known
+            "inputs": {  # as far as known
+                path: md5
+                for path, md5 in verdict.inputs.items()
+                if not verdict.valid and path not in lost
+            },
             "outputs": {p: out.md5 for p, out in verdict.outputs.items()},
         }
         for name, verdict in verdicts.items()
