@@ -96,7 +96,7 @@ def contents_tex(contents: Contents, captions: Mapping[str, Mapping[str, str]]) 
     """
     lines = []
     for part in contents:
-        lines.append(rf"\section*{{{to_tex(part['section'])}}}")
+        lines.append(rf"\heading{{{to_tex(part['section'])}}}")
         panels: dict[str, list[Mapping[str, Any]]] = {}
         for entry in part["items"]:
             if entry["kind"] == "table":
