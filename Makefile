@@ -92,6 +92,10 @@ test-long: $(TOOLS)  ## what takes longest: tests marked so, then ROUNDS random 
 mutants: $(TOOLS)  ## do the tests find the faults of tests/mutations.toml? (hours; repeat to go on)
 	@OMP_NUM_THREADS=1 python tests/mutate.py $(MUTANTS)
 
+docs: $(TOOLS)  ## the pages of docs/ as a site, in site/ (a warning fails)
+	@sphinx-build -q -W --keep-going -d .venv/.doctrees docs site
+	@echo "site/index.html"
+
 lint: $(TOOLS)  ## ruff, snakefmt, snakemake --lint
 	ruff check -q . && ruff format -q --check . && snakefmt --check workflow 2> /dev/null || { snakefmt --diff workflow; false; }
 	lints=$$(snakemake --lint 2>&1) || { echo "$$lints"; false; }

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "runledger" / "src")]
 
 project, author = "dash-repro", "the authors of dash-repro"
 extensions = ["myst_parser", "sphinx_click"]
 exclude_patterns = ["conf.py"]
 html_theme, html_title = "furo", "dash-repro"
+smartquotes = False  # "--output" keeps its two dashes
 html_copy_source = html_show_sourcelink = False
 myst_heading_anchors = 3
 myst_enable_extensions = ["substitution", "colon_fence"]

@@ -29,6 +29,9 @@ RUN = {
     'make audit CELL="table3/dash/cifar10_fd"': (
         'make audit CELL="table3/dash/digits_fd"'
     ),
+    'make audit DIR=demo CELL="table3/dash/digits_fd"': (
+        'make audit CELL="table3/dash/digits_fd"'
+    ),
     "make audit CELL=table3/x/y": "! make audit CELL=table3/x/y",
     "make report": "",
     "make crate": "",
@@ -45,6 +48,7 @@ RUN = {
     "make why": "",
     "make why TARGET=train_student/cifar10-dash-w64-s42": f"make why TARGET={STUDENT}",
     "make why TARGET='train_student/*dash*'": "",
+    "dash-repro targets": "python -m dash_repro targets",
     "dash-repro targets dash cifar10": "python -m dash_repro targets dash digits",
     "make logs TARGET=train_student/cifar10-dash-w64-s42": (
         f"make logs TARGET={STUDENT}"
@@ -61,6 +65,14 @@ RUN = {
     "make pull": "rm -r .dvc/cache results/figures && make pull",
     "make pull TARGET=table3": "",
     "make pull [TARGET=...]": "make pull TARGET=table3",
+    "dvc pull --allow-missing": (  # after a partial run; without, it fails
+        "mv dvc.lock ../lock && rm -r results/figures && ! dvc pull -q && "
+        "dvc pull --allow-missing; code=$?; mv ../lock dvc.lock && make pull && "
+        "exit $code"
+    ),
+    "dvc exp run --dry": "! dvc exp run --dry",
+    "dvc params diff": "",
+    "dvc metrics diff": "",
     "dvc pull": "rm -r .dvc/cache results/figures && dvc pull",
     "snakemake -n": "snakemake -n --cores 1",
     "RUNLEDGER_RECOMPUTE=1 snakemake": "RUNLEDGER_RECOMPUTE=1 snakemake -n --cores 1",
@@ -75,6 +87,10 @@ RUN = {
     "snakemake --cores 8 --resources gpu=1 --config pack=8": (
         "snakemake --cores 8 --resources gpu=1 --config pack=8 -n"
     ),
+    "snakemake --cores 8 --resources gpu=4 --config pack=8": (
+        "snakemake --cores 8 --resources gpu=4 --config pack=8 -n"
+    ),
+    "snakemake --profile workflow/profiles/demo": "",
     "snakemake --config pack=8 ...": "snakemake --config pack=8 -n --cores 1",
     "snakemake --config launch=graph ...": (
         "snakemake --config launch=graph -n --cores 1"
@@ -90,6 +106,16 @@ RUN = {
         "python -m dash_repro params --set students.dash.lambda_an=0.2 && "
         "snakemake -n --cores 1; mv ../kept params.yaml"
     ),
+    "dash-repro params --set experiments.sampling.guidance_scale=3.0": (
+        "cp params.yaml ../kept && "
+        "python -m dash_repro params --set experiments.sampling.guidance_scale=3.0 && "
+        "make why; mv ../kept params.yaml"
+    ),
+    "dash-repro params --set experiments.sampling.guidance_scale=2.0": (
+        "cp params.yaml ../kept && "
+        "python -m dash_repro params --set experiments.sampling.guidance_scale=2.0; "
+        "mv ../kept params.yaml"
+    ),
     "dash-repro params KEY": "python -m dash_repro params train_teacher.width",
     "dash-repro params --complete params.yaml -o params.yaml": (
         "python -m dash_repro params --complete params.yaml -o params.yaml"
@@ -97,6 +123,7 @@ RUN = {
     "dash-repro params --check FILE": (
         "python -m dash_repro params --check config/demo.params.yaml"
     ),
+    "make help": "",
     "make plan": "",
     "python -m runledger plan --check": "",
     "snakemake students": "snakemake --cores 1 students",
@@ -128,6 +155,8 @@ ONLY_READ = {
     "make mutants": "takes hours",
     "make test-cluster": "is a Slurm",
     "make setup": "test_install has what it does",
+    "make setup TORCH=cpu": "likewise",
+    "make docs": "unit/test_site builds the site",
     "make preflight": "needs a Slurm: tests/cluster",
     "make bench": "measures for many minutes",
     "make gpu": "needs a GPU; numeric/test_first_contact rehearses it",
@@ -147,6 +176,11 @@ NOT_HERE = {
     "python -m bench.contact": "test_first_contact runs it",
     "python -m bench.numerics": "trains for half an hour",
     "dvc gc": "is named as a danger",
+    "dvc push": "is named as less than make push",
+    "dvc exp run": "runs the whole paper",
+    "cd demo": "is a shell's",
+    "cd ../pets": "test_init_to_table runs it",
+    "dash-repro sample results/train_student/pets": "likewise",
     "python bench/lineage.py": "measures for many minutes",
     "dash-repro init": "test_init_to_table runs it",
     "dvc add photos": "brings a folder of pictures; no test does it yet",
@@ -165,9 +199,11 @@ NOT_HERE = {
 def commands(text: str) -> list[str]:
     """Return the commands of a page: lines of code blocks, and inline code.
 
-    A block of Python is one command, named by its first line. Diffs have none.
+    A block of Python is one command, named by its first line. Diffs, settings, what a
+    command prints, and directives of the site ("```{click}") have none.
     """
-    text = re.sub(r"^```diff\n.*?^```", "", text, flags=re.M | re.S)
+    without = r"^ *```(?:diff|yaml|text|\{).*?^ *```"
+    text = re.sub(without, "", text, flags=re.M | re.S)
     python = re.compile(r"^```python\n(.*?)\n.*?^```", re.M | re.S)
     programs = [f"python: {first}" for first in python.findall(text)]
     text = python.sub("", text)
