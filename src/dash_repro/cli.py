@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dash_repro.version import __version__
 from runledger.commandline import SETTINGS, Group
 from runledger.errors import UserError
 
@@ -14,7 +15,7 @@ FILE = click.Path(path_type=Path)
 
 
 @click.group(cls=Group, context_settings=SETTINGS)
-@click.version_option(package_name="dash-repro")
+@click.version_option(__version__)
 def main() -> None:
     """Sample from trained networks, look into them, and hand them to other tools.
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from dash_repro.version import __version__
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -21,7 +23,7 @@ def test_the_citation_is_of_this_version_and_of_the_paper() -> None:
     cited = load("CITATION.cff")
     assert {"cff-version", "message", "title", "authors"} <= cited.keys()
     assert (cited["version"], cited["license"]) == (
-        PROJECT["version"],
+        __version__,
         PROJECT["license"],
     )
     paper = cited["preferred-citation"]
@@ -33,7 +35,7 @@ def test_the_citation_is_of_this_version_and_of_the_paper() -> None:
 
 def test_the_changes_begin_with_what_is_not_released() -> None:
     heads = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
-    assert heads[:2] == ["Unreleased", PROJECT["version"]]
+    assert heads[:2] == ["Unreleased", __version__]
 
 
 def test_a_commit_is_checked_as_make_checks_it() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import runledger
+from dash_repro.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT = re.compile(r"^\s*(from runledger\S* import .*|import runledger\S*)", re.M)
@@ -57,6 +58,13 @@ def test_the_command_runs_from_the_wheel_alone(wheel, tmp_path):
     )
     assert done.stdout.startswith(str(tmp_path))
     assert "sample" in done.stdout and "export" in done.stdout
+
+
+def test_a_checkout_knows_its_version() -> None:
+    """Where the package is not installed, too."""
+    command = [sys.executable, "-m", "dash_repro", "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.split()[-1] == __version__
 
 
 def test_only_what_is_public_of_runledger_is_used():
