@@ -42,7 +42,7 @@ rule extract_reference:
         ),
     output:
         reference="results/extract_reference/{dataset}/reference.npz",
-        bounds=metric("results/extract_reference/{dataset}/bounds.json"),
+        bounds=in_git("results/extract_reference/{dataset}/bounds.json"),
     log:
         "results/logs/extract_reference/{dataset}.out",
     benchmark:
@@ -78,7 +78,7 @@ rule compute_metrics:
             )
         ),
     output:
-        metrics=metric(f"results/compute_metrics/{SAMPLES}/metrics.json"),
+        metrics=in_git(f"results/compute_metrics/{SAMPLES}/metrics.json"),
         features=f"results/compute_metrics/{SAMPLES}/features.npz",
     log:
         f"results/logs/compute_metrics/{SAMPLES}.out",
@@ -114,7 +114,7 @@ rule measure_calibration:
             )
         ),
     output:
-        calibration=metric(f"results/measure_calibration/{STUDENT}/calibration.json"),
+        calibration=in_git(f"results/measure_calibration/{STUDENT}/calibration.json"),
         pairs=f"results/measure_calibration/{STUDENT}/pairs.npz",
     log:
         f"results/logs/measure_calibration/{STUDENT}.out",
@@ -153,7 +153,7 @@ rule profile_model:
             )
         ),
     output:
-        metric("results/profile_model/{dataset}-{label}/profile.json"),
+        in_git("results/profile_model/{dataset}-{label}/profile.json"),
     log:
         "results/logs/profile_model/{dataset}-{label}.out",
     benchmark:
@@ -183,7 +183,7 @@ rule rank_pairs:
             )
         ),
     output:
-        metric("results/rank_pairs/{dataset}/pairs.json"),
+        in_git("results/rank_pairs/{dataset}/pairs.json"),
     log:
         "results/logs/rank_pairs/{dataset}.out",
     benchmark:

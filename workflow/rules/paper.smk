@@ -72,6 +72,31 @@ rule make_table:
         "{params.run}/make_table.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
+# What `dvc metrics` shows: files of metrics have too many fields for that
+rule summarize_results:
+    input:
+        unpack(
+            LEDGER.needs(
+                "summarize_results", data="results/collect_results/table3.csv"
+            )
+        ),
+    output:
+        metric("results/summarize_results/metrics.json"),
+    log:
+        "results/logs/summarize_results/_.out",
+    benchmark:
+        "results/benchmarks/summarize_results/_.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        **RESOURCES.of("summarize_results", bundle="bundle"),
+    params:
+        run=RUN,
+        counted=[],
+    shell:
+        "{params.run}/summarize_results.py --recipe {input.recipe:q} > {log:q} 2>&1"
+
+
 rule plot_figure:
     input:
         unpack(LEDGER.needs("plot_figure", fields=PLAN.plotted, data="{data}")),
