@@ -256,7 +256,9 @@ def test_a_cache_on_another_disk(tmp_path, monkeypatch) -> None:
             assert target.is_symlink() == linked
             assert target.read_text() == "bytes"
         local.write_text("[cache]\ntype = hardlink\n")
-        with pytest.raises(UserError, match=r"no way of cache.type \(hardlink\)"):
+        with pytest.raises(
+            UserError, match=r"no kind of link that cache.type allows \(hardlink\)"
+        ):
             Store(tmp_path / "x").prepare()
 
 

@@ -327,7 +327,7 @@ def test_the_folder_itself_may_be_a_link(survey: Survey) -> None:
 
 def test_a_value_cannot_count_and_not_count(survey: Survey) -> None:
     survey.edit("dvc.yaml", "params: [survey.unit]", "params: [survey]")
-    with pytest.raises(UserError, match=r"survey\.path is said not to count, and"):
+    with pytest.raises(UserError, match=r"survey\.path is listed as uncounted, but"):
         load_pipeline(survey.root)
 
 

@@ -185,7 +185,7 @@ MISTAKES = {
     "no Python": (TRAIN + "rule x:\n    input: ]\n", "cannot be read: "),
     "one key that counts and does not": (
         TRAIN.replace('["place"]', '["train.lr"]'),
-        "train.lr is said not to count, and train counts it",
+        "train.lr is listed as uncounted, but train counts it",
     ),
 }
 

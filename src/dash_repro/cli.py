@@ -283,7 +283,7 @@ def items(check: bool, renew: bool) -> None:
         names = listing.drifted(Path.cwd())
         if names:
             raise UserError(
-                f"{', '.join(names)}: not what the registered items say",
+                f"not in agreement with the registered items: {', '.join(names)}",
                 "src/dash_repro/paper",
                 "make plan",
             )

@@ -67,7 +67,7 @@ def find_uv(root: Path) -> str:
     done = subprocess.run([*command, "uv"], cwd=root, env=environment, check=False)
     if done.returncode or version(str(own)) < OLDEST:
         raise UserError(
-            "pip could not bring uv, which installs the environment",
+            "pip could not install uv, which sets up the environment",
             f"{python} -m pip",
             "see its message above; without a network, install uv yourself",
         )

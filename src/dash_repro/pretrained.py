@@ -83,7 +83,7 @@ class Model:
             return number
         near = difflib.get_close_matches(str(name), names, 1)
         raise UsageError(
-            f"it knows no class {name!r}"
+            f"this network has no class {name!r}"
             + (f"; did you mean {near[0]!r}?" if near else ""),
             str(self.path),
             f"its classes are {', '.join(names)}",

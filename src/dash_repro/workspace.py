@@ -47,7 +47,7 @@ def _git(root: Path, *arguments: str) -> str:
         raise UserError(
             f"git {arguments[0]} failed: {error}",
             str(root),
-            "mend the checkout, or delete the workspace folder and try again",
+            "repair the checkout, or delete the workspace folder and try again",
         ) from None
 
 

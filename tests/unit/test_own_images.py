@@ -212,7 +212,7 @@ def test_nothing_is_overwritten(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "pets.params.yaml").write_text("mine")
     arguments = ["init", str(tmp_path / "pets"), "--images", str(tmp_path)]
     found = CliRunner().invoke(main, arguments)
-    assert found.exit_code == 1 and "it is there already" in found.output
+    assert found.exit_code == 1 and "this exists already" in found.output
     assert (tmp_path / "pets.params.yaml").read_text() == "mine"
     monkeypatch.chdir(tmp_path)
     assert "no checkout" in CliRunner().invoke(main, arguments).output

@@ -155,11 +155,11 @@ def test_findings_name_the_file_and_the_line(overlay, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("base", "says"),
     [
-        ("parms.yaml", "the base 'parms.yaml' is no file"),
+        ("parms.yaml", "the base 'parms.yaml' is not a file"),
         ("mine.yaml", "mine.yaml is its own base"),
-        ("5", "the base 5 is no file"),
-        ("[params.yaml]", "is no file"),
-        (".", "the base '.' is no file"),
+        ("5", "the base 5 is not a file"),
+        ("[params.yaml]", "is not a file"),
+        (".", "the base '.' is not a file"),
     ],
 )
 def test_a_wrong_base_is_named_with_its_line(overlay, base: str, says: str) -> None:
@@ -171,7 +171,7 @@ def test_a_wrong_base_is_named_with_its_line(overlay, base: str, says: str) -> N
 
 def test_a_workspace_has_no_base_for_dvc_does_not_know_it(overlay) -> None:
     path = overlay("scale: demo\n", "params.yaml", str(ROOT / "params.yaml"))
-    with pytest.raises(ParamsError, match="names a base, and DVC reads it by itself"):
+    with pytest.raises(ParamsError, match="names a base, but DVC reads"):
         workspace_params(path.parent)
 
 

@@ -77,8 +77,8 @@ def test_what_is_set_already_changes_nothing(run) -> None:
         ("students.dash.lambda_aan=0.2", "did you mean 'lambda_an'?"),
         ("students.dash.lambda_an=-1", "params.yaml"),
         ("train_teacher.iterations=10", "write 'scale: own'"),
-        ("students.dash.lambda_an", "sets nothing"),
-        ("tag.w_max=[1", "no value of YAML"),
+        ("students.dash.lambda_an", "is not KEY=VALUE"),
+        ("tag.w_max=[1", "not a valid value in YAML"),
         ("scale.paper=1", "scale"),
     ],
 )

@@ -32,9 +32,9 @@ def adopt(root: Path, target: str, reason: str) -> Record:
         raise UserError("it is valid already", where, "nothing to do")
     if verdict.key is None:
         raise UserError(
-            f"its inputs are not settled: {'; '.join(verdict.reasons)}",
+            f"its own inputs are stale: {'; '.join(verdict.reasons)}",
             where,
-            "adopt or run those first",
+            "adopt or run these inputs first",
         )
     present = {o.path: judge.store.current(root / o.path) for o in instance.outs}
     for record in reversed(judge.records.history(instance.stage, instance.id)):
@@ -43,7 +43,7 @@ def adopt(root: Path, target: str, reason: str) -> Record:
             break
     else:
         raise UserError(
-            "no record of this instance made the bytes that are there",
+            "no record of this instance describes the bytes on disk",
             where,
             "bring the recorded bytes back (make pull) or run the stage",
         )

@@ -73,7 +73,7 @@ def _section(file: Path) -> Mapping[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, ConfigObjError) as error:
         raise UserError(
-            f"DVC's configuration cannot be read: {error}", file, "mend or remove it"
+            f"DVC's configuration cannot be read: {error}", file, "correct or remove it"
         ) from None
     found: dict[str, Any] = {}
     for name, section in content.items():
@@ -87,7 +87,7 @@ def _folder(value: Any, file: Path) -> Path:
         raise UserError(
             f"cache.dir = {value!r}: the cache has to be a folder of this machine",
             file,
-            "dvc config cache.dir FOLDER; bytes elsewhere are a remote's business",
+            "dvc config cache.dir FOLDER; for bytes elsewhere, use a DVC remote",
         )
     path = os.path.expanduser(value)
     if os.path.isabs(path):

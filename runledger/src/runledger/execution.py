@@ -271,7 +271,8 @@ def _inline(source: Path, path: str) -> str:
         raise UserError(
             "a folder cannot be kept in git",
             path,
-            "drop `cache: false` in dvc.yaml, or let the stage write one file",
+            "remove in_git() from it in the rule (or `cache: false` in dvc.yaml), "
+            "or let the stage write one file",
         )
     try:
         return source.read_bytes().decode("utf-8")
@@ -279,7 +280,8 @@ def _inline(source: Path, path: str) -> str:
         raise UserError(
             f"an output that is kept in git is not UTF-8 text ({error})",
             path,
-            "let the stage write UTF-8, or drop `cache: false` in dvc.yaml",
+            "let the stage write UTF-8, or remove in_git() from it in the rule "
+            "(or `cache: false` in dvc.yaml)",
         ) from None
 
 

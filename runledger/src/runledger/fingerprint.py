@@ -142,7 +142,7 @@ class Fingerprinter:
             return self._remembered(text, list(relative.parts[1:-1]))
         except (SyntaxError, ValueError) as error:
             raise UserError(
-                f"not valid Python: {error}", str(relative), "mend the file"
+                f"not valid Python: {error}", str(relative), "correct the file"
             ) from None
 
     def _remembered(self, text: str, package: list[str]) -> tuple[str, tuple]:
@@ -170,7 +170,9 @@ class Fingerprinter:
         start = self.root / program
         if not start.is_file():
             raise UserError(
-                "a stage has no program", program, "add it, or mend dvc.yaml"
+                "a stage has no program",
+                program,
+                "add it, or correct the rule (or dvc.yaml)",
             )
         todo, seen = [start], {}
         while todo:

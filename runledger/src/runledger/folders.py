@@ -45,7 +45,7 @@ def list_files(folder: Path | str, ignored: Collection[str] = ()) -> list[File]:
         raise UserError(
             f"cannot be read: {error.strerror}",
             str(error.filename or folder),
-            "mend its permissions, or wait until nobody changes the folder",
+            "correct its permissions, or wait until nobody changes the folder",
         ) from None
 
 

@@ -23,9 +23,9 @@ def check_dag(stale: Set[str], producer: Mapping[str, str], dag: Any) -> None:
     }
     if left & stale:
         raise UserError(
-            f"Snakemake would not run what is stale: {sorted(left & stale)}",
+            f"Snakemake would leave out stale instances: {sorted(left & stale)}",
             "the DAG",
-            "report it with `snakemake -n` of the same command; nothing ran",
+            "nothing ran; please report this, with what `snakemake -n` prints",
         )
 
 

@@ -248,10 +248,10 @@ class Job:
         """Refuse to publish what another process may be making by now."""
         if self._lease and not self._lease.held():
             raise UserError(
-                "another process took this over while this one was suspended "
+                "another process took over this work while this one was suspended "
                 "(its heartbeat stood still); its result is not recorded here",
                 str(self._lease.path),
-                "nothing: the other one goes on; or run the same command again",
+                "nothing to do: the other process goes on",
             )
 
     @property

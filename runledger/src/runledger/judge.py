@@ -193,7 +193,7 @@ class Judge:
             raise UserError(
                 f"{name} needs a file that no stage makes and that does not exist",
                 dep,
-                "restore it (git checkout -- FILE), or mend dvc.yaml",
+                "restore it (git checkout -- FILE), or correct the rule (or dvc.yaml)",
             )
 
     def _as_recorded(self, verdict: Verdict) -> bool:

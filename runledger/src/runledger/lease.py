@@ -212,7 +212,7 @@ class Lease:
         while (owner := self.try_acquire()) is not None:
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"somebody else is making this: {describe(owner)}",
+                    f"another process is making this: {describe(owner)}",
                     str(self.path),
                     "wait for it, or stop it, and repeat the command",
                 )

@@ -67,7 +67,8 @@ def link(source: Path, target: Path, ways: Iterable[str]) -> None:
             if not os.path.islink(target):
                 target.unlink(missing_ok=True)
     raise UserError(
-        f"no way of cache.type ({', '.join(ways)}) works from {source.parent}",
+        f"no kind of link that cache.type allows ({', '.join(ways)}) works "
+        f"from {source.parent}",
         target.parent,
-        'let it end in a copy: dvc config cache.type "reflink,copy"',
+        'allow copies as well: dvc config cache.type "reflink,copy"',
     )

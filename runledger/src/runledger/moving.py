@@ -129,7 +129,7 @@ def refuse_ignored(root: Path, source: Path, path: str) -> None:
             raise UserError(
                 "an output folder holds a file that DVC ignores",
                 place,
-                "let the stage name it otherwise, or change .dvcignore",
+                "give the file another name in the stage, or change .dvcignore",
             )
 
 

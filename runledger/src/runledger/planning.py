@@ -64,10 +64,11 @@ def is_dry(arguments: list[str]) -> bool:
 def forcing(how: str) -> UserError:
     """The error for a run that forces what is valid."""
     return UserError(
-        f"{how} asks for what the records call valid to be run again",
+        f"{how} asks to run valid instances again",
         "command line or profile",
         "to make an instance anew, remove its records (results/records/<stage>/<id>) "
-        f"and run without; for --dag or --report of everything set {UNPRUNED}=1",
+        "and run without this option; for --dag or --report of everything "
+        f"set {UNPRUNED}=1",
     )
 
 

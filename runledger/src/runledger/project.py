@@ -29,7 +29,7 @@ def settings(root: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"not valid TOML: {error}", str(path), "mend it") from None
+        raise UserError(f"not valid TOML: {error}", str(path), "correct it") from None
     return table.get("tool", {}).get("runledger", {})
 
 

@@ -69,7 +69,7 @@ def find_remote(root: Path, name: str | None = None) -> Remote | None:
         raise UserError(
             f"no usable DVC remote: {error}",
             ".dvc/config",
-            "choose one (dvc remote default NAME), or mend it (dvc remote modify)",
+            "choose one (dvc remote default NAME), or correct it (dvc remote modify)",
         ) from None
     except Exception as error:  # of a file system, or a package that it needs
         raise UserError(

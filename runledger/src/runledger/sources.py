@@ -29,7 +29,7 @@ def uncounted_keys(stage: str, spec: Mapping[str, Any]) -> tuple[str, ...]:
         for param in spec.get("params", []):
             if f"{key}.".startswith(f"{param}."):
                 raise UserError(
-                    f"{key} is said not to count, and {param} counts it",
+                    f"{key} is listed as uncounted, but {param} counts it",
                     f"dvc.yaml, stage {stage}",
                     f"list under params the keys of {param} that count",
                 )

@@ -199,7 +199,7 @@ def _not_yaml(error: Exception, where: Path | str, who: str) -> UserError:
     parts = [getattr(error, "context", None), getattr(error, "problem", None)]
     said = ": ".join(str(part) for part in parts if part) or str(error)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return UserError(f"not valid YAML{who}: {place}{said}", str(where), "mend it")
+    return UserError(f"not valid YAML{who}: {place}{said}", str(where), "correct it")
 
 
 def _read_here(text: str, where: Path | str) -> Any:

@@ -52,7 +52,9 @@ def write_crate(root: Path, folder: Path) -> str:
     if folder.exists() and any(folder.iterdir()):
         if not (folder / DESCRIPTOR).exists():
             raise UserError(
-                "the folder is not an RO-Crate", str(folder), "give another one"
+                "the folder is not an RO-Crate",
+                str(folder),
+                "name a folder that `make crate` wrote",
             )
         shutil.rmtree(folder)
     crate = Crate(chain, Path(folder).resolve())

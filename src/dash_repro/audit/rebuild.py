@@ -53,7 +53,9 @@ def _rows(evidence: Evidence, item: str) -> Collected:
         if member in instance.item["members"]:
             files.append((member, evidence.root / dep))
             if not (evidence.root / dep).is_file():
-                raise ArrayFileError("its data is not here", dep, "make pull")
+                raise ArrayFileError(
+                    "the data of this table are not here", dep, "make pull"
+                )
     params = nested(evidence.chain.pipeline.named_params(instance))
     return Collected(gather(instance.item, params, files), item)
 

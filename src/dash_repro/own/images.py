@@ -91,7 +91,7 @@ def look_at(folder: Path) -> Images:
         raise DatasetError(
             f"there is one class, {next(iter(files['train']))!r}",
             str(folder),
-            "give one folder a class, two or more: guidance tells classes apart",
+            "make one folder per class, at least two: guidance tells classes apart",
         )
     every = [path for part in files.values() for own in part.values() for path in own]
     headers = [_header(path) for path in every]

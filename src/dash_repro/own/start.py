@@ -120,10 +120,10 @@ def _require_new(source: Path, target: Path, file: Path) -> None:
     for path in (target, file):
         if path.exists():
             raise UserError(
-                "it is there already", str(path), "remove it, or take another name"
+                "this exists already", str(path), "remove it, or take another name"
             )
     if not target.parent.is_dir():
-        raise UserError("no such folder", str(target.parent), "make it")
+        raise UserError("no such folder", str(target.parent), "create it first")
 
 
 def _name_of(text: str) -> str:

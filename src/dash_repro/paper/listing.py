@@ -43,7 +43,7 @@ def listings(root: Path) -> dict[str, str]:
 
 
 def drifted(root: Path) -> list[str]:
-    """Names of the files that are not what the registered items say."""
+    """Names of the files that do not agree with the registered items."""
     return [
         path
         for path, text in listings(root).items()

@@ -50,9 +50,9 @@ def workspace_params(root: Path) -> dict[str, Any]:
     layers = Layers.read(path)
     if layers.overlaid:
         raise ParamsError(
-            "it names a base, and DVC reads it by itself",
+            "this params.yaml names a base, but DVC reads params.yaml alone",
             f"{path}, line {layers.documents[0][1].line((BASE,))}",
-            "keep it elsewhere, and run: python -m dash_repro.workspace DIR OVERLAY",
+            "move it to another file, and run: python -m dash_repro.workspace DIR OVERLAY",
         )
     return validate(layers.value(), str(path), layers)
 

@@ -77,7 +77,7 @@ def _set(tree: Any, assignment: str) -> list[str]:
     *above, last = key = name.strip().split(".")
     if not sign or not all(key):
         raise UserError(
-            f"{assignment!r} sets nothing",
+            f"{assignment!r} is not KEY=VALUE",
             "--set",
             "for example --set students.dash.lambda_an=0.2",
         )
@@ -85,7 +85,9 @@ def _set(tree: Any, assignment: str) -> list[str]:
         value = _reader().load(text)
     except YAMLError:
         raise UserError(
-            f"{text!r} is no value of YAML", f"--set {name}", "quote it for the shell"
+            f"{text!r} is not a valid value in YAML",
+            f"--set {name}",
+            "quote it for the shell",
         ) from None
     for part in above:
         if not isinstance(tree.get(part), dict):

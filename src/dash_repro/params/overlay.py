@@ -54,7 +54,7 @@ class Layers:
             found = Path(os.path.normpath(Path(path).parent / str(base)))
             if not isinstance(base, str) or not found.is_file():
                 raise UserError(
-                    f"the base {base!r} is no file",
+                    f"the base {base!r} is not a file",
                     where,
                     "name a params file, as seen from this file's folder",
                 )
