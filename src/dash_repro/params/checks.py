@@ -166,6 +166,11 @@ def _sources(params: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
+    asked = {
+        name
+        for one in params["experiments"].values()
+        for name in one.get("students", ())
+    }
     for name, block in params["students"].items():
         terms = [block[key] for key in ("lambda_im", "lambda_un", "lambda_an")]
         key, objective = f"students.{name}", block["objective"]
@@ -177,7 +182,7 @@ def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
             yield f"{key}.objective", "noise, but lambda_an is 0"
         blocks = block["blocks"] or params["train_student"]["blocks"]
         whole = params["train_teacher"]["blocks"]
-        if block["init"] == "pruned" and blocks != whole:
+        if name in asked and block["init"] == "pruned" and blocks != whole:
             yield f"{key}.blocks", f"pruned of a teacher of {whole}, so {whole}"
 
 
