@@ -269,7 +269,7 @@ def a_stage(root: Path, snakemake: str, dvc: list[str]) -> None:
 CHECKS = {
     "A student with a known objective": a_student,
     "A student with a new objective": a_new_objective,
-    "A param": a_param,
+    "A setting": a_param,
     "A stage": a_stage,
     "A table": a_table,
     "A figure": a_figure,

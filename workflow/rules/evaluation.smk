@@ -13,7 +13,7 @@ rule train_classifier:
         ),
     output:
         model="results/train_classifier/{dataset}/model.safetensors",
-        accuracy=metric("results/train_classifier/{dataset}/accuracy.json"),
+        accuracy=in_git("results/train_classifier/{dataset}/accuracy.json"),
     log:
         "results/logs/train_classifier/{dataset}.out",
     benchmark:
