@@ -165,7 +165,7 @@ class Plan:
         return [file] if stage else []
 
     def dataset_params(self, wildcards: Any) -> list[str]:
-        """What counts of a dataset's block."""
+        """Keys of a dataset's block that change the dataset."""
         block = self.params["prepare_data"][wildcards.dataset]
         return [f"prepare_data.{wildcards.dataset}.{k}" for k in block if k != "path"]
 

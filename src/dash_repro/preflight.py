@@ -122,7 +122,7 @@ def check_disk(root: Path, kept_mb: float, state_mb: float) -> Iterator[Answer]:
 
 
 def check_remote(root: Path) -> Iterator[Answer]:
-    """The DVC remote answers, and has objects."""
+    """Check that the DVC remote answers and has objects."""
     from runledger import find_remote
 
     try:

@@ -119,7 +119,7 @@ class Counter:
         )
 
     def network(self, dataset: str, width: int, blocks: int) -> tuple[float, float]:
-        """FLOP of a forward pass and parameters."""
+        """(FLOP of a forward pass for one image, number of parameters) of a network."""
         data = self.params["prepare_data"][dataset]
         key = (width, blocks, data["image_size"], data["channels"])
         if key not in self._networks:

@@ -37,7 +37,7 @@ def output_of(*command: str) -> str | None:
 
 
 def check_executor() -> Iterator[Answer]:
-    """Snakemake's executor for Slurm."""
+    """Check that Snakemake's executor for Slurm is installed."""
     try:
         version = metadata.version(EXECUTOR)
     except metadata.PackageNotFoundError:

@@ -173,7 +173,7 @@ def test_own_data_needs_no_experiment_but_its_table(tmp_path: Path) -> None:
     teachers = {i.item["teacher"] for i in _of(made, "train_teacher")}
     assert (students, teachers) == ({"scratch", "dash"}, {"tirt"})
     items = {i.item["item"] for i in _of(made, "make_table")}
-    assert items == {"table3", "tableB3"}, "nothing about the paper, no claims"
+    assert items == {"table3", "tableB3", "tableS3"}, "nothing of the paper"
     deps = {dep for i in _of(made, "make_table") for dep in i.deps}
     assert not any(dep.startswith("paper/tables") for dep in deps)
     drawn = {i.item["item"] for i in _of(made, "plot_figure")}

@@ -116,7 +116,7 @@ class Context:
         write_atomic(self._failure(recipe.instance), pretty(note))
 
     def clear_failure(self, instance: Instance) -> None:
-        """Forget an earlier failure."""
+        """Delete the report of an earlier failure of the instance."""
         self._failure(instance).unlink(missing_ok=True)
 
 

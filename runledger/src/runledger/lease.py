@@ -198,7 +198,7 @@ class Lease:
         return True
 
     def held(self) -> bool:
-        """Tell whether this process still holds it."""
+        """Tell whether this process still holds the lease."""
         found = self._look()
         return found is not None and found[1] == self._mine
 
@@ -233,7 +233,7 @@ class Lease:
                     return
 
     def release(self) -> None:
-        """Give it back."""
+        """Give the lease back, so that another process may make the instance."""
         self._stop.set()
         with contextlib.suppress(UserError):
             if self.held():

@@ -24,7 +24,7 @@ def _note(root: Path, place: str) -> Path:
 
 
 def remember(root: Path, place: str) -> None:
-    """Keep that a place has had objects."""
+    """Note that a place has had objects, so that it is never taken for a new one."""
     write_once(_note(root, place), f"{place}\n{date.today()}\n")
 
 

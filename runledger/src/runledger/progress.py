@@ -69,7 +69,7 @@ def _last(root: Path, name: str) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Lay out `running` for a terminal."""
+    """Return the rows of `running` as a table for a terminal."""
     if not rows:
         return "nothing runs"
     lines = [("instance", "done", *SHOWN[:2], "images/s", "left", "leg", "where")]

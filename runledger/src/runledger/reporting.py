@@ -57,7 +57,7 @@ class CountedLines(logging.Handler):
         self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report a line that counts."""
+        """Report how far the work is, if this line of the log says a count."""
         found = _COUNTED.match(record.getMessage())
         if found:
             unit, done, of = found[1], int(found[2]), int(found[3])

@@ -95,11 +95,11 @@ class Reading:
         return "(?!)"
 
     def ticket(self, _wildcards: Any) -> str:
-        """No file is fetched."""
+        """Return no file: a reading of the rules fetches nothing."""
         return ""
 
     def start(self, _workflow: Any) -> None:
-        """Nothing starts."""
+        """Do nothing: a reading of the rules starts no run."""
 
     stop = start
 
@@ -149,7 +149,7 @@ class Reader:
             self._folders.pop()
 
     def rule(self, name: str | None = None, **_: Any) -> Callable[[Any], Any]:
-        """Begin a rule."""
+        """Begin a rule, whose directives follow."""
         self.rules.append(Rule(name))
         return lambda function: function
 

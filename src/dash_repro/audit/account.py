@@ -120,7 +120,7 @@ def _paper(audit: Audit, item: str, address: str, cell: Any) -> dict[str, Any] |
 
 
 def ordered(audit: Audit, names: frozenset[str]) -> list[str]:
-    """Instances, producers first."""
+    """Sort instances so that each follows the instances that it reads."""
     return [name for name in audit.evidence.chain.instances if name in names]
 
 

@@ -52,7 +52,7 @@ class Comparison:
         return not self.reasons
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """The comparison as data for JSON."""
         return {**asdict(self), "comparable": self.comparable}
 
 

@@ -31,7 +31,7 @@ class Cost:
     devices: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, rounded."""
+        """The cost as data for JSON, rounded."""
         return {
             "runs": self.runs,
             "hours": round(self.hours, 4),
@@ -65,7 +65,7 @@ def on_gpu(run: Mapping[str, Any]) -> bool:
 
 
 def cost(records: Iterable[Record]) -> Cost:
-    """Cost of several runs."""
+    """Seconds, GPU-hours and devices of several runs together."""
     known = list(records)
     hours = sum(seconds(record) for record in known) / 3600
     gpu = sum(seconds(record) for record in known if on_gpu(record.run)) / 3600

@@ -191,7 +191,7 @@ class Expectations:
 
     @staticmethod
     def bound(name: str, metric: str, dataset: str) -> Source:
-        """A metric of a bounding set."""
+        """The expected value of a metric of a bounding set of images."""
         return Source("extract_reference", f"{name}_{metric}", {"dataset": dataset})
 
     def _profiled(

@@ -148,7 +148,7 @@ def wanted_rows(
 
 
 def heading_rows(sidecar: Mapping[str, Any]) -> list[list[str]]:
-    """The rows over the body."""
+    """The heading rows of a table, as lists of cell texts."""
     heads = [[plain_text(text) for text in sidecar["header"]]]
     if sidecar["groups"]:
         heads.insert(0, [plain_text(text) for text, _ in sidecar["groups"]])

@@ -97,7 +97,7 @@ class DropoutMasks:
             hook.remove()
 
     def draw(self) -> None:
-        """New masks, in place."""
+        """Draw new dropout masks into the buffers of the earlier ones."""
         for layer in self.layers:
             if layer.p > 0.0:
                 layer.drawn.bernoulli_(1.0 - layer.p, generator=self.generator)

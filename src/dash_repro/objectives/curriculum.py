@@ -65,7 +65,7 @@ def curriculum_from(
 
 
 def save_curriculum(path: Path | str, curriculum: Curriculum) -> None:
-    """Write it as safetensors."""
+    """Write a curriculum as a safetensors file."""
     tensors = {"lambda": curriculum.lambda_, "omega_hat": curriculum.omega_hat}
     metadata = {
         "format": FORMAT,

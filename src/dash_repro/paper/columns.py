@@ -63,12 +63,12 @@ class Column(ABC):
     params: tuple[str, ...] = ()
 
     def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
-        """Instances that it reads."""
+        """What the column reads: the instances whose files the table collects."""
         return ()
 
     @abstractmethod
     def heads(self, view: View) -> list[str]:
-        """Headings."""
+        """Headings of these columns, from left to right."""
 
     def groups(self, view: View) -> list[tuple[str, int]]:
         """(heading over several columns, how many), "" where there is none."""
@@ -76,7 +76,7 @@ class Column(ABC):
 
     @abstractmethod
     def entries(self, view: View, row: TableRow) -> list[Entry]:
-        """Boxes of one row."""
+        """Cells of these columns in one row, from left to right."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class NetworkColumn(Column):
 
     @abstractmethod
     def cell(self, view: View, row: TableRow, paper: str) -> Cell:
-        """The box of a network."""
+        """The cell of a network."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Quality(Column):
         return models, bounds(spec.experiment)
 
     def names(self, view: View) -> list[str]:
-        """Its columns for one dataset."""
+        """Names of the metrics that the column shows for one dataset."""
         return leading(view.context, quality(MAIN))
 
     def heads(self, view: View) -> list[str]:
@@ -179,7 +179,7 @@ class Quality(Column):
         ]
 
     def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
-        """One box."""
+        """The cell of one metric, dataset and row."""
         name = f"{dataset}_{column}"
         if row.bound or row.model:
             rows = view.quality(row, dataset, column)

@@ -27,7 +27,7 @@ class Cells(Protocol):
     """Where a formula finds numbers."""
 
     def value(self, address: str) -> Decimal:
-        """One cell."""
+        """The number of one cell, by its address."""
 
     def row(self, address: str) -> list[tuple[str, Decimal]]:
         """(column, number) of a whole row "item/row", in the table's order."""

@@ -55,7 +55,7 @@ class Missing:
 
     @property
     def producer(self) -> Mapping[str, str]:
-        """Path to instance."""
+        """{path of a result: name of the instance that makes it}."""
         return self.pipeline.producer
 
 

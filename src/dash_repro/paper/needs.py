@@ -65,7 +65,7 @@ class Need:
 
     @property
     def stage(self) -> str:
-        """Stage that makes the file."""
+        """The stage that makes the file."""
         return self.source[0]
 
     @property

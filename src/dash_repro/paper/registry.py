@@ -107,7 +107,7 @@ class TableSpec(ItemSpec):
     kind: ClassVar[str] = "table"
 
     def table(self, context: Context) -> Table:
-        """Lay it out."""
+        """Build the table from its collected rows."""
         assert self.build is not None
         return self.build(context)
 

@@ -70,7 +70,7 @@ class ResultsTable(TableSpec):
         object.__setattr__(self, "params", tuple(dict.fromkeys(params)))
 
     def table(self, context: Context) -> Table:
-        """Lay it out."""
+        """Build the table from its collected rows."""
         view = View(self, context)
         rows = [*self.rows(view), *_bounds()]
         boxes = [

@@ -128,7 +128,7 @@ class Learner:
         self._latest[1] = norm
 
     def end(self) -> None:
-        """The host's part after it."""
+        """What the host does after the device has computed the step."""
         self._pending[self._filled] = self._latest
         self._filled += 1
         self.step += 1

@@ -36,7 +36,7 @@ class Observer(Protocol):
         """What resuming needs, by names that no learner uses."""
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take up such a state."""
+        """Continue from a state that `state` returned."""
 
 
 class GapMonitor:
@@ -57,7 +57,7 @@ class GapMonitor:
 
     @torch.no_grad()
     def observe(self, learner: Learner) -> dict[str, float]:
-        """rho, cos, gap_mse, err_cond, err_uncond."""
+        """Gaps of the averaged weights: rho, cos, gap_mse, err_cond, err_uncond."""
         with learner.averaged() as model:
             cond, uncond, _ = both_branches(model, self.batch)
         targets = (self.targets.eps_cond, self.targets.eps_uncond)
@@ -68,7 +68,7 @@ class GapMonitor:
         return {}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Nothing to take up."""
+        """Do nothing: this observer has no state."""
 
 
 def log_spaced(count: int, iterations: int) -> list[int]:
@@ -96,7 +96,7 @@ class CurriculumRecorder:
         self.lambdas: list[Tensor] = []
 
     def observe(self, learner: Learner) -> dict[str, float]:
-        """Take a snapshot; no columns."""
+        """Record a snapshot of lambda and omega_hat; adds no columns to the history."""
         lambda_ = learner.lambda_()
         zeros = torch.zeros(self.schedule.timesteps)
         self.taken.append(learner.step)

@@ -40,7 +40,7 @@ class Member:
         self.offset = self.path.stat().st_size if self.path.exists() else 0
 
     def look(self) -> None:
-        """Read what is new."""
+        """Read what the member's job has reported since the last call."""
         try:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)

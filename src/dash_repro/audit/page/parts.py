@@ -24,12 +24,12 @@ escape = html.escape
 
 
 def css(status: str) -> str:
-    """Class of a status."""
+    """The CSS class of a status."""
     return "s-" + status.replace("not checked", "unchecked")
 
 
 def chip(status: str) -> str:
-    """A small coloured word."""
+    """HTML of a status: a small coloured word."""
     return f'<span class="chip {css(status)}">{escape(status)}</span>'
 
 

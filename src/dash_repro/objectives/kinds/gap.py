@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @objective("gap", uncond=True)
 def gap(student: DistillObjective, out: Outputs) -> Tensor:
-    """L_gap."""
+    """L_gap: E[omega_hat_t ||Delta_S - Delta_T||^2], the gaps compared directly."""
     from dash_repro.objectives.losses import gap_loss
 
     return gap_loss(*out.four, out.weights)

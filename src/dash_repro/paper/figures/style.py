@@ -44,7 +44,7 @@ class Style:
 
     @classmethod
     def from_params(cls, plot_figure: Mapping[str, Any], scale: str) -> Style:
-        """Read the section."""
+        """The style that section plot_figure of params.yaml describes."""
         return cls(
             plot_figure["dpi"],
             float(plot_figure["font_size"]),
