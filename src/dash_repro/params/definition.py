@@ -181,12 +181,12 @@ class GenerateSamples(Section):
 class Extractor(Section):
     """features for FID, IS and KID"""
     name: Literal[tuple(EXTRACTORS)] = key(
-        "inception", "effnetlite0 is an offline stand-in, never called FID", A2, protocol=True)
+        "inception", "only inception gives FID; effnetlite0 and 2 need no download, classifier is that of train_classifier, dinov2 and clip need timm and a file of weights", A2, protocol=True)
     mode: Literal["legacy_tensorflow", "clean"] = key(
         "legacy_tensorflow", "resizing of clean-fid; papers on CIFAR use the first")
     weights_url: str = key(
         "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt", "where Inception is published", "StyleGAN2-ADA")
-    weights_path: str = key("data/inception-2015-12-05.pt", "file of its weights; downloaded to there if absent", "")
+    weights_path: str = key("data/inception-2015-12-05.pt", "file of its weights (inception, dinov2, clip); downloaded to there if absent", "")
     weights_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = key(
         "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4", "what its bytes must hash to", "")
 

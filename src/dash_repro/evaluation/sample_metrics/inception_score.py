@@ -95,8 +95,10 @@ def of_images(
     classes: np.ndarray,
     reference: Reference,
     settings: Mapping[str, Any],
-) -> Measured:
-    """The score of a set of images; see metric.Metric."""
+) -> Measured | None:
+    """The score of a set of images; None without classes; see metric.Metric."""
+    if classes.shape[1] == 0:
+        return None
     how = settings["is_splits"], settings["shuffle_seed"]
     error = standard_error(score_without_groups(classes, *how))
     return Measured(*inception_score(classes, *how), error)
