@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import paper_results
 import pytest
 from paper_fixtures import (
     Workspace,
@@ -10,6 +11,7 @@ from paper_fixtures import (
     table_job,
 )
 
+from dash_repro.arrays import read_json, write_json
 from dash_repro.paper.context import Context
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.rows import CollectedError, read_rows, write_rows
@@ -152,3 +154,24 @@ def test_a_demo_with_other_data_draws_every_figure(tmp_path):
     workspace = Workspace(tmp_path, demo_like())
     for item in FIGURES:
         assert workspace.figure(item).stat().st_size > 5000
+
+
+def test_features_without_classes_have_no_column_of_the_score(tmp_path, monkeypatch):
+    """CLIP and DINOv2 know no classes, so no Inception score is in metrics.json."""
+    for stage in ("compute_metrics", "extract_reference"):
+
+        def without(path, member, rng, write=paper_results.WRITERS[stage]):
+            write(path, member, rng)
+            content = read_json(path)
+            sets = [content["metrics"]] if "metrics" in content else []
+            for bound in content.get("bounds", {}).values():
+                sets += bound["sets"]
+            for metrics in sets:
+                del metrics["inception_score"]
+            write_json(path, content)
+
+        monkeypatch.setitem(paper_results.WRITERS, stage, without)
+    sidecar = Workspace(tmp_path, small_params()).table("table3")
+    heads = " ".join(sidecar["header"])
+    assert "FD-" in heads and "IS" not in heads and "ρ" in heads
+    assert not [address for address in sidecar["cells"] if address.endswith("_is")]

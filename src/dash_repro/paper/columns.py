@@ -240,8 +240,15 @@ class Spread(Quality):
         return Entry((mean, spread), " ± ")
 
 
+def known(context: Context, names: list[str]) -> list[str]:
+    """Columns without those of metrics that the extractor's features cannot give."""
+    find = context.collected.find
+    return [name for name in names if find(MEASURES[name].metric)] or names
+
+
 def leading(context: Context, names: list[str]) -> list[str]:
     """Columns of sample metrics, KID first where there are few samples."""
+    names = known(context, names)
     if context.samples >= MANY:
         return names
     return ["kid", *(name for name in names if name != "kid")]
