@@ -29,6 +29,7 @@ _HOMES = {
     "curves": "directives",
     "verbatim": "directives",
     "literal": "directives",
+    "rules": "workflows",
     "JobResources": "resources",
     "Site": "resources",
     "Work": "resources",

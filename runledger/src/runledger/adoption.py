@@ -45,7 +45,7 @@ def adopt(root: Path, target: str, reason: str) -> Record:
         raise UserError(
             "no record of this instance describes the bytes on disk",
             where,
-            "bring the recorded bytes back (make pull) or run the stage",
+            "bring the recorded bytes back (python -m runledger pull) or run the stage",
         )
     new = Record(
         instance=where,

@@ -14,7 +14,7 @@ from runledger.commandline import SETTINGS, Group
 from runledger.dvclock import settle as write_lock
 from runledger.judge import Judge
 from runledger.presence import OTHER, WRONG, state_of
-from runledger.project import load_pipeline
+from runledger.project import load_pipeline, settings
 from runledger.store import Store
 
 
@@ -134,7 +134,9 @@ def plan(root: Path, check: bool) -> int:
     pipeline = load_pipeline(root)
     if check:
         stale = drifted(root, pipeline) is not None
-        print("dvc.yaml is not what rules and params say: `make plan`") if stale else 0
+        if stale:
+            print("dvc.yaml is not what rules and params say: run")
+            print("python -m runledger plan")
         return int(stale)
     print(renew(root, pipeline) or "dvc.yaml is what rules and params say")
     return 0
@@ -157,7 +159,7 @@ def push(root: Path, remote: str | None, new: bool, stages: tuple[str, ...]) -> 
         print(
             f"not whole: {len(done.missing)} recorded objects are not on {done.where}; "
             "push from where they are, or make them again, or remove the records that "
-            "name them (results/records)",
+            "name them (the folder `records`)",
             file=sys.stderr,
         )
     return 1 if done.missing else 0
@@ -186,7 +188,7 @@ def pull(root: Path, targets: tuple[str, ...], remote: str | None) -> int:
         print(f"all {done.files} files of valid instances are in place")
     else:
         print("no valid record here names bytes; records come with git: were")
-        print("results/ and dvc.lock committed and pushed where they were made?")
+        print("and dvc.lock committed and pushed where they were made?")
     return 1 if done.missing else 0
 
 
@@ -209,8 +211,8 @@ def progress(root: Path, as_json: bool) -> None:
     """What runs now and how far it is."""
     from runledger.progress import queued, running, table
 
-    rows = running(root)
-    print(json.dumps(rows, indent=1) if as_json else table(rows))
+    rows, shown = running(root), settings(root).get("progress", ())
+    print(json.dumps(rows, indent=1) if as_json else table(rows, shown))
     if not as_json and (line := queued(root)):
         print(line)
 
@@ -233,6 +235,45 @@ def logs(root: Path, target: str, tail: int) -> None:
         print("\n".join(text.splitlines()[-tail:]))
     if not found:
         print(f"{instance.name} has no logs here: it has not run in this checkout")
+
+
+@main.command()
+@click.argument("target")
+@click.option("--recipe", default="", help="Digest of the recipe that dvc.yaml has.")
+@click.pass_obj
+def run(root: Path, target: str, recipe: str) -> int:
+    """Make one instance by its rule's own command (for DVC).
+
+    TARGET is an instance or an output's path; its inputs must be there.
+    """
+    from runledger.workflows.running import run
+
+    return run(root, target, recipe)
+
+
+@main.command()
+@click.option("--offline", is_flag=True, help="Do not ask the remote.")
+@click.pass_obj
+def audit(root: Path, offline: bool) -> int:
+    """Check records, bytes, dvc.lock and git against each other; writes nothing."""
+    from runledger.audit import OBJECTION, Chain, audit_chain
+
+    findings = audit_chain(Chain(root), ask_remote=not offline)
+    for one in findings:
+        print(f"{one.level}: {one.kind}: {one.subject}: {one.detail}")
+    objections = sum(one.level == OBJECTION for one in findings)
+    print(f"{objections} objections" if objections else "no objections")
+    return int(bool(objections))
+
+
+@main.command()
+@click.option("--snakefile", help="Where it is, if not where Snakemake looks.")
+@click.pass_obj
+def init(root: Path, snakefile: str | None) -> None:
+    """Have all rules of a Snakemake workflow recorded from now on."""
+    from runledger.workflows.setup import set_up
+
+    print("\n".join(set_up(root, snakefile)))
 
 
 @main.command("await")

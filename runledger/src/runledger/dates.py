@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runledger.pipeline import Pipeline
+from runledger.project import ledger_path
 
 
 def clock(root: Path) -> float:
     """Return the time of a checkout's disk; the machine's own may differ."""
-    state = root / "results" / ".state"
+    state = ledger_path(root, ".state")
     try:
         state.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=state) as file:

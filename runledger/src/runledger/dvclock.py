@@ -14,6 +14,7 @@ from runledger.project import load_pipeline
 from runledger.projection import renew
 from runledger.sources import lock_path
 from runledger.store import Digest
+from runledger.watching import watch_entry
 
 
 def _entry(path: str, content: Digest) -> dict[str, Any]:
@@ -69,14 +70,14 @@ class _Writer:
         verdict = self.verdicts[instance.name]
         if not verdict.valid or not self._bytes_agree(verdict):
             return None
-        entry: dict[str, Any] = {"cmd": instance.cmd}
+        entry: dict[str, Any] = {"cmd": instance.call}
         if instance.deps:
             found = {
                 lock_path(self.root, dep): self._dep(verdict, dep)
                 for dep in instance.deps
             }
             entry["deps"] = [_entry(path, found[path]) for path in sorted(found)]
-        if instance.params:
+        if instance.params and not instance.read:  # else they are in the command
             named = self.pipeline.named_params(instance)
             entry["params"] = {"params.yaml": dict(sorted(named.items()))}
         outs = sorted(verdict.outputs.items())
@@ -103,6 +104,8 @@ def settle(root: Path) -> dict[str, Any]:
     old = locked_stages(root) if outdated else {}  # reading takes longer than writing
     stages = {n: entry for n, e in entries.items() if (entry := e or old.get(n))}
     kept = sum(name in old for name in outdated)
+    if pipeline.watched:
+        stages |= watch_entry(pipeline, writer.judge.store)
     if stages:
         text = lock_text({"schema": "2.0", "stages": stages})
         write_atomic(root / "dvc.lock", text)

@@ -14,11 +14,11 @@ from typing import Any
 
 from runledger.git import GitError, git
 from runledger.legs import hostname, job_id
-from runledger.project import settings
+from runledger.project import ledger_folder, settings
 
 UNKNOWN = "unknown"
-_MUST = ("params.yaml", "dvc.yaml")
-_FOLDERS = ("src", "runledger", "stages", "workflow", "paper", *_MUST)
+_SOURCES = ("src", "stages", "workflow", "params.yaml")  # where no setting says else
+_MADE = ("dvc.yaml", "dvc.lock")
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--binary", "HEAD")
 
 
@@ -28,11 +28,17 @@ def commit(root: Path) -> dict[str, str | None]:
     Files that git does not know count as changes, those that it ignores do not. Where
     git cannot say, both values are "unknown" and "git" says why.
     """
+    table = settings(Path(root))
+    if table.get("rules") == "all":  # all but what is made
+        made = (*_MADE, ledger_folder(root))
+        must, where = table["snakefile"], [".", *(f":(exclude){p}" for p in made)]
+    else:
+        must, where = "dvc.yaml", [*table.get("sources", _SOURCES), "dvc.yaml"]
     try:
         head = git(root, "rev-parse", "--verify", "HEAD").decode().strip()
-        git(root, "ls-files", "--error-unmatch", "--", *_MUST)
-        changes = git(root, *_DIFF, "--", *_FOLDERS)
-        new = git(root, "ls-files", "-z", "-o", "--exclude-standard", "--", *_FOLDERS)
+        git(root, "ls-files", "--error-unmatch", "--", must)
+        changes = git(root, *_DIFF, "--", *where)
+        new = git(root, "ls-files", "-z", "-o", "--exclude-standard", "--", *where)
         for name in filter(None, new.split(b"\0")):
             path = Path(root) / os.fsdecode(name)
             content = path.read_bytes() if path.is_file() else b""

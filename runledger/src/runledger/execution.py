@@ -21,6 +21,7 @@ from runledger.errors import UserError, printable
 from runledger.fingerprint import Fingerprinter
 from runledger.moving import make_plain, put_in_place, refuse_ignored
 from runledger.pipeline import CODE_STAGE, Instance, split_name
+from runledger.project import ledger_path
 from runledger.recipes import Recipe, known_of, of_verdict, read_recipe
 from runledger.records import Record, Records
 from runledger.sources import absent
@@ -101,8 +102,7 @@ class Context:
         return True
 
     def _failure(self, instance: Instance) -> Path:
-        folder = self.root / "results" / ".state" / "failures"
-        return folder / f"{instance.name}.json"
+        return ledger_path(self.root, ".state", "failures", f"{instance.name}.json")
 
     def note_failure(self, recipe: Recipe, error: BaseException) -> None:
         """Keep why an instance failed, with the recipe that failed."""
@@ -135,7 +135,7 @@ def failure_note(root: Path, name: str) -> dict[str, str] | None:
 
     Keys: reason, where, remedy (if the error has one), frozen (digest of the recipe).
     """
-    path = Path(root) / "results" / ".state" / "failures" / f"{name}.json"
+    path = ledger_path(root, ".state", "failures", f"{name}.json")
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):  # none, or cut short by a crash
@@ -233,20 +233,28 @@ def _expected(
     )
 
 
-def publish(context: Context, instance: Instance, staging: Path) -> dict[str, Any]:
+def publish(
+    context: Context, instance: Instance, staging: Path | None
+) -> dict[str, Any]:
     """Move finished outputs into cache and place; returns their record entries.
+
+    Args:
+        context, instance: whose outputs they are.
+        staging: the folder that has them; None if they are written where they belong.
 
     Raises:
         UserError: an output was not written, or the disk is full.
     """
     outputs: dict[str, Any] = {}
     for out in instance.outs:
-        source = staging / Path(out.path).name
+        source = _source(context, staging, out.path)
         if not os.path.lexists(source):
             raise UserError(
                 f"{instance.name} did not write {source.name}",
                 out.path,
-                f"this is a bug in stages/{instance.stage}.py",
+                f"this is a bug in stages/{instance.stage}.py"
+                if staging
+                else "correct the command of the rule, or its output",
             )
         make_plain(source, out.path)
         refuse_ignored(context.root, source, out.path)
@@ -261,8 +269,13 @@ def publish(context: Context, instance: Instance, staging: Path) -> dict[str, An
             entry["inline"] = _inline(source, out.path)
         outputs[out.path] = entry
     for out in instance.outs:
-        place(context, staging / Path(out.path).name, out.path, outputs[out.path])
+        source = _source(context, staging, out.path)
+        place(context, source, out.path, outputs[out.path])
     return outputs
+
+
+def _source(context: Context, staging: Path | None, path: str) -> Path:
+    return staging / Path(path).name if staging else context.root / path
 
 
 def _inline(source: Path, path: str) -> str:
@@ -297,7 +310,8 @@ def place(context: Context, source: Path, path: str, entry: Mapping[str, Any]) -
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        put_in_place(source, target, source.parent)
+        if source != target:
+            put_in_place(source, target, source.parent)
     except OSError as error:
         raise disk_error(error, target) from error
     context.store.remember(target, Digest(entry["md5"], entry["size"]))

@@ -127,6 +127,7 @@ class Expansion:
             yield from CODE_FOLDERS
             return
         if CODE_STAGE in self.stages:
-            yield f"results/code/{stage.name}.json"
+            [(pattern, _), *_] = self.stages[CODE_STAGE].outputs
+            yield pattern.replace(self.stages[CODE_STAGE].id, stage.name)
         for value in stage.inputs.values():
             yield from filled(value, wildcards, scope)

@@ -18,8 +18,10 @@ from pathlib import Path
 
 from runledger.canonical import digest, write_once
 from runledger.errors import UserError
+from runledger.project import ledger_path
 
 SCHEME = 2  # of what is remembered of a file; raise it when that changes
+OF_SNAKEFILE = " of the Snakefile"  # ends the name of code that is no file of its own
 ALL = "*"  # in a dotted name: every module of the package
 _SKIPPED = {"ctx", "type_comment", "kind", "lineno", "col_offset", "type_ignores"}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -64,10 +66,26 @@ def decoded(data: bytes) -> str:
 @cache  # a source is looked at for each stage that imports it, and at each commit
 def source_digest(text: str) -> str:
     """Digest Python source by meaning: comments, docstrings, layout do not count."""
-    return hashlib.sha256(_canonical(ast.parse(text)).encode()).hexdigest()[:32]
+    return syntax_digest(ast.parse(text))
 
 
-def _imports(tree: ast.Module, package: list[str]) -> Iterable[str]:
+def syntax_digest(tree: ast.AST | list[ast.stmt]) -> str:
+    """Digest a syntax tree, or some statements, by meaning."""
+    return hashlib.sha256(_canonical(tree).encode()).hexdigest()[:32]
+
+
+def code_digest(name: str, data: bytes) -> str:
+    """Digest a code file: Python by meaning, others by their text, whatever line ends.
+
+    Raises:
+        SyntaxError, ValueError: a file of Python that is none.
+    """
+    if name.endswith(".py"):
+        return source_digest(decoded(data))
+    return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()[:32]
+
+
+def imports(tree: ast.AST, package: list[str]) -> Iterable[str]:
     """Yield the dotted names that a module imports, relative ones made absolute.
 
     A call of runledger.plugins.import_all stands for all modules of the package.
@@ -103,7 +121,7 @@ class Fingerprinter:
         exclude: tuple[str, ...] = ("runledger", "_path"),
     ) -> None:
         self.root, self.roots, self.exclude = Path(root), roots, set(exclude)
-        self.memory = self.root / "results" / ".state" / "sources"
+        self.memory = ledger_path(self.root, ".state", "sources")
         self.find = lru_cache(maxsize=None)(self._find)
         self.read = lru_cache(maxsize=None)(self._read)
         self.modules = lru_cache(maxsize=None)(self._modules)
@@ -128,7 +146,7 @@ class Fingerprinter:
                     found.append(init)
                 elif module.is_file():
                     found.append(module)
-                else:
+                elif not stem.is_dir():  # a folder without __init__.py is one, too
                     break
             if found:
                 return found
@@ -139,11 +157,17 @@ class Fingerprinter:
         relative = path.relative_to(self.root)
         try:
             text = decoded(path.read_bytes())
-            return self._remembered(text, list(relative.parts[1:-1]))
+            return self._remembered(text, self._package(relative))
         except (SyntaxError, ValueError) as error:
             raise UserError(
                 f"not valid Python: {error}", str(relative), "correct the file"
             ) from None
+
+    def _package(self, relative: Path) -> list[str]:
+        """Return the package that a file is in, by the innermost root above it."""
+        above = [Path(top) for top in self.roots if relative.is_relative_to(top)]
+        top = max(above, key=lambda one: len(one.parts), default=relative.parent)
+        return list(relative.relative_to(top).parts[:-1])
 
     def _remembered(self, text: str, package: list[str]) -> tuple[str, tuple]:
         """Digest a text, or look it up: parsing a hundred files takes a second."""
@@ -156,7 +180,7 @@ class Fingerprinter:
             whole = False
         if not whole:
             known = source_digest(text)
-            names = list(_imports(ast.parse(text), package))
+            names = list(imports(ast.parse(text), package))
             with contextlib.suppress(UserError):  # nobody needs it
                 write_once(path, json.dumps([known, names, digest([known, names])]))
         return known, tuple(names)
@@ -174,7 +198,11 @@ class Fingerprinter:
                 program,
                 "add it, or correct the rule (or dvc.yaml)",
             )
-        todo, seen = [start], {}
+        return self.closure([start])
+
+    def closure(self, files: Iterable[Path]) -> dict[str, str]:
+        """Return {file: digest} of files and everything they import."""
+        todo, seen = list(files), {}
         while todo:
             path = todo.pop()
             key = path.relative_to(self.root).as_posix()

@@ -164,7 +164,7 @@ class Head(Plan):
             what = (
                 "the recorded bytes are put back"
                 if path in self.wanted
-                else "not used; the recorded bytes are not here (`make pull`)"
+                else "not used; the recorded bytes are not here (`runledger pull`)"
             )
             lines.append(f"  {path}: {what}")
         self._log("\n".join(["files with other bytes than recorded:", *lines]))

@@ -12,6 +12,7 @@ from typing import Any
 from runledger.canonical import disk_error
 from runledger.errors import UserError
 from runledger.lease import Lease, describe, lives, span_of
+from runledger.project import ledger_path
 
 
 class HeadLock:
@@ -22,7 +23,7 @@ class HeadLock:
     """
 
     def __init__(self, root: Path) -> None:
-        self.path = Path(root) / "results" / ".state" / "head.lock"
+        self.path = ledger_path(root, ".state", "head.lock")
         self.lease = Lease(self.path.with_suffix(".lease"))
         self._file = None
 

@@ -32,6 +32,7 @@ from runledger.execution import (
 )
 from runledger.lease import Lease
 from runledger.pipeline import CODE_STAGE, split_name
+from runledger.project import ledger_path
 from runledger.recipes import Recipe
 from runledger.records import Record, recipe_key
 from runledger.reporting import CountedLines, append_report, report_path
@@ -39,6 +40,7 @@ from runledger.reporting import CountedLines, append_report, report_path
 __all__ = ["Interrupted", "Job", "main"]
 
 COST = "cost.json"
+FORM = "%(asctime)s %(levelname)s %(message)s"  # of a line in a log
 INTERRUPTED = 75  # exit status: state saved, run the same command to go on
 _stop: list[int] = []
 
@@ -101,23 +103,25 @@ class Job:
         self._lease: Lease | None = None
 
     def _logger(self) -> logging.Logger:
-        path = self.root / "results" / "logs" / self.stage / f"{self.id or '_'}.log"
+        path = ledger_path(self.root, "logs", self.stage, f"{self.id or '_'}.log")
         path.parent.mkdir(parents=True, exist_ok=True)
         logger = logging.Logger(self.instance.name, logging.INFO)
-        form = "%(asctime)s %(levelname)s %(message)s"
         mine = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-        mine.setFormatter(logging.Formatter(form))
-        shared = logging.StreamHandler(sys.stderr)
-        # the output of a process that makes several: whose line it is
-        shared.setFormatter(logging.Formatter(form.replace("%(m", "%(name)s: %(m")))
-        for handler in (mine, shared, CountedLines(self.progress)):
+        mine.setFormatter(logging.Formatter(FORM))
+        for handler in (mine, *self._more_handlers()):
             logger.addHandler(handler)
         return logger
+
+    def _more_handlers(self) -> list[logging.Handler]:
+        shared = logging.StreamHandler(sys.stderr)
+        # the output of a process that makes several: whose line it is
+        shared.setFormatter(logging.Formatter(FORM.replace("%(m", "%(name)s: %(m")))
+        return [shared, CountedLines(self.progress)]
 
     @property
     def state(self) -> Path:
         """Private folder that outlives a kill."""
-        folder = self.root / "results" / ".state" / "runs" / self.key
+        folder = ledger_path(self.root, ".state", "runs", self.key)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -186,7 +190,7 @@ class Job:
     def open(self) -> bool:
         """Check, lock and match; False if the instance is already made."""
         context, instance = self.context, self.instance
-        context.check_code(instance, self.recipe.frozen["code"])
+        self._check_code()
         self.inputs_md5 = verify_inputs(context, self.recipe)
         self.key = recipe_key(self.recipe.frozen, self.inputs_md5)
         name = f"{self.key}.{self.part.replace('/', '-of-')}" if self.part else self.key
@@ -204,6 +208,17 @@ class Job:
             shutil.rmtree(self.state / "out", ignore_errors=True)
         self.log.info("start %s key %s%s", instance.name, self.key, legs.where())
         return True
+
+    # what differs where the outputs are written in place, by a rule's own command
+
+    def _check_code(self) -> None:
+        self.context.check_code(self.instance, self.recipe.frozen["code"])
+
+    def _modules(self) -> dict[str, str]:
+        return self.context.modules(self.instance)
+
+    def _place(self) -> Path | None:
+        return self._staging()
 
     def make(self, run: Callable[[Job], None]) -> None:
         """Compute and finish; the clock starts now, not when its process did."""
@@ -228,13 +243,13 @@ class Job:
                 "run the same command again",
             )
         self._write_cost()
-        outputs = publish(context, instance, self._staging())
+        outputs = publish(context, instance, self._place())
         record = Record(
             instance=instance.name,
             key=self.key,
             recipe=dict(self.recipe.frozen),
             inputs=self.inputs_md5,
-            code_modules=context.modules(instance),
+            code_modules=self._modules(),
             outputs=outputs,
             run={**self._run(), **uncounted_facts(self.recipe, found)},
         )

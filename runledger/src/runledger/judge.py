@@ -110,15 +110,11 @@ class Judge:
 
     def frozen(self, instance: Instance) -> dict[str, Any]:
         """Return the frozen part of an instance's recipe as of now."""
+        params = self.pipeline.named_params(instance)
+        if instance.read:
+            return instance.frozen(params, digest(instance.modules))
         stage = instance.id if instance.stage == CODE_STAGE else instance.stage
-        return {
-            "stage": instance.stage,
-            "id": instance.id,
-            "item": dict(instance.item),
-            "params": self.pipeline.named_params(instance),
-            "cmd": instance.cmd,
-            "code": self.code.fingerprint(f"stages/{stage}.py"),
-        }
+        return instance.frozen(params, self.code.fingerprint(f"stages/{stage}.py"))
 
     def _spelled(self, frozen: Mapping[str, Any]) -> str:
         """Return the canonical text of a frozen recipe.
@@ -152,7 +148,7 @@ class Judge:
 
     def _judge(self, instance: Instance, known: Mapping[str, Verdict]) -> Verdict:
         frozen = self.frozen(instance)
-        text = self._spelled(frozen)
+        text = canonical(frozen) if instance.read else self._spelled(frozen)
         verdict = Verdict(instance, frozen, digest_of(text), False)
         verdict.outside = self.pipeline.outside(instance)
         pending = []
@@ -264,7 +260,9 @@ class Judge:
         past = self.records.history(instance.stage, instance.id)
         if not past:
             return ["never run"]
-        modules = self.code.modules(f"stages/{instance.stage}.py")
+        modules = instance.modules
+        if not instance.read:
+            modules = self.code.modules(f"stages/{instance.stage}.py")
         differences = [
             differ(record, verdict, inputs, modules, self.root)
             for record in reversed(past)

@@ -34,6 +34,9 @@ class Instance:
     """One stage applied to one identity.
 
     ``uncounted`` names params that it reads and that do not count (see sources.py).
+    ``values`` and ``modules`` are set where Snakemake itself read the rule: its params
+    as they are for this instance, and {code file: digest}. ``dvc_cmd`` is what DVC is
+    to call, if that is not ``cmd``.
     """
 
     name: str
@@ -45,6 +48,30 @@ class Instance:
     outs: tuple[Output, ...]
     item: Mapping[str, Any] = field(default_factory=dict)
     uncounted: tuple[str, ...] = ()
+    values: Mapping[str, Any] | None = None
+    modules: Mapping[str, str] | None = None
+    dvc_cmd: str = ""
+
+    @property
+    def read(self) -> bool:
+        """Whether Snakemake itself read the rule, so that all is known of it here."""
+        return self.values is not None and self.modules is not None
+
+    @property
+    def call(self) -> str:
+        """What DVC is to run."""
+        return self.dvc_cmd or self.cmd
+
+    def frozen(self, params: Mapping[str, Any], code: str) -> dict[str, Any]:
+        """Return the frozen part of its recipe: what counts but for its inputs."""
+        return {
+            "stage": self.stage,
+            "id": self.id,
+            "item": dict(self.item),
+            "params": dict(params),
+            "cmd": self.cmd,
+            "code": code,
+        }
 
     @property
     def key_name(self) -> str:
@@ -82,6 +109,10 @@ class Pipeline:
         stages: what the rules declare, by name; empty if dvc.yaml is written by hand.
         targets: {target rule: (stages, id or None for all)} that the rules declare.
         raw_deps: {instance: dependencies with the ${...} of params}; likewise.
+        goals: {target rule: instances that it asks for}, where Snakemake read the rules
+            (workflows/); default_goal is the one that a run without targets is for.
+        watched: files from which such instances were read, and their code.
+        logs: what their rules write beside the outputs.
     """
 
     def __init__(
@@ -92,6 +123,8 @@ class Pipeline:
         self.stages: Mapping[str, Stage] = {}
         self.targets: Mapping[str, tuple[tuple[str, ...], str | None]] = {}
         self.raw_deps: Mapping[str, tuple[str, ...]] = {}
+        self.goals: Mapping[str, set[str]] = {}
+        self.default_goal, self.watched, self.logs = "", (), ()
         self.producer = self._producers(found)
         self.instances = self._sorted(found)
 
@@ -143,7 +176,7 @@ class Pipeline:
             raise UserError(
                 f"there is no instance {name}{self._like(name)}",
                 "dvc.yaml and params.yaml",
-                "`make status` lists the instances; a pattern such as "
+                "`python -m runledger status` lists the instances; a pattern such as "
                 "'train_student/*dash*' names several",
             ) from None
 
@@ -153,6 +186,8 @@ class Pipeline:
         Raises:
             UserError: params.yaml lacks a key.
         """
+        if instance.values is not None:
+            return dict(instance.values)
         return self._values(instance, instance.params)
 
     def uncounted(self, instance: Instance) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from runledger.canonical import digest, disk_error, write_once
 from runledger.dvcconfig import CacheConfig
 from runledger.errors import UserError
 from runledger.links import link
+from runledger.project import ledger_path
 
 
 def _note(root: Path, place: str) -> Path:
-    return Path(root) / "results" / ".state" / "places" / f"{digest(place)}.txt"
+    return ledger_path(root, ".state", "places", f"{digest(place)}.txt")
 
 
 def remember(root: Path, place: str) -> None:
@@ -76,7 +77,7 @@ def prepare_cache(root: Path, config: CacheConfig) -> None:
     """
     check_cache(root, config)
     objects = config.folder / "files" / "md5"
-    draft = Path(root) / "results" / ".state" / f".{os.getpid()}.link"
+    draft = ledger_path(root, ".state", f".{os.getpid()}.link")
     try:
         make_folder(objects, config)
         _sweep(objects)

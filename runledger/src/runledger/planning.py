@@ -27,7 +27,7 @@ from runledger.headlock import HeadLock
 from runledger.judge import Judge, Verdict, stale_closure
 from runledger.pipeline import CODE_STAGE, Pipeline
 from runledger.presence import OTHER, PRESENT, WRONG, Presence
-from runledger.project import load_pipeline, optional
+from runledger.project import ledger_folder, load_pipeline, optional
 from runledger.queue import Waiting, awaited
 from runledger.recipes import of_verdict, snapshot_code, write_recipe, write_verdicts
 from runledger.store import Store
@@ -66,10 +66,25 @@ def forcing(how: str) -> UserError:
     return UserError(
         f"{how} asks to run valid instances again",
         "command line or profile",
-        "to make an instance anew, remove its records (results/records/<stage>/<id>) "
-        "and run without this option; for --dag or --report of everything "
-        f"set {UNPRUNED}=1",
+        "to make an instance anew, remove its records "
+        f"({ledger_folder(Path.cwd())}/records/<stage>/<id>) and run without this "
+        f"option; for --dag or --report of everything set {UNPRUNED}=1",
     )
+
+
+def write_plan(root: Path, recipes: Mapping[str, str], **more: Any) -> str:
+    """Write what jobs read of the head's plan; returns the path.
+
+    Args:
+        root: the checkout.
+        recipes: {instance: path of its recipe} of what is to be made.
+        more: what else the head planned.
+    """
+    none = {"shares": {}, "waiting": [], "bundles": [], "wanted": {}}
+    plan = {**none, "stale": sorted(recipes), **more, "recipes": dict(recipes)}
+    path = f"{ledger_folder(root)}/.state/plans/{digest(plan)}.json"
+    write_once(root / path, pretty(plan))
+    return path
 
 
 class Plan:
@@ -179,9 +194,10 @@ class Plan:
         """Say which bytes a file should have, and which record says so."""
         maker = self.pipeline.producer[path]
         record = self.verdicts[maker].record
-        place = f"results/records/{self.pipeline[maker].key_name}/{record.key}.json"
+        own = ledger_folder(self.root)
+        kept = f"{own}/records/{self.pipeline[maker].key_name}/{record.key}.json"
         md5 = record.outputs[path]["md5"]
-        return {"path": path, "md5": md5, "record": place, "here": here}
+        return {"path": path, "md5": md5, "record": kept, "here": here}
 
     def _unavailable(self) -> dict[str, str]:
         """Return {md5: why} of wanted bytes that neither cache nor remote has.
@@ -212,7 +228,9 @@ class Plan:
         }
         make_newer(self.root, self.pipeline, self.recipes)
         os.environ[VERDICTS] = write_verdicts(self.root, self.verdicts, self.commit)
-        os.environ[CODE] = snapshot_code(self.root, judge.code)
+        # where rules have commands of their own, these run the checkout's files
+        here = bool(self.pipeline.watched)
+        os.environ[CODE] = "." if here else snapshot_code(self.root, judge.code)
         self.code = os.environ[CODE]
         self.waiting = self._queued()
         taken = {name for waiting in self.waiting for name in waiting.instances}
@@ -224,17 +242,15 @@ class Plan:
             if self.unpruned
             else bundles(self.root, self.pipeline, self.verdicts, stale, self.sizes)
         )
-        plan = {
-            "shares": self.shares,
-            "waiting": [[w.name, w.job, list(w.instances)] for w in self.waiting],
-            "bundles": [[b.name, b.stage, list(b.instances)] for b in self.bundles],
-            "recipes": self.recipes,
-            "stale": sorted(self.stale),
-            "wanted": self.wanted,
-        }
-        path = f"results/.state/plans/{digest(plan)}.json"
-        write_once(self.root / path, pretty(plan))
-        os.environ[PLAN] = path
+        os.environ[PLAN] = write_plan(
+            self.root,
+            self.recipes,
+            shares=self.shares,
+            waiting=[[w.name, w.job, list(w.instances)] for w in self.waiting],
+            bundles=[[b.name, b.stage, list(b.instances)] for b in self.bundles],
+            stale=sorted(self.stale),
+            wanted=self.wanted,
+        )
 
     def _left_out(self) -> dict[str, str]:
         """Say why stale instances of optional stages cannot be made on this machine."""

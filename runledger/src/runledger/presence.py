@@ -14,6 +14,7 @@ from runledger.canonical import write_once
 from runledger.errors import UserError
 from runledger.judge import Verdict
 from runledger.pipeline import Pipeline
+from runledger.project import ledger_folder
 from runledger.records import Records
 from runledger.store import Store
 
@@ -96,6 +97,6 @@ class Presence:
         if not file.is_file() or file.stat().st_size > SMALL:
             return None
         md5 = self.store.current(file).md5
-        kept = f"results/.state/replaced/{md5}/{file.name}"
+        kept = f"{ledger_folder(self.root)}/.state/replaced/{md5}/{file.name}"
         write_once(self.root / kept, file.read_bytes())
         return kept

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,22 @@ from runledger.dates import clock
 from runledger.errors import UserError
 from runledger.lease import Lease
 from runledger.pipeline import Instance, split_name
+from runledger.project import ledger_path
 from runledger.records import Records
 from runledger.reporting import how_far, report_path
-
-SHOWN = ("loss", "rho", "images_per_second", "seconds_left")
-SLURM_LOGS = "results/logs/slurm"
 
 
 def running(root: Path) -> list[dict[str, Any]]:
     """Return what is being made at this moment, by the leases that are held.
 
     Each: instance, host, job_id, gpu, leg (a number), since, and the last line of its
-    progress (step, iterations, loss, rho, images_per_second, seconds_left ...).
+    progress (step, iterations, seconds_left, and what the programs report).
     """
     root, found = Path(root), []
     now = clock(root)
-    for path in sorted((root / "results/.state/leases").glob("*")):
+    for path in sorted(ledger_path(root, ".state", "leases").glob("*")):
         owner = Lease(path).holder(now)
-        folder = root / "results/.state/runs" / path.name.partition(".")[0]
+        folder = ledger_path(root, ".state", "runs", path.name.partition(".")[0])
         if owner is None:
             continue
         walked = legs.read(folder)
@@ -68,11 +66,12 @@ def _last(root: Path, name: str) -> dict[str, Any]:
     return {}
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return the rows of `running` as a table for a terminal."""
+def table(rows: list[dict[str, Any]], shown: Iterable[str] = ()) -> str:
+    """Return `running` as a table for a terminal, with some of what is reported."""
     if not rows:
         return "nothing runs"
-    lines = [("instance", "done", *SHOWN[:2], "images/s", "left", "leg", "where")]
+    heads = [name.replace("_per_second", "/s") for name in shown]
+    lines = [("instance", "done", *heads, "left", "leg", "where")]
     for row in rows:
         done, far = "starting", how_far(row)
         if far:
@@ -83,9 +82,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             (
                 row["instance"],
                 done,
-                _number(row.get("loss")),
-                _number(row.get("rho")),
-                _number(row.get("images_per_second")),
+                *(_number(row.get(name)) for name in shown),
                 _span(row.get("seconds_left")),
                 str(row["leg"]),
                 f"{job}{row['host']}{gpu}{_age(row)}",
@@ -140,7 +137,7 @@ def logs(root: Path, instance: Instance) -> Iterator[tuple[str, Path]]:
     bundle that it was a member of; then the cluster's file of every job.
     """
     root = Path(root)
-    base = root / "results/logs" / instance.stage
+    base = ledger_path(root, "logs", instance.stage)
     name = instance.id or "_"
     known = {"log of all legs": base / f"{name}.log"}
     known["raw output of its own process"] = base / f"{name}.out"
@@ -150,7 +147,7 @@ def logs(root: Path, instance: Instance) -> Iterator[tuple[str, Path]]:
         if path.exists():
             yield what, path
     for job in sorted(_job_ids(root, instance)):
-        for path in sorted((root / SLURM_LOGS).rglob(f"{job}.log")):
+        for path in sorted(ledger_path(root, "logs", "slurm").rglob(f"{job}.log")):
             yield f"cluster job {job}", path
 
 
@@ -160,13 +157,13 @@ def _bundles(root: Path, instance: Instance) -> set[str]:
     Plans know of which it was a member; a name is used again, by other members.
     """
     found = set()
-    for path in (root / "results/.state/plans").glob("*.json"):
+    for path in ledger_path(root, ".state", "plans").glob("*.json"):
         try:
             bundles = read_named(path, "the plan of a head")["bundles"]
         except UserError:  # cut short by a crash
             continue
         for name, stage, members in bundles:
-            log = root / "results/logs" / stage / f"{name}.log"
+            log = ledger_path(root, "logs", stage, f"{name}.log")
             if instance.name in members and name not in found and log.exists():
                 told = f" {instance.name}: " in log.read_text("utf-8", "replace")
                 found |= {name} if told else set()
@@ -178,7 +175,7 @@ def _job_ids(root: Path, instance: Instance) -> set[str]:
     found = set()
     for record in Records(root).history(instance.stage, instance.id):
         found |= {str(leg.get("job_id")) for leg in record.run.get("legs", [])}
-    for path in (root / "results/.state/runs").glob(f"*/{legs.FILE}"):
+    for path in ledger_path(root, ".state", "runs").glob(f"*/{legs.FILE}"):
         walked = legs.read(path.parent)
         mine = [leg for leg in walked if leg.get("instance") == instance.name]
         found |= {str(leg["job_id"]) for leg in mine}

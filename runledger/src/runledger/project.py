@@ -16,21 +16,47 @@ from runledger.errors import UserError
 if TYPE_CHECKING:
     from runledger.pipeline import Pipeline
 
+SETTINGS = "runledger.toml"
+
 
 @lru_cache(maxsize=4)
 def settings(root: Path) -> dict[str, Any]:
-    """Return the [tool.runledger] table of pyproject.toml.
+    """Return the settings: runledger.toml, else [tool.runledger] of pyproject.toml.
 
-    Keys: ``snakefile``, ``params``, ``optional``, ``variables``, ``libraries``.
+    Keys: ``snakefile``; ``rules`` ("all": every rule of it is recorded); ``folder`` of
+    records, recipes, logs and state ("results"); ``params``, ``optional``; what records
+    tell: ``variables``, ``libraries``, and ``sources`` (folders and files in which
+    uncommitted changes count); what the audit takes for repetitions: ``replicates``
+    (fields of identities, such as a seed) and ``follows`` (fields that follow from
+    others); ``progress`` (values that are shown of what runs).
+
+    With ``rules = "all"`` also ``roots`` (folders where imports are looked for),
+    ``code`` ({rule: patterns of files}) and ``unrecorded`` (rules that are left alone).
     """
-    path = Path(root) / "pyproject.toml"
+    own = _table(Path(root) / SETTINGS)
+    if own is not None:
+        return own
+    project = _table(Path(root) / "pyproject.toml") or {}
+    return project.get("tool", {}).get("runledger", {})
+
+
+def ledger_folder(root: Path) -> str:
+    """Return the folder of records, recipes, logs and state, relative to the root."""
+    return settings(Path(root)).get("folder", "results")
+
+
+def ledger_path(root: Path, *parts: str) -> Path:
+    """Return a path in that folder."""
+    return Path(root).joinpath(ledger_folder(root), *parts)
+
+
+def _table(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
-        return {}
+        return None
     try:
-        table = tomllib.loads(read_text(path))
+        return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"not valid TOML: {error}", str(path), "correct it") from None
-    return table.get("tool", {}).get("runledger", {})
 
 
 def _named(root: Path, entry: str) -> Any:
@@ -55,8 +81,9 @@ def optional(root: Path) -> dict[str, Callable[[Path], str | None]]:
 def load_pipeline(root: Path) -> Pipeline:
     """Return today's instances of the checkout.
 
-    With ``snakefile`` in the settings, as its rules declare them, with the params that
-    ``params = "module:function"`` reads; else as a dvc.yaml written by hand does.
+    With ``rules = "all"`` in the settings, as Snakemake itself reads the Snakefile.
+    With ``snakefile`` alone, as its rules declare them, with the params that
+    ``params = "module:function"`` reads. Else as a dvc.yaml written by hand does.
 
     Raises:
         UserError: not a checkout, or its files cannot be used.
@@ -64,6 +91,10 @@ def load_pipeline(root: Path) -> Pipeline:
     root = Path(root)
     if "snakefile" not in settings(root):
         return read_dvc(root)
+    if settings(root).get("rules") == "all":
+        from runledger.workflows.hooks import read
+
+        return read(root, _snakefile(root))
     entry = settings(root).get("params")
     read = _named(root, entry) if entry else _plain_params
     return read_rules(root, read(root))
@@ -79,14 +110,16 @@ def read_rules(root: Path, params: Mapping[str, Any]) -> Pipeline:
     """Return the instances that the Snakefile's rules declare, with these params."""
     from runledger.snakefile import Reader
 
-    snakefile = Path(root) / settings(root)["snakefile"]
-    if not snakefile.is_file():
+    return Reader(_snakefile(root), params).pipeline()
+
+
+def _snakefile(root: Path) -> Path:
+    path = Path(root) / settings(root)["snakefile"]
+    if not path.is_file():
         raise UserError(
-            "there is no Snakefile here",
-            str(snakefile),
-            "run from the repository's root",
+            "there is no Snakefile here", str(path), "run from the repository's root"
         )
-    return Reader(snakefile, params).pipeline()
+    return path
 
 
 def read_dvc(root: Path, params: Mapping[str, Any] | None = None) -> Pipeline:

@@ -20,6 +20,7 @@ from runledger.canonical import read_text, write_atomic
 from runledger.errors import UserError
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
 from runledger.stages import METRIC, Stage
+from runledger.watching import WATCH, body_of
 
 HEAD = """\
 # Made from the rules of the Snakefile and params.yaml, by every run and by
@@ -29,6 +30,13 @@ HEAD = """\
 # where data lie (what lies there counts, by content), a mirror's address.
 stages:
 """
+WATCHED_HEAD = """\
+# Made from the rules of the Snakefile and its config, by every run and by
+# `python -m runledger plan`: edit those. `--recipe` is the digest of the params, the
+# command and the code of an instance. `runledger_plan` is outdated if a file changed
+# from which this one was made.
+"""
+HEADS = (HEAD.partition("\n")[0], WATCHED_HEAD.partition("\n")[0])
 _WILDCARD = re.compile(r"\{(\w+)\}")
 _STAGE_LINE = re.compile(r"  ([^\s:#]+):")
 _INSTANCE_LINE = re.compile(r"      (?:- )?([^\s:]+)")  # of a foreach
@@ -105,6 +113,8 @@ def _texts(stage: Stage) -> Iterator[str]:
 
 def render(pipeline: Pipeline) -> str:
     """Return the text of dvc.yaml."""
+    if pipeline.watched:
+        return WATCHED_HEAD + _dump(body_of(pipeline), 0)
     found: dict[str, list[Instance]] = {name: [] for name in pipeline.stages}
     for instance in pipeline.instances.values():
         found[instance.stage].append(instance)
@@ -170,11 +180,11 @@ def renew(root: Path, pipeline: Pipeline) -> str:
     Raises:
         UserError: dvc.yaml cannot be written.
     """
-    text = drifted(root, pipeline) if pipeline.stages else None
+    text = drifted(root, pipeline) if pipeline.stages or pipeline.watched else None
     if text is None:
         return ""
     path = Path(root) / "dvc.yaml"
-    before = _names(path)
+    before = _names(path) - {WATCH}
     try:
         write_atomic(path, text)
     except OSError as error:

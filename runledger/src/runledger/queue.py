@@ -21,12 +21,12 @@ from runledger.bundles import rule_name
 from runledger.canonical import digest, read_named, write_atomic, write_once
 from runledger.errors import UserError
 from runledger.pipeline import split_name
+from runledger.project import ledger_folder
 from runledger.recipes import Recipe, read_recipe
 from runledger.records import Record, Records
 from runledger.store import Store, hash_path
 
 ACTIVE = "PENDING,RUNNING,SUSPENDED,COMPLETING,CONFIGURING,REQUEUED,RESIZING"
-LABELS = "results/.state/labels"  # lists of recipes, for bundles
 PAUSES = (5, 15, 40)  # a controller that restarts is back within a minute
 _WIDTH = 1024
 
@@ -88,10 +88,15 @@ def labelled(root: Path, pauses: Iterable[int] = PAUSES) -> dict[str, str]:
     return found
 
 
+def _labels(root: Path) -> str:
+    """Where lists of recipes are kept, which label the jobs of bundles."""
+    return f"{ledger_folder(root)}/.state/labels"
+
+
 def write_label(root: Path, recipes: Iterable[str]) -> str:
     """Write the list of a bundle's recipes; returns its path, which is its label."""
     content = sorted(recipes)
-    path = f"{LABELS}/{digest(content)}.json"
+    path = f"{_labels(root)}/{digest(content)}.json"
     write_once(Path(root) / path, json.dumps(content))
     return path
 
@@ -102,7 +107,7 @@ def members(root: Path, label: str) -> list[str]:
     A list that a crash cut short stands for none: its job is then not waited for here,
     but its leases keep others from making the same.
     """
-    if not label.startswith(LABELS):
+    if not label.startswith(_labels(root)):
         return [label]
     try:
         return read_named(Path(root) / label, "the list of a bundle's recipes")

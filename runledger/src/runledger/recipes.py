@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runledger.canonical import digest, pretty, read_named, write_once
 from runledger.fingerprint import Fingerprinter
 from runledger.pipeline import CODE_STAGE, Instance, Output, Pipeline
+from runledger.project import ledger_folder, ledger_path
 from runledger.records import Record
 from runledger.sources import outside
 
@@ -53,7 +54,7 @@ class Recipe:
 
     def content(self) -> dict[str, Any]:
         """Return the recipe as it is written to its file."""
-        return {
+        content = {
             "name": self.instance.name,
             "frozen": dict(self.frozen),
             "deps": list(self.instance.deps),
@@ -62,6 +63,8 @@ class Recipe:
             "sources": dict(self.sources),
             "uncounted": dict(self.uncounted),
         }
+        read = self.instance.modules
+        return content if read is None else {**content, "modules": dict(read)}
 
 
 def of_verdict(verdict: Verdict, pipeline: Pipeline) -> Recipe:
@@ -80,15 +83,10 @@ def of_verdict(verdict: Verdict, pipeline: Pipeline) -> Recipe:
     )
 
 
-def recipe_path(recipe: Recipe) -> str:
-    """Return where a recipe is kept, relative to the root."""
-    name = digest(recipe.content())
-    return f"results/recipes/{recipe.instance.key_name}/{name}.json"
-
-
 def write_recipe(root: Path, recipe: Recipe) -> str:
     """Write a recipe once and return its path."""
-    path = recipe_path(recipe)
+    name = f"{digest(recipe.content())}.json"
+    path = f"{ledger_folder(root)}/recipes/{recipe.instance.key_name}/{name}"
     write_once(Path(root) / path, pretty(recipe.content()))
     return path
 
@@ -111,6 +109,7 @@ def read_recipe(path: Path) -> Recipe:
         outs=tuple(Output(path, cached) for path, cached in content["outs"].items()),
         item=frozen["item"],
         uncounted=tuple(content["uncounted"]),
+        modules=content.get("modules"),
     )
     return Recipe(
         instance,
@@ -150,7 +149,7 @@ def write_verdicts(
 ) -> str:
     """Write what jobs must know of all instances; returns the path."""
     content = {"run": dict(run), "instances": known_of(verdicts)}
-    path = f"results/.state/verdicts/{digest(content)}.json"
+    path = f"{ledger_folder(root)}/.state/verdicts/{digest(content)}.json"
     write_once(Path(root) / path, json.dumps(content, sort_keys=True))
     return path
 
@@ -170,7 +169,7 @@ def snapshot_code(root: Path, fingerprinter: Fingerprinter) -> str:
     )
     texts = {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
     name = digest({path: text.hex() for path, text in texts.items()})
-    target = root / "results" / ".state" / "code" / name
+    target = ledger_path(root, ".state", "code", name)
     for path, text in texts.items():  # one that is there may be cut short by a crash
         write_once(target / path, text)
     return target.relative_to(root).as_posix()

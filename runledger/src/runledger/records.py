@@ -20,6 +20,7 @@ from runledger.canonical import (
 )
 from runledger.errors import UserError
 from runledger.pipeline import Instance
+from runledger.project import ledger_path
 from runledger.sources import counted
 from runledger.store import Digest
 
@@ -79,10 +80,10 @@ def recorded(record: Record, name: str) -> Digest:
 
 
 class Records:
-    """The records of a checkout: results/records/<stage>/<id>/<key>.json."""
+    """The records of a checkout: <folder>/records/<stage>/<id>/<key>.json."""
 
     def __init__(self, root: Path) -> None:
-        self.folder = Path(root) / "results" / "records"
+        self.folder = ledger_path(root, "records")
 
     def path(self, instance: Instance, key: str) -> Path:
         """Return where the record of an instance and a key lives."""

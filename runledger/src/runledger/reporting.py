@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runledger.legs import append
+from runledger.project import ledger_path
 
 _COUNTED = re.compile(r"(\w+) (\d+)/(\d+)\b")
 TOTALS = ("of", "iterations")
@@ -24,7 +25,7 @@ TOTALS = ("of", "iterations")
 
 def report_path(root: Path, stage: str, id: str) -> Path:
     """Return an instance's file of reports."""
-    return Path(root) / "results/.state/progress" / stage / f"{id or '_'}.jsonl"
+    return ledger_path(root, ".state", "progress", stage, f"{id or '_'}.jsonl")
 
 
 def append_report(path: Path, part: str, values: Mapping[str, Any]) -> None:

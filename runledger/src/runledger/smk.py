@@ -15,6 +15,7 @@ from runledger.dates import date_ticket
 from runledger.head import Head
 from runledger.pipeline import CODE_STAGE, Instance
 from runledger.presence import ABSENT
+from runledger.project import ledger_folder, ledger_path
 from runledger.queue import Waiting, write_label
 from runledger.stages import Stage, filled
 
@@ -86,7 +87,7 @@ class Ledger(Head):
             # what lies where params say is looked after by the records alone
             found[key] = [path for path in paths if not path.startswith("${")]
         if stage != CODE_STAGE:
-            found["code"] = f"results/code/{stage}.json"
+            found["code"] = f"{ledger_folder(self.root)}/code/{stage}.json"
         if not self.unpruned:
             found["recipe"] = self.recipes[name]
         return found
@@ -96,7 +97,8 @@ class Ledger(Head):
 
         def function(wildcards: Any) -> list[str]:
             name = self.pipeline.find(f"{stage}/{id.format(**wildcards)}").name
-            return [d for d in self._read_of(name) if not d.startswith("results/code/")]
+            code = f"{ledger_folder(self.root)}/code/"
+            return [d for d in self._read_of(name) if not d.startswith(code)]
 
         return function
 
@@ -138,7 +140,7 @@ class Ledger(Head):
         return function
 
     def _worth_asking(self, path: str) -> bool:
-        """False of what is valid and absent, and only on the remote (`make pull`)."""
+        """False of what is valid and only on the remote: `runledger pull` is for it."""
         if not self.main or self.unpruned or path in self.wanted:
             return True
         return self.presence.state(path) != ABSENT
@@ -162,7 +164,7 @@ class Ledger(Head):
         content = self.wanted[path]
         if content["here"]:
             return []
-        ticket = self.root / f"results/.state/tickets/{digest(content)}.json"
+        ticket = ledger_path(self.root, ".state", "tickets", f"{digest(content)}.json")
         if self.main:
             self._announce()
             write_once(ticket, pretty(content))

@@ -23,6 +23,7 @@ from runledger.errors import UserError
 from runledger.folders import File, FolderMemory, list_files
 from runledger.links import copy, link
 from runledger.moving import put_in_place, remove
+from runledger.project import ledger_path
 
 LARGE = 1 << 24  # bytes
 IGNORED = frozenset(  # by DVC itself, or by .dvcignore, in the checkout
@@ -125,7 +126,7 @@ class Store:
         self.root = Path(root)
         self.config = cache_config(self.root)
         self.objects = self.config.folder / "files" / "md5"
-        self.memory = self.root / "results" / ".state" / "hashes"
+        self.memory = ledger_path(self.root, ".state", "hashes")
 
     def object_path(self, md5: str) -> Path:
         """Return where the DVC cache keeps an object."""

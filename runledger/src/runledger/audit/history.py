@@ -13,10 +13,11 @@ import yaml
 from runledger.audit.chain import NOTICE, OBJECTION, UNCHECKED, Chain, Finding
 from runledger.canonical import canonical
 from runledger.environment import UNKNOWN
-from runledger.fingerprint import decoded, source_digest
+from runledger.fingerprint import OF_SNAKEFILE, code_digest
 from runledger.git import GitError
 from runledger.git import git as ask_git
 from runledger.pipeline import lookup
+from runledger.project import ledger_folder
 from runledger.records import Record
 from runledger.store import only_line_ends
 
@@ -73,13 +74,13 @@ class History:
             self._data[name], out = rest[:size], rest[size + 1 :]
 
     def code(self, commit: str, path: str) -> str | None:
-        """Digest by meaning of a Python file at a commit; None if it has none."""
+        """Digest of a code file at a commit; None if it has none."""
         blob = self._blobs.get((commit, path))
         if blob is None:
             return None
         if blob not in self._digests:
             try:
-                self._digests[blob] = source_digest(decoded(self._data[blob]))
+                self._digests[blob] = code_digest(path, self._data[blob])
             except (SyntaxError, ValueError):
                 self._digests[blob] = ""
         return self._digests[blob]
@@ -166,7 +167,8 @@ def _against_commit(
     adopted = record.adopted is not None  # today's recipe, but the run of then
     where = history.head if dirty or adopted else commit
     differences = _code_differences(history, record, where)
-    differences += _params_differences(history, record, where)
+    if not chain.verdicts[name].instance.read:  # else Snakemake had evaluated them
+        differences += _params_differences(history, record, where)
     differences += [
         difference
         for path, md5 in _sources(chain, record).items()
@@ -196,7 +198,7 @@ def _code_differences(history: History, record: Record, commit: str) -> list[str
     return [
         path
         for path, digest in record.code_modules.items()
-        if history.code(commit, path) != digest
+        if not path.endswith(OF_SNAKEFILE) and history.code(commit, path) != digest
     ]
 
 
@@ -217,8 +219,10 @@ def _params_differences(history: History, record: Record, commit: str) -> list[s
 
 def _records_in_git(chain: Chain, history: History) -> Iterator[Finding]:
     """Records that git has otherwise, or not yet."""
+    top = ledger_folder(chain.root)
+    where = f"{top}/records"
     listing = ("status", "--porcelain", "-z", "-uall", "--no-renames")
-    out = git(chain.root, *listing, "--", "results/records")
+    out = git(chain.root, *listing, "--", where)
     if out is None:
         return
     folders = {v.instance.key_name: n for n, v in chain.verdicts.items()}
@@ -228,11 +232,11 @@ def _records_in_git(chain: Chain, history: History) -> Iterator[Finding]:
         if state in ("??", "A "):
             fresh += 1
             continue
-        name = folders.get("/".join(Path(path).parts[2:4]))
+        name = folders.get("/".join(Path(path.removeprefix(f"{where}/")).parts[:2]))
         word = "deleted" if "D" in state else "changed"
         detail = f"{word} since it was committed: restore it, or commit and say why"
         doubt = (name,) if name else ()
         yield Finding(OBJECTION, "record not git's", path, detail, doubt)
     if fresh:
-        detail = f"{fresh} records are not committed yet: git add results && git commit"
-        yield Finding(NOTICE, "not committed", "results/records", detail)
+        detail = f"{fresh} records are not committed yet: git add {top} && git commit"
+        yield Finding(NOTICE, "not committed", where, detail)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runledger.canonical import digest, pretty, to_bytes
 from runledger.pipeline import split_name
+from runledger.project import ledger_path
 from runledger.records import Record, recipe_key
 from runledger.store import md5_text
 
@@ -23,8 +24,8 @@ class RawRecord:
 
 
 def read_raw(root: Path) -> list[RawRecord]:
-    """Read every file under results/records; a broken one is kept with the reason."""
-    folder = Path(root) / "results" / "records"
+    """Read every file of a record; a broken one is kept with the reason."""
+    folder = ledger_path(root, "records")
     found = []
     for path in sorted(folder.glob("**/*")):
         if not path.is_file():

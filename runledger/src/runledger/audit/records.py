@@ -18,6 +18,7 @@ from runledger.pipeline import CODE_STAGE, Instance
 from runledger.project import settings
 from runledger.records import Record
 from runledger.sources import lock_path
+from runledger.watching import WATCH
 
 UNUSABLE = "its record cannot be used"  # check_records says why
 
@@ -109,7 +110,7 @@ def check_lock(chain: Chain) -> Iterator[Finding]:
     """dvc.lock says of every valid instance what its record says."""
     if chain.lock is None:
         yield Finding(
-            UNCHECKED, "no dvc.lock", "dvc.lock", "absent: `make settle` writes it"
+            UNCHECKED, "no dvc.lock", "dvc.lock", "absent: `runledger settle` writes it"
         )
         return
     for name, verdict in chain.verdicts.items():
@@ -124,7 +125,7 @@ def check_lock(chain: Chain) -> Iterator[Finding]:
             continue
         for detail in _lock_differences(chain, verdict, entry):
             yield Finding(OBJECTION, "dvc.lock", name, detail, doubt)
-    for name in sorted(set(chain.lock) - set(chain.verdicts)):
+    for name in sorted(set(chain.lock) - {*chain.verdicts, WATCH}):
         detail = "an entry of an instance that params.yaml does not ask for"
         yield Finding(NOTICE, "dvc.lock", name, detail)
 
@@ -133,8 +134,8 @@ def _lock_differences(
     chain: Chain, verdict: Verdict, entry: Mapping[str, Any]
 ) -> Iterator[str]:
     instance = verdict.instance
-    if entry.get("cmd") != instance.cmd:
-        yield f"cmd: {entry.get('cmd')!r} instead of {instance.cmd!r}"
+    if entry.get("cmd") != instance.call:
+        yield f"cmd: {entry.get('cmd')!r} instead of {instance.call!r}"
     expected = {
         "outs": {path: out.md5 for path, out in verdict.outputs.items()},
         "deps": {
@@ -151,7 +152,7 @@ def _lock_differences(
                 was, now = found.get(path), wanted.get(path)
                 yield f"{part} {path}: md5 {was} instead of {now}"
     params = (entry.get("params") or {}).get("params.yaml", {})
-    named = chain.pipeline.named_params(instance)
+    named = {} if instance.read else chain.pipeline.named_params(instance)
     for key in sorted({*named, *params}):
         if canonical(named.get(key)) != canonical(params.get(key)):
             yield f"params {key}: differs from params.yaml"
@@ -182,36 +183,34 @@ def check_adopted(chain: Chain) -> Iterator[Finding]:
 
 
 def check_dropped(chain: Chain) -> Iterator[Finding]:
-    """Runs under the very settings of a planned one, of a seed that is not planned."""
+    """Runs that repeat a planned one, and are not planned themselves."""
     planned: dict[str, str] = {}
     for name in chain.instances:
         record = chain.verdicts[name].record
-        if record is not None and _seeds(record.recipe["item"]):
-            planned.setdefault(_settings(record), name)
+        if record is not None and _replicate(chain, record):
+            planned.setdefault(_settings(chain, record), name)
     folders = {v.instance.key_name for v in chain.verdicts.values()}
     for folder, records in sorted(chain.by_folder.items()):
         if folder in folders:
             continue
         record = records[-1]
-        sibling = (
-            planned.get(_settings(record)) if _seeds(record.recipe["item"]) else None
-        )
+        mine = _replicate(chain, record)
+        sibling = planned.get(_settings(chain, record)) if mine else None
         if sibling:
-            seeds = _seeds(record.recipe["item"])
-            detail = f"ran with {seeds}, the settings of {sibling}, and is in no table"
+            detail = f"ran with {mine}, the settings of {sibling}, and is in no table"
             yield Finding(OBJECTION, "dropped run", record.instance, detail, (sibling,))
 
 
-def _seeds(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: item[key] for key in ("seed", "sampling_seed") if key in item}
+def _replicate(chain: Chain, record: Record) -> dict[str, Any]:
+    """What tells a run from its repetitions: fields that the settings name."""
+    item, fields = record.recipe["item"], settings(chain.root).get("replicates", ())
+    return {key: item[key] for key in fields if key in item}
 
 
-def _settings(record: Record) -> str:
-    """What two runs that differ only by a seed have in common."""
-    item, texts = record.recipe["item"], {}
-    for key, value in item.items():
-        if key in ("seed", "sampling_seed", "model_path", "sampler"):
-            continue
-        texts[key] = value
+def _settings(chain: Chain, record: Record) -> str:
+    """What two runs that only repeat each other have in common."""
+    table = settings(chain.root)
+    left = {*table.get("replicates", ()), *table.get("follows", ())}
+    item = {k: v for k, v in record.recipe["item"].items() if k not in left}
     recipe = record.recipe
-    return canonical([recipe["stage"], texts, recipe["params"], recipe["code"]])
+    return canonical([recipe["stage"], item, recipe["params"], recipe["code"]])

@@ -16,7 +16,7 @@ from runledger.display.screen import Screen
 from runledger.display.words import by_stage, count, span
 
 _COST = 20  # the display sleeps so many times as long as it took to draw
-_RECIPES = re.compile(r"^results/recipes/")
+_RECIPES = re.compile(r"(?:.*/)?recipes/([^/]+)/[^/]+/[^/]+\.json")
 _BUNDLE = re.compile(r"_\d+of\d+(_\d+)?$")
 # what Snakemake says of itself, and what is said here in other words
 _NOISE = re.compile(
@@ -156,11 +156,11 @@ class Display:
     # dry runs
 
     def _plan(self, record: logging.LogRecord) -> None:
-        made = {path for path in record.input if _RECIPES.match(path)}
+        made = {path for path in record.input if _RECIPES.fullmatch(path)}
         if not record.output and not record.log:
             return  # a mere target
         name = _BUNDLE.sub("", record.rule_name)
-        stage = next((path.split("/")[2] for path in made), name)
+        stage = next((_RECIPES.fullmatch(path)[1] for path in made), name)
         stage = stage if name.startswith(stage) else name
         entry = self._planned.setdefault(stage, [set(), 0])
         entry[0] |= made
