@@ -174,7 +174,7 @@ def test_files_as_targets_get_the_same_words(toy: Toy) -> None:
     target = "results/report/_/report.txt"
     profile = toy.root / "workflow/profiles/default/config.yaml"
     profile.write_text(profile.read_text() + "forceall: true\n")
-    assert "asks for what the records call valid" in toy.snakemake(target, check=False)
+    assert "asks to run valid instances again" in toy.snakemake(target, check=False)
     assert toy.code != 0
     toy.git("checkout", "--", "workflow")
     toy.edit("params.yaml", "a: {value: 1,", "a: {value: 7,")
