@@ -294,7 +294,7 @@ def test_adopt_refuses_unknown_bytes(toy: Toy) -> None:
     (toy.root / "results/measure/a/value.txt").write_text("12\n")
     out = toy.ledger("adopt", "measure/a", "--reason", "x", check=False)
     assert toy.code == 1
-    assert "no record of this instance made the bytes" in out
+    assert "no record of this instance describes the bytes" in out
 
 
 def test_a_reader_that_leaves_early_is_no_error(empty: Toy) -> None:
