@@ -21,7 +21,7 @@ def small_params(scale: str = "demo") -> dict[str, Any]:
     params["scale"] = scale
     params["diffusion"]["timesteps"] = TIMESTEPS
     params["generate_samples"]["num_samples"] = 10_000
-    for name in ("table2", "table3", "table4", "tableC6"):
+    for name in ("table2", "table3", "table4", "tableC6", "released", "stepwise"):
         params["experiments"][name]["seeds"] = [42, 123]
     return params
 
@@ -39,6 +39,7 @@ def demo_like():
             block["seeds"] = [42]
     experiments = params["experiments"]
     experiments["tableC5"]["steps"] = [10, 5]
+    experiments["stepwise"]["steps"] = [10, 5]
     experiments["tableC6"]["widths"] = [48, 64]
     experiments["tableC7"]["guidance_scales"] = [2.0, 4.0]
     experiments["sampling"]["steps"] = 10

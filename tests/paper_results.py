@@ -135,6 +135,11 @@ def _calibration(path: Path, member: dict[str, Any], rng: np.random.Generator) -
     )
 
 
+def _step_gap(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
+    names = ("rho", "cos", "gap_mse", "err_cond", "err_uncond")
+    write_json(path, {"pairs": 64, **{name: rng.random() for name in names}})
+
+
 def _profile(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
     count = {128: 35_751_939, 48: 3_426_099, 64: 6_082_627, 96: 13_667_427}
     parameters = count[member["width"]]
@@ -227,6 +232,7 @@ def write_data(root: Path, dataset: str) -> Path:
 
 
 WRITERS = {
+    "distill_steps": _step_gap,
     "compute_metrics": _metrics,
     "extract_reference": _bounds,
     "measure_calibration": _calibration,

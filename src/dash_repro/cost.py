@@ -18,10 +18,12 @@ PACK = 8  # students of a teacher in one job, as in README and in Slurm's profil
 # processes used the GPU, too); a DASH step of 16 students side by side (223 ms; one
 # alone 72.8, four 72.1); sampling with a student, eager (15.0 s; the teacher 111).
 H100 = {"train_teacher": 87.1, "train_student": 66.4, "generate_samples": 57.4}
+H100["distill_steps"] = 33.2  # half of that of students side by side; assumed
 SINGLE = 20.0  # a third of what its vector units reach in single precision; assumed
 PARTS = {
     "train_teacher": "teachers",
     "train_student": f"students, {PACK} of a teacher side by side",
+    "distill_steps": "students of fewer steps",
     "generate_samples": "sampling",
 }
 REST = "gaps, features and the rest"

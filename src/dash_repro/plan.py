@@ -16,7 +16,15 @@ from dash_repro.evaluation.extractors import EXTRACTORS
 from dash_repro.objectives.kinds import OBJECTIVES
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_plain
-from dash_repro.paper.needs import ALL, FIRST, SECOND, STUDENTS, Need
+from dash_repro.paper.needs import (
+    ALL,
+    DISTILLED,
+    FIRST,
+    SECOND,
+    STUDENTS,
+    Need,
+    stepped,
+)
 from dash_repro.paper.registry import FigureSpec, ItemSpec
 
 Item = dict[str, Any]
@@ -51,6 +59,21 @@ def widths_of(experiment: Mapping[str, Any]) -> list[int]:
     return experiment.get("widths") or [experiment["width"]]
 
 
+def stage_of(student: str) -> str:
+    """The stage that trains a student."""
+    return "train_student" if stepped(student)[1] is None else "distill_steps"
+
+
+def starting_steps(listed: list[int], steps: int) -> int:
+    """Steps of the student that one of `steps` starts from: the fewest it divides.
+
+    Args:
+        listed: the experiment's numbers of steps; of the first is the student itself.
+        steps: one of them, or what a user asks for.
+    """
+    return min(k for k in listed if k > steps and k % steps == 0)
+
+
 def sampler_fields(sampler: str) -> Item:
     """Return what the name of a sampler says: cfg4.0-k50-n0, tag4.0-k50-n0."""
     short, scale, steps, seed = SAMPLER.fullmatch(sampler).groups()
@@ -80,6 +103,23 @@ class Plan:
         """The teacher that a student learns from."""
         return {"teacher": self.params["students"][wildcards.student]["teacher"]}
 
+    def distilled(self, wildcards: Any) -> Item:
+        """What a student of fewer steps starts from: see `starting_steps`."""
+        origin, steps = stepped(wildcards.student)
+        listed = self.experiments["stepwise"]["steps"]
+        start = starting_steps(listed, steps)
+        name = origin if start == listed[0] else f"{origin}_k{start}"
+        id = "{dataset}-{name}-w{width}-s{seed}".format(**{**wildcards, "name": name})
+        return {
+            "teacher": self.params["students"][origin]["teacher"],
+            "origin": origin,
+            "steps": steps,
+            "start_steps": start,
+            "full_steps": listed[0],
+            "start_stage": stage_of(name),
+            "start_path": f"results/{stage_of(name)}/{id}/model.safetensors",
+        }
+
     def model(self, wildcards: Any) -> Item:
         """A trained model and the file that holds it, by its label."""
         dataset, label, seed = (wildcards[k] for k in ("dataset", "label", "seed"))
@@ -88,7 +128,7 @@ class Plan:
             model, id = label, f"{dataset}-{label.removeprefix('teacher_')}-s{seed}"
         else:
             model, _, width = label.rpartition("-w")
-            stage, id = "train_student", f"{dataset}-{label}-s{seed}"
+            stage, id = stage_of(model), f"{dataset}-{label}-s{seed}"
         return {
             "model": model,
             "width": int(width),
@@ -301,7 +341,11 @@ class Plan:
     def _models(self, need: Need, experiment: Mapping[str, Any]) -> list[Item]:
         present, found = students_of(experiment), []
         for model in need.models:
-            found += present if model == STUDENTS else [model]
+            names = {STUDENTS: present}
+            if model == DISTILLED:
+                fewer = experiment["steps"][1:]
+                names[model] = [f"{s}_k{k}" for s in present for k in fewer]
+            found += names.get(model, [model])
         models: list[Item] = []
         for model in dict.fromkeys(found):
             if model.startswith("teacher_"):
@@ -328,6 +372,10 @@ class Plan:
         found = [(kind, plain, steps)]
         if need.samplers == "steps":
             found = [(kind, plain, k) for k in experiment["steps"]]
+        if need.samplers == "stepped":
+            own = stepped(model)[1]
+            counts = experiment["steps"] if own is None else [own]
+            found = [(kind, plain, k) for k in counts]
         if need.samplers == "scales":
             found = [(kind, w, steps) for w in experiment["guidance_scales"]]
         if need.samplers == "table2":
@@ -340,4 +388,5 @@ class Plan:
         ]
 
     def _guided(self, student: str) -> bool:
-        return OBJECTIVES[self.params["students"][student]["objective"]].guided
+        block = self.params["students"][stepped(student)[0]]
+        return OBJECTIVES[block["objective"]].guided

@@ -14,6 +14,7 @@ from dash_repro.data.sources import SOURCES
 from dash_repro.evaluation.extractor import KEPT_IMAGES
 from dash_repro.evaluation.extractors import EXTRACTORS
 from dash_repro.objectives.kinds import OBJECTIVES
+from dash_repro.paper.needs import stepped
 from runledger import Work
 
 _BACKWARD = 3  # forward and backward, in forwards
@@ -132,8 +133,8 @@ class Counter:
         return self.network(dataset, section["width"], section["blocks"])
 
     def student(self, item: Mapping[str, Any], name: str) -> tuple[float, float]:
-        """FLOP and parameters of a block of students on an identity's dataset."""
-        own = self.params["students"][name]["blocks"]
+        """FLOP and parameters of a student on an identity's dataset."""
+        own = self.params["students"][stepped(name)[0]]["blocks"]
         blocks = own or self.params["train_student"]["blocks"]
         return self.network(item["dataset"], item["width"], blocks)
 
@@ -184,14 +185,24 @@ class Counter:
         return Work(total, memory, model, section["numerics"], 2 * state)
 
     def train_student(self, item: Mapping[str, Any]) -> Work:
-        section, dataset = self.params["train_student"], item["dataset"]
-        flop, parameters = self.student(item, item["student"])
         own, teacher = self._passes(item)
-        steps = section["iterations"] * section["batch_size"]
+        step = own * self.student(item, item["student"])[0] * _BACKWARD
+        step += teacher * self.teacher(item["dataset"])[0]
+        return self._training(item, step, self.params["train_student"]["iterations"])
+
+    def distill_steps(self, item: Mapping[str, Any]) -> Work:
+        """Both branches of the student, and of what it starts from at each step."""
+        inner = item["start_steps"] // item["steps"]
+        step = 2 * (_BACKWARD + inner) * self.student(item, item["student"])[0]
+        return self._training(item, step, self.params["distill_steps"]["iterations"])
+
+    def _training(self, item: Mapping[str, Any], flop: float, iterations: int) -> Work:
+        """A student's training that takes so many operations an image and step."""
+        section, data = self.params["train_student"], self._data_mb(item["dataset"])
+        parameters = self.student(item, item["student"])[1]
         state = parameters * 4 * _STATE_COPIES / 1e6
-        memory = 2 * self._data_mb(dataset) + 2 * state
-        step = own * flop * _BACKWARD + teacher * self.teacher(dataset)[0]
-        total, model = steps * step, state / _STATE_COPIES
+        total, model = iterations * section["batch_size"] * flop, state / _STATE_COPIES
+        memory = 2 * data + 2 * state
         return Work(total, memory, model, section["numerics"], 2 * state)
 
     def classifier(self, dataset: str) -> float:

@@ -25,6 +25,7 @@ DECLARED = {
     "train_teacher": ["diffusion", "network", "train_teacher", "teachers"],
     "export_tirt": ["teachers"],
     "train_student": ["diffusion", "network", "train_student", "students", "tag"],
+    "distill_steps": ["diffusion", "train_student", "distill_steps", "students"],
 }
 
 
@@ -59,6 +60,8 @@ def tiny_images(side: int = 8, count: int = 24, classes: int = 3) -> dict[str, A
     return {
         "train_images": images,
         "train_labels": labels.astype(np.int64),
+        "test_images": 255 - images[:9],
+        "test_labels": labels[:9].astype(np.int64),
         "class_names": names,
     }
 

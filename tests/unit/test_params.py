@@ -65,7 +65,9 @@ def test_the_plan_is_the_papers() -> None:
     # 14 students x 2 datasets x 3 seeds, 2 x 2 more widths, 4 anchor weights
     assert count["train_student"] == 14 * 6 + 2 * 2 * 6 + 4
     assert count["compute_metrics"] == count["generate_samples"]
-    assert 550 < sum(count.values()) < 700
+    # 3 more numbers of steps
+    assert count["distill_steps"] == 3 * 6
+    assert 650 < sum(count.values()) < 850
 
 
 def test_generated_files_are_current() -> None:
@@ -156,6 +158,7 @@ experiments:
   tableC7: null
   anchor: null
   released: null
+  stepwise: null
 """
 
 

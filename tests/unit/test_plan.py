@@ -9,6 +9,7 @@ import pytest
 from paper_fixtures import small_params
 
 from dash_repro.plan import Plan
+from runledger.stages import Wildcards
 
 IDS = {
     "prepare_data": "{dataset}",
@@ -16,6 +17,7 @@ IDS = {
     "export_tirt": "{dataset}-{teacher}-s{seed}",
     "train_student": "{dataset}-{student}-w{width}-s{seed}",
     "measure_calibration": "{dataset}-{student}-w{width}-s{seed}",
+    "distill_steps": "{dataset}-{student}-w{width}-s{seed}",
     "generate_samples": "{dataset}-{label}-s{seed}-{sampler}",
     "compute_metrics": "{dataset}-{label}-s{seed}-{sampler}",
     "profile_model": "{dataset}-{label}",
@@ -73,3 +75,35 @@ def test_a_table_has_all_seeds_and_what_shows_one_has_the_first(
     assert {row[0] for row in rows} == {"8", "7"}
     shown = ids(params, "figure6", "generate_samples", start)
     assert {row[0] for row in shown} == {"8"}
+
+
+def test_a_student_of_the_guided_noise_is_sampled_without_guidance(
+    params: dict[str, Any],
+) -> None:
+    start = "cifar10-single_head_no_cfg-w64-s7-"
+    assert ids(params, "tableS2", "compute_metrics", start) == {"cfg1.0-k50-n0"}
+    params["experiments"]["sampling"]["student_guidance"] = "tag"
+    assert ids(params, "tableS2", "compute_metrics", start) == {"cfg1.0-k50-n0"}
+
+
+def test_students_of_fewer_steps_start_from_the_next_that_they_divide(
+    params: dict[str, Any],
+) -> None:
+    plain = "cifar10-dash-w64-s7-cfg3.0-"
+    counts = {"k50-n0", "k25-n0", "k10-n0", "k5-n0"}
+    assert ids(params, "tableS4", "compute_metrics", plain) == counts
+    distilled = ids(params, "tableS4", "compute_metrics", "cifar10-dash_k10-w64-s7-")
+    assert distilled == {"cfg3.0-k10-n0"}
+    plan = Plan(SimpleNamespace(params=params, id_pattern=IDS.__getitem__))
+    place = {"dataset": "cifar10", "width": "64", "seed": "7"}
+    found = {}
+    for steps in (25, 10, 5):
+        one = plan.distilled(Wildcards(place, student=f"dash_k{steps}"))
+        found[steps] = (one["start_stage"], one["start_path"].split("/")[2])
+        assert (one["origin"], one["teacher"], one["steps"]) == ("dash", "tirt", steps)
+        assert one["full_steps"] == 50
+    assert found == {
+        25: ("train_student", "cifar10-dash-w64-s7"),
+        10: ("train_student", "cifar10-dash-w64-s7"),
+        5: ("distill_steps", "cifar10-dash_k10-w64-s7"),
+    }

@@ -52,6 +52,24 @@ def test_known_training_costs() -> None:
     assert teacher.flop == pytest.approx(391_000 * 64 * 3 * 12.4437e9, rel=1e-4)
 
 
+def test_cost_of_distilling_to_fewer_steps() -> None:
+    """Both branches: of the student with gradient, and of each of five inner steps."""
+    item = {**STUDENT, "student": "dash_k10", "steps": 10, "start_steps": 50}
+    work = Counter(PAPER).distill_steps(item)
+    step = 2 * (3 + 5) * 2.1520e9
+    assert work.flop == pytest.approx(50_000 * 64 * step, rel=1e-4)
+
+
+def test_samples_without_guidance_take_one_branch() -> None:
+    about = {"width": 64, "model_stage": "train_student", "guidance": "constant"}
+    about |= {"dataset": "cifar10", "model": "single_head_no_cfg", "steps": 50}
+    one, two = (
+        Counter(PAPER).generate_samples({**about, "scale": scale}).flop
+        for scale in (1.0, 4.0)
+    )
+    assert two == 2 * one
+
+
 def test_packed_students_share_the_teacher() -> None:
     counter = Counter(PAPER)
     four = [
@@ -153,7 +171,8 @@ def test_disk_is_outputs_twice_and_the_states_that_are_there_at_once() -> None:
     assert twelve_states == pytest.approx(8 * twelve.disk_mb)
     assert kept == 2 * sum(plan.disk_mb for plan in plans.values())
     _, all_states = disk_of(plans, 10_000)
-    trained = twelve.disk_mb + plans["train_student"].disk_mb
+    stages = ("train_teacher", "train_student", "distill_steps")
+    trained = sum(plans[stage].disk_mb for stage in stages)
     assert all_states == pytest.approx(8 * trained + count * samples)
 
 

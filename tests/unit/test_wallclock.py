@@ -10,14 +10,18 @@ from runledger.project import load_pipeline
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_longest_chain_is_a_teacher_and_its_widest_student(monkeypatch) -> None:
+def test_the_longest_chain_is_a_teacher_and_its_student_of_fewest_steps(
+    monkeypatch,
+) -> None:
     pipeline = load_pipeline(ROOT)
     hours = {}
     for name in (
         "train_teacher@cifar10-tirt-s42",
-        "train_student@cifar10-dash-w96-s42",
-        "generate_samples@cifar10-dash-w96-s42-cfg4.0-k50-n0",
-        "compute_metrics@cifar10-dash-w96-s42-cfg4.0-k50-n0",
+        "train_student@cifar10-dash-w64-s42",
+        "distill_steps@cifar10-dash_k10-w64-s42",
+        "distill_steps@cifar10-dash_k5-w64-s42",
+        "generate_samples@cifar10-dash_k5-w64-s42-cfg4.0-k5-n0",
+        "compute_metrics@cifar10-dash_k5-w64-s42-cfg4.0-k5-n0",
     ):
         instance = pipeline[name]
         work = pipeline.stages[instance.stage].asks.work(instance.item)

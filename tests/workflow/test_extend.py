@@ -149,25 +149,25 @@ print(json.dumps(metrics))
 
 
 def a_table(root: Path, snakemake: str, dvc: list[str]) -> None:
-    assert "make_table-tableS4" in dvc
-    assert "results/tables/tableS4.tex" in snakemake
-    assert "`results/tables/tableS4.tex`" in (root / "README.md").read_text()
-    metrics = result_of(root, BUILT.format(item="tableS4", folder=root.parent / "x"))
+    assert "make_table-tableS9" in dvc
+    assert "results/tables/tableS9.tex" in snakemake
+    assert "`results/tables/tableS9.tex`" in (root / "README.md").read_text()
+    metrics = result_of(root, BUILT.format(item="tableS9", folder=root.parent / "x"))
     assert len(metrics) == 6 * 5 + 3 * 4  # students, and bounds without compression
     for address, (metric, name, expected) in metrics.items():
         assert expected == (name if metric == "profile" else metric), address
 
 
 def a_figure(root: Path, snakemake: str, dvc: list[str]) -> None:
-    assert "plot_figure@figureS4" in dvc
-    assert "results/figures/figureS4.pdf" in snakemake
-    assert "item: figureS4" in (root / "paper" / "contents.yaml").read_text()
+    assert "plot_figure@figureS9" in dvc
+    assert "results/figures/figureS9.pdf" in snakemake
+    assert "item: figureS9" in (root / "paper" / "contents.yaml").read_text()
     size = result_of(
         root,
         f"""
 from pathlib import Path
 from paper_fixtures import Workspace, small_params
-path = Workspace(Path("{root.parent / "x"}"), small_params()).figure("figureS4")
+path = Workspace(Path("{root.parent / "x"}"), small_params()).figure("figureS9")
 print(path.stat().st_size)
 """,
     )

@@ -46,8 +46,54 @@ rule train_student:
         "{params.run}/train_student.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
+# A student of fewer sampling steps starts from one of more: {start_path} of train_student, or of this stage.
+rule distill_steps:
+    input:
+        unpack(
+            LEDGER.needs(
+                "distill_steps",
+                fields=PLAN.distilled,
+                data="results/prepare_data/{dataset}/images.npz",
+                teacher=f"results/train_teacher/{OF_TEACHER}/model.safetensors",
+                tirt=f"results/export_tirt/{OF_TEACHER}/tirt.safetensors",
+                start="{start_path}",
+            )
+        ),
+    output:
+        model=f"results/distill_steps/{STUDENT}/model.safetensors",
+        history=curves(
+            f"results/distill_steps/{STUDENT}/history.csv",
+            x="step",
+            y=("rho", "loss"),
+            by=("dataset", "width", "seed"),
+        ),
+        gap=metric(f"results/distill_steps/{STUDENT}/gap.json"),
+        cost=in_git(f"results/distill_steps/{STUDENT}/cost.json"),
+    log:
+        f"results/logs/distill_steps/{STUDENT}.out",
+    benchmark:
+        f"results/benchmarks/distill_steps/{STUDENT}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        **RESOURCES.of(
+            "distill_steps",
+            COUNTER.distill_steps,
+            gpu=True,
+            kind="training",
+            bundle="bundle",
+            # no chain within a process
+            by=("steps",),
+        ),
+    params:
+        run=RUN,
+        counted=["diffusion", "train_student", "distill_steps", "students.{origin}"],
+    shell:
+        "{params.run}/distill_steps.py --recipe {input.recipe:q} > {log:q} 2>&1"
+
+
 rule students:
     input:
         "params.yaml",
-        LEDGER.targets("students", workflow, "train_student"),
+        LEDGER.targets("students", workflow, "train_student", "distill_steps"),
     localrule: True

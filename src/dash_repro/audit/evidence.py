@@ -20,6 +20,7 @@ RAW_FILES = {
     "extract_reference": "bounds.json",
     "measure_calibration": "calibration.json",
     "profile_model": "profile.json",
+    "distill_steps": "gap.json",
 }
 
 
@@ -233,7 +234,7 @@ def _entry(content: Any, source: Source) -> tuple[str, dict[str, str]] | None:
         }
     else:
         number, about = json_number(content.get(source.metric)), {}
-        if source.stage == "measure_calibration":
+        if source.stage in ("measure_calibration", "distill_steps"):
             about = {"n": str(content.get("pairs")), "name": source.metric}
         else:
             about = {"name": source.metric}

@@ -118,6 +118,11 @@ LAYOUTS = {
         csv="released_code_efficiency.csv",
         keys=("metric",),
     ),
+    "tableS4": Layout(
+        "stepwise",
+        (r"(?P<dataset>{d})_(?P<stepwise>plain|distilled|gain|rho)",),
+        (r"fd_(?P<steps>\d+)",),
+    ),
     "tableS2": Layout(
         "released",
         columns=(r"(?P<size>parameters_m)", _MEASURE),
@@ -179,6 +184,8 @@ class Expectations:
             return self._bound(facts)
         if "key" in facts:
             return self._profiled(facts, block)
+        if "stepwise" in facts:
+            return self._stepwise(facts, block)
         return self._network(facts, block, layout.experiment)
 
     def _bound(self, facts: Mapping[str, str]) -> Expected | None:
@@ -205,6 +212,26 @@ class Expectations:
             return Expected("ratio", 2, teacher, student)
         own = teacher if facts["role"] == "teacher" else student
         return Expected("mean", decimals, own, exponent=exponent)
+
+    def _stepwise(
+        self, facts: Mapping[str, str], block: Mapping[str, Any]
+    ) -> Expected | None:
+        """A student sampled in some steps as it is, and distilled to them."""
+        row, steps = facts["stepwise"], int(facts["steps"])
+        own, width = steps == block["steps"][0], block["width"]
+        student = block["student"] if own else f"{block['student']}_k{steps}"
+        if row == "rho":
+            identity = {"dataset": facts["dataset"], "student": student}
+            stage = GAPS if own else "distill_steps"
+            seeds = tuple(block["seeds"])
+            source = Source(stage, "rho", {**identity, "width": width}, seeds)
+            return self._cell("rho", source, False)
+        place, change = ("stepwise", "fd", facts["dataset"]), {"steps": steps}
+        plain = self._measure(place, block["student"], width, change)
+        distilled = self._measure(place, student, width, change)
+        if row == "gain":
+            return Expected("difference", self._digits("fd"), plain, distilled)
+        return self._cell("fd", plain if row == "plain" else distilled, False)
 
     def _network(
         self, facts: Mapping[str, str], block: Mapping[str, Any], experiment: str
@@ -276,7 +303,8 @@ class Expectations:
 
     def _sampler(self, model: str) -> dict[str, Any]:
         teacher = model.startswith("teacher_")
-        if not teacher and self.params["students"][model]["objective"] == "guided":
+        origin = re.sub(r"_k\d+$", "", model)
+        if not teacher and self.params["students"][origin]["objective"] == "guided":
             steps = self.sampling["steps"]
             return {"guidance": "constant", "scale": 1.0, "steps": steps}
         kind = "tag" if teacher else self.sampling["student_guidance"]

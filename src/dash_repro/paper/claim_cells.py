@@ -45,6 +45,8 @@ class PaperCells:
     def row(self, address: str) -> list[tuple[str, Decimal]]:
         """The numbers of a row whose columns are named fd_<steps> or w<scale>."""
         item, row = address.split("/")
+        if item not in self._tables:
+            raise NotTestable("the paper prints no numbers for this")
         names = [
             name
             for name in self._tables[item].by_id[row]

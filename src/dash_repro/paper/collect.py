@@ -155,6 +155,14 @@ def read_calibration(path: Path, base: Row) -> Iterator[Row]:
                 )
 
 
+def read_step_gap(path: Path, base: Row) -> Iterator[Row]:
+    """gap.json of a student distilled to fewer steps."""
+    content = read_json(path)
+    row = replace(base, n=str(content["pairs"]))
+    for metric in CALIBRATION_METRICS:
+        yield _number(row, metric, metric, content[metric])
+
+
 def read_profile(path: Path, base: Row) -> Iterator[Row]:
     """profile.json: every number in it, under its key; texts (the device) too."""
     for key, value in sorted(read_json(path).items()):
@@ -236,6 +244,7 @@ READERS: dict[str, Reader] = {
     "compute_metrics": read_metrics,
     "extract_reference": read_bounds,
     "measure_calibration": read_calibration,
+    "distill_steps": read_step_gap,
     "profile_model": read_profile,
     "train_student": read_history,
     "export_tirt": read_export,

@@ -20,6 +20,7 @@ from dash_repro.paper.aggregate import (
     statistic_of,
 )
 from dash_repro.paper.measures import DISTANCES, MANY, QUALITY
+from dash_repro.paper.needs import stepped
 from dash_repro.paper.rows import Collected, CollectedError, Row
 from runledger.errors import UserError
 
@@ -130,7 +131,8 @@ class Context:
 
     def guided(self, student: str) -> bool:
         """Whether its one branch is the guided noise."""
-        return OBJECTIVES[self.param(f"students.{student}.objective")].guided
+        name = stepped(student)[0]
+        return OBJECTIVES[self.param(f"students.{name}.objective")].guided
 
     def metric(
         self,

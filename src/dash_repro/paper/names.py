@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dash_repro.paper.needs import TEACHER
+from dash_repro.paper.needs import TEACHER, stepped
 
 EXTRACTOR_NAMES = {
     "effnetlite0": "EffNetLite0",
@@ -58,4 +58,6 @@ def dataset_name(dataset: str) -> str:
 
 def model_name(model: str) -> str:
     """Printed name of a row; a new student shows under its own id."""
-    return MODEL_NAMES.get(model, model.replace("_", "-"))
+    student, steps = stepped(model)
+    name = MODEL_NAMES.get(student, student.replace("_", "-"))
+    return name if steps is None else f"{name}, {steps} steps"

@@ -12,6 +12,8 @@ Samplers:
   steps    as default, once per entry of the experiment's `steps`
   scales   as default, once per entry of `guidance_scales` (constant w of students,
            w_max of the teacher's TAG)
+  stepped  students as default, once per entry of the experiment's `steps`; those
+           distilled to k steps (dash_k25) in k
 each for every entry of sampling.sampling_seeds, or the first where seeds is "first".
 
 Every collecting instance gets item["members"]: {"<stage>/<instance id>": identity} with
@@ -21,14 +23,17 @@ seed, sampler, guidance ("constant" | "tag"), scale, steps, sampling_seed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 ALL, FIRST, SECOND = "all", "first", "second"
 STUDENTS = "students"  # every student of the experiment
+DISTILLED = "distilled"  # its student, distilled to each of its numbers of steps
 TEACHER, MIN_SNR_TEACHER = "teacher_tirt", "teacher_min_snr"
 
 METRICS = ("compute_metrics", "metrics.json")
 CALIBRATION = ("measure_calibration", "calibration.json")
+STEP_GAP = ("distill_steps", "gap.json")
 PROFILE = ("profile_model", "profile.json")
 EXPORT = ("export_tirt", "tirt.safetensors")
 HISTORY = ("train_student", "history.csv")
@@ -40,6 +45,15 @@ TEACHER_COST = ("train_teacher", "cost.json")
 STUDENT_COST = ("train_student", "cost.json")
 
 
+def stepped(model: str) -> tuple[str, int | None]:
+    """(student, the steps it was distilled to): dash_k25 is ("dash", 25).
+
+    Other students, and teachers, are ("dash", None).
+    """
+    found = re.fullmatch(r"(\w+)_k(\d+)", model)
+    return (found[1], int(found[2])) if found else (model, None)
+
+
 @dataclass(frozen=True)
 class Need:
     """Instances of one stage that an item collects.
@@ -47,8 +61,9 @@ class Need:
     Attributes:
         source: (stage, name of the one output file that is read).
         experiment: block of `experiments` that gives datasets, seeds, widths, students.
-        models: (STUDENTS,) or names: student blocks and `teacher_<block>`; () where the
-            stage has no model (rank_pairs, extract_reference).
+        models: (STUDENTS,), (DISTILLED,) or names: student blocks and
+            `teacher_<block>`; () where the stage has no model (rank_pairs,
+            extract_reference).
         datasets: ALL, FIRST or SECOND of the experiment's datasets.
         seeds: ALL or FIRST of the experiment's training seeds; "" without a seed.
         samplers: "default", "table2", "steps", "scales"; "" without a sampler.

@@ -11,6 +11,7 @@ import yaml
 from dash_repro.data.sources import SOURCES
 from dash_repro.objectives.kinds import OBJECTIVES
 from dash_repro.paper.figures import FIGURES
+from dash_repro.paper.needs import stepped
 from dash_repro.params.definition import Experiments
 from dash_repro.params.lookup import at, close, keys
 
@@ -70,6 +71,9 @@ def _reserved(params: Mapping[str, Any]) -> Iterator[Problem]:
         for name in params[section]:
             if yaml.safe_load(name) != name:
                 yield f"{section}.{name}", "a word of YAML; take another name"
+            if section == "students" and stepped(name)[1] is not None:
+                says = "ends like a student distilled to so many steps"
+                yield f"{section}.{name}", f"{says}; take another name"
             if section == "students" and name.startswith("teacher"):
                 says = "rows whose names begin with 'teacher' are teachers"
                 yield f"{section}.{name}", f"{says}; take another name"
@@ -123,6 +127,11 @@ def _steps(params: Mapping[str, Any]) -> Iterator[Problem]:
     for key, count in counts:
         if timesteps % count:
             yield key, f"{count} steps do not divide {timesteps} timesteps"
+    listed = params["experiments"].get("stepwise", {}).get("steps", [])
+    for index, count in enumerate(listed[1:], 1):
+        if not any(k > count and k % count == 0 for k in listed[:index]):
+            says = f"{count} steps divide none of the numbers before"
+            yield "experiments.stepwise.steps", says
     if params["diffusion"]["beta_min"] >= params["diffusion"]["beta_max"]:
         yield "diffusion.beta_min", "not below beta_max"
     if params["tag"]["w_min"] > params["tag"]["w_max"]:

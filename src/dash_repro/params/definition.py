@@ -164,6 +164,12 @@ class TrainClassifier(Section):
     flip: bool = key(True, "half of the images are turned left to right; not for letters and digits")
     seed: Seed = key(0, "seed of its start, of the order and the shifts of the images")
 
+class DistillSteps(Section):
+    """students distilled to fewer sampling steps (Appendix F); else as train_student"""
+    iterations: Count = key(50_000, "training steps", "Salimans & Ho (2022)")
+    guidance_scale: Number = key(4.0, "w of the path that is followed", A2)
+    pairs: Count = key(1000, "triples (x_t, t, y) of test images, to compare the gap")
+
 class Tag(Section):
     """timestep-adaptive guidance, at sampling only (Eq. 3)"""
     w_min: Number = key(1.0, "guidance at high noise", A1)
@@ -255,6 +261,11 @@ class TableC7(OneWidth):
     student: Name = key(..., "a block of students", "Table C7")
     guidance_scales: Numbers = key(..., "constant w of the student, w_max of the teacher's TAG", "Table C7")
 
+class Stepwise(OneWidth):
+    """students distilled to fewer sampling steps"""
+    student: Name = key(..., "a block of students", "Appendix F")
+    steps: Counts = key(..., "numbers of DDIM steps: the student's own, then those it is distilled to", "Table C5")
+
 class Sampling(Section):
     """shared by all experiments"""
     steps: Count = key(50, "K, DDIM steps", A2, protocol=True)
@@ -272,6 +283,7 @@ class Experiments(Section):
     tableC7: TableC7 = None
     anchor: StudentTable = None
     released: StudentTable = None
+    stepwise: Stepwise = None
     sampling: Sampling
 
 class MakeTable(Section):
@@ -303,6 +315,7 @@ class Params(Section):
     train_teacher: TrainTeacher
     teachers: dict[Name, Teacher] = blocks("how a teacher weights timesteps")
     train_student: TrainStudent
+    distill_steps: DistillSteps
     student_defaults: Student
     students: dict[Name, Student] = blocks(
         "one block for each student; its name in an experiment makes it a row", inherits="student_defaults")

@@ -34,6 +34,7 @@ class BatchSource:
         batch_size: images a step.
         holdout: share of the images left out, the same for all streams of a seed.
         device: where the images live and the batches are made.
+        stride: timesteps are multiples of it.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class BatchSource:
         batch_size: int,
         holdout: float,
         device: torch.device,
+        stride: int = 1,
     ) -> None:
         kept = _kept(len(images), holdout, seed)
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
@@ -55,7 +57,7 @@ class BatchSource:
         self.alpha_bar = schedule.alpha_bar.to(device)
         self.timesteps = schedule.timesteps
         self.seed, self.stream, self.batch_size = seed, stream, batch_size
-        self.device = device
+        self.device, self.stride = device, stride
         self.rng = torch.Generator(device)
         self._chosen = torch.zeros(batch_size, dtype=torch.int64, device=device)
         self._orders: dict[int, Tensor] = {}
@@ -74,14 +76,14 @@ class BatchSource:
         """The device's part: the same operations on the same memory every time."""
         shape = (self.batch_size,)
         t = torch.randint(self.timesteps, shape, generator=self.rng, device=self.device)
-        return self._noisy(self._chosen, t, self.rng)
+        return self._noisy(self._chosen, self._spaced(t), self.rng)
 
     def fixed(self, count: int) -> Batch:
         """Images to measure progress on: random ones, timesteps stratified over T."""
         rng = step_rng(self.seed, 0, f"{self.stream}-monitor")
         strata = (torch.arange(count) + torch.rand(count, generator=rng)) / count
         t = (strata * self.timesteps).long().clamp(max=self.timesteps - 1)
-        return self._noisy(self._some(count, rng), t, rng)
+        return self._noisy(self._some(count, rng), self._spaced(t), rng)
 
     def fixed_at(self, count: int, t: Tensor) -> Batch:
         """The same images and noises at each timestep of t, timestep by timestep.
@@ -100,6 +102,9 @@ class BatchSource:
         x0, noise = once.x0.repeat(len(t), 1, 1, 1), once.noise.repeat(len(t), 1, 1, 1)
         x_t = add_noise(self.alpha_bar, x0, times, noise)
         return Batch(x_t, times, once.labels.repeat(len(t)), noise, once.coins, x0)
+
+    def _spaced(self, t: Tensor) -> Tensor:
+        return t if self.stride == 1 else t // self.stride * self.stride
 
     def _some(self, count: int, rng: torch.Generator) -> Tensor:
         """Random images, (count,); repeated only where there are too few."""
@@ -166,6 +171,7 @@ def batch_source(
     seed: int,
     stream: str,
     device: torch.device,
+    stride: int = 1,
 ) -> BatchSource:
     """The batches of a training: see BatchSource."""
     return BatchSource(
@@ -177,4 +183,5 @@ def batch_source(
         batch_size=settings.batch_size,
         holdout=settings.holdout,
         device=device,
+        stride=stride,
     )

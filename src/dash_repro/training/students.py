@@ -6,6 +6,7 @@ import gc
 import json
 import traceback
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from dash_repro.objectives.objective import (
     feature_channels,
     student_objective,
 )
-from dash_repro.objectives.weights import student_weights
+from dash_repro.objectives.weights import TimestepWeights, student_weights
 from dash_repro.training.batches import batch_source, load_images
 from dash_repro.training.frozen import FrozenTeacher
 from dash_repro.training.learner import Learner, history_csv
@@ -113,7 +114,7 @@ def _train_group(jobs: list[Job], device: torch.device) -> bool:
     settings = TrainSettings.from_params(section)
     schedule = Schedule.from_params(first.params["diffusion"])
     data = load_images(first.input("prepare_data"))
-    checkpoint = _load_teacher(first, schedule, data)
+    checkpoint = load_network(first, "train_teacher", schedule, data)
     launch = launch_mode(device.type)
     _require_memory(jobs, checkpoint.config, settings, launch, device)
     seed = first.item["seed"]
@@ -168,11 +169,11 @@ def _config(job: Job, teacher: UNetConfig) -> UNetConfig:
     )
 
 
-def _load_teacher(
-    job: Job, schedule: Schedule, data: Mapping[str, np.ndarray]
+def load_network(
+    job: Job, stage: str, schedule: Schedule, data: Mapping[str, np.ndarray]
 ) -> Checkpoint:
-    """The teacher, if it belongs to this schedule and these data."""
-    path = job.input("train_teacher", "model.safetensors")
+    """A stage's network, if it belongs to this schedule and these data."""
+    path = job.input(stage, "model.safetensors")
     checkpoint = load_checkpoint(path)
     require_same_schedule(checkpoint.schedule, schedule, path)
     images = (len(data["class_names"]), *data["train_images"].shape[2:])
@@ -194,15 +195,7 @@ def build_student(
             group count, or the exported weighting is of another schedule.
     """
     block, seed = job.params["students"][job.item["student"]], job.item["seed"]
-    curriculum = load_curriculum(job.input("export_tirt", "tirt.safetensors"), schedule)
     config = _config(job, teacher.config)
-    weights = student_weights(
-        block["weighting"],
-        curriculum.omega_hat,
-        curriculum.weighting,
-        schedule.snr(),
-        block["normalizer"],
-    )
     model = build_unet(config, seed, block["null_init_std"])
     if block["init"] == "pruned":
         # from its file, for the frozen teacher in memory may be in half precision
@@ -212,12 +205,26 @@ def build_student(
         job.id,
         model,
         _objective(job, config, teacher.config, settings, schedule),
-        weights,
+        weights_of(job, block, schedule),
         settings,
         seed=seed,
         lambda_lr=block["lambda_lr"],
         device=device,
         launch=launch_mode(device.type),
+    )
+
+
+def weights_of(
+    job: Job, block: Mapping[str, Any], schedule: Schedule
+) -> TimestepWeights:
+    """How a block of `students:` weights timesteps, from what its teacher exports."""
+    curriculum = load_curriculum(job.input("export_tirt", "tirt.safetensors"), schedule)
+    return student_weights(
+        block["weighting"],
+        curriculum.omega_hat,
+        curriculum.weighting,
+        schedule.snr(),
+        block["normalizer"],
     )
 
 
@@ -250,14 +257,14 @@ def _task(
     class_names: tuple[str, ...],
 ) -> Task:
     def finish(done: Learner) -> None:
-        _write(job, done, schedule, class_names)
+        write_student(job, done, schedule, class_names)
         job.finish()
 
     fail: Callable[[Exception], None] = job.fail
     return Task(learner, monitor, job.state, job.log, finish, fail, job.progress)
 
 
-def _write(
+def write_student(
     job: Job, learner: Learner, schedule: Schedule, class_names: tuple[str, ...]
 ) -> None:
     """The two files of a trained student."""

@@ -1,0 +1,106 @@
+"""Table S4: Appendix F's step reduction on top of a student."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dash_repro.paper.aggregate import Cell
+from dash_repro.paper.bounds import quality_notes
+from dash_repro.paper.columns import heads_of
+from dash_repro.paper.context import Context
+from dash_repro.paper.measures import MEASURES
+from dash_repro.paper.names import dataset_name, model_name
+from dash_repro.paper.needs import (
+    CALIBRATION,
+    DISTILLED,
+    STEP_GAP,
+    STUDENTS,
+    Need,
+    bounds,
+    experiments,
+    metrics,
+)
+from dash_repro.paper.protocol import protocol
+from dash_repro.paper.registry import Section, table
+from dash_repro.paper.table import Entry, Line, Table
+
+EXPERIMENT = "stepwise"
+NOTES = (
+    "Distilled: each from the student of the next larger number of steps that it "
+    "divides, after Salimans and Ho (2022), both branches along the guided path. Gain: "
+    "the distance that this takes away.",
+    "ρ: the student’s guidance gap over the teacher’s, each that of one step: the "
+    "teacher’s is put together from its own smaller steps.",
+)
+
+
+@table(
+    "tableS4",
+    title="Fewer steps by distillation",
+    section=Section.SUPPLEMENT,
+    needs=(
+        metrics(EXPERIMENT, (STUDENTS, DISTILLED), "stepped"),
+        Need(CALIBRATION, EXPERIMENT),
+        Need(STEP_GAP, EXPERIMENT, (DISTILLED,)),
+        bounds(EXPERIMENT),
+    ),
+    params=(*experiments(EXPERIMENT), "tag", "students"),
+    claims=True,
+)
+def table_s4(context: Context) -> Table:
+    """The student sampled in fewer steps as it is, and distilled to them."""
+    block = context.param(f"experiments.{EXPERIMENT}")
+    name = model_name(block["student"])
+    labels = {
+        "plain": f"{name}, as it is",
+        "distilled": f"{name}, distilled",
+        "gain": "Gain",
+        "rho": "ρ",
+    }
+    lines = []
+    for dataset in block["datasets"]:
+        lines.append(Line(dataset, dataset_name(dataset), rule=bool(lines)))
+        boxes: dict[str, list[Entry]] = {row: [] for row in labels}
+        for steps in block["steps"]:
+            for row, cell in _column(context, dataset, steps):
+                boxes[row].append(Entry((cell,)))
+        lines += [
+            Line(f"{dataset}_{row}", labels[row], tuple(entries))
+            for row, entries in boxes.items()
+        ]
+    (metric,) = heads_of(context, ["fd"])
+    how = protocol(context, EXPERIMENT, "steps")
+    return Table(
+        context.item,
+        f"Step distillation on top of {name} ({metric}). {how}",
+        ("Steps", *map(str, block["steps"])),
+        tuple(lines),
+        notes=(*NOTES, *quality_notes(context, block["datasets"])),
+    )
+
+
+def _column(context: Context, dataset: str, steps: int) -> Iterator[tuple[str, Cell]]:
+    """The cells of one number of steps."""
+    block, measure = context.param(f"experiments.{EXPERIMENT}"), MEASURES["fd"]
+    student, width = block["student"], block["width"]
+    digits = measure.digits(context.settings, context.samples)
+    column, own = f"fd_{steps}", steps == block["steps"][0]
+    model = student if own else f"{student}_k{steps}"  # its own steps: nothing to do
+
+    def rows(name: str) -> list:
+        sampler = replace(context.sampler(name), steps=steps)
+        place = (EXPERIMENT, dataset, name, width, sampler)
+        return context.metric(measure.metric, *place)
+
+    plain = rows(student)
+    yield "plain", context.measured(f"{dataset}_plain/{column}", plain, digits)
+    distilled = rows(model)
+    address = f"{dataset}_distilled/{column}"
+    yield "distilled", context.measured(address, distilled, digits)
+    both = plain, distilled
+    address = f"{dataset}_gain/{column}"
+    yield "gain", context.of_two("difference", address, *both, digits)
+    rho = context.calibration("rho", EXPERIMENT, dataset, model, width)
+    digits = MEASURES["rho"].digits(context.settings)
+    yield "rho", context.measured(f"{dataset}_rho/{column}", rho, digits)
