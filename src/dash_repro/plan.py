@@ -204,6 +204,11 @@ class Plan:
         file = f"results/{stage}/{wildcards.dataset}/model.safetensors"
         return [file] if stage else []
 
+    def step_params(self, wildcards: Any) -> list[str]:
+        """What counts of a student of fewer steps; its block is its origin's."""
+        origin = f"students.{stepped(wildcards.student)[0]}"
+        return ["diffusion", "train_student", "distill_steps", origin]
+
     def dataset_params(self, wildcards: Any) -> list[str]:
         """Keys of a dataset's block that change the dataset."""
         block = self.params["prepare_data"][wildcards.dataset]

@@ -87,7 +87,7 @@ rule distill_steps:
         ),
     params:
         run=RUN,
-        counted=["diffusion", "train_student", "distill_steps", "students.{origin}"],
+        counted=PLAN.step_params,
     shell:
         "{params.run}/distill_steps.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
