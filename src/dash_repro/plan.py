@@ -35,6 +35,7 @@ SHOWN = {  # of a member's identity, by the wildcards of its stage's ids
     "dataset": ("dataset",),
     "label": _MODEL,
     "student": _MODEL,
+    "origin": _MODEL,
     "teacher": _MODEL,
     "seed": ("seed",),
     "sampler": ("sampler", "guidance", "scale", "steps", "sampling_seed"),
@@ -105,15 +106,14 @@ class Plan:
 
     def distilled(self, wildcards: Any) -> Item:
         """What a student of fewer steps starts from: see `starting_steps`."""
-        origin, steps = stepped(wildcards.student)
+        origin, steps = wildcards.origin, int(wildcards.steps)
         listed = self.experiments["stepwise"]["steps"]
         start = starting_steps(listed, steps)
         name = origin if start == listed[0] else f"{origin}_k{start}"
         id = "{dataset}-{name}-w{width}-s{seed}".format(**{**wildcards, "name": name})
         return {
             "teacher": self.params["students"][origin]["teacher"],
-            "origin": origin,
-            "steps": steps,
+            "student": f"{origin}_k{steps}",
             "start_steps": start,
             "full_steps": listed[0],
             "start_stage": stage_of(name),
@@ -203,11 +203,6 @@ class Plan:
         stage = EXTRACTORS[self.params["extractor"]["name"]].stage
         file = f"results/{stage}/{wildcards.dataset}/model.safetensors"
         return [file] if stage else []
-
-    def step_params(self, wildcards: Any) -> list[str]:
-        """What counts of a student of fewer steps; its block is its origin's."""
-        origin = f"students.{stepped(wildcards.student)[0]}"
-        return ["diffusion", "train_student", "distill_steps", origin]
 
     def dataset_params(self, wildcards: Any) -> list[str]:
         """Keys of a dataset's block that change the dataset."""
@@ -358,8 +353,10 @@ class Plan:
                 width = self.params["train_teacher"]["width"]
                 models.append({"model": model, "width": width, **named})
             elif model in present or not need.optional_models:
+                origin, steps = stepped(model)
                 for width in widths_of(experiment):
                     named = {"label": f"{model}-w{width}", "student": model}
+                    named |= {"origin": origin, "steps": steps}
                     models.append({"model": model, "width": width, **named})
         return models
 

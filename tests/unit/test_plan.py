@@ -17,7 +17,7 @@ IDS = {
     "export_tirt": "{dataset}-{teacher}-s{seed}",
     "train_student": "{dataset}-{student}-w{width}-s{seed}",
     "measure_calibration": "{dataset}-{student}-w{width}-s{seed}",
-    "distill_steps": "{dataset}-{student}-w{width}-s{seed}",
+    "distill_steps": "{dataset}-{origin}_k{steps}-w{width}-s{seed}",
     "generate_samples": "{dataset}-{label}-s{seed}-{sampler}",
     "compute_metrics": "{dataset}-{label}-s{seed}-{sampler}",
     "profile_model": "{dataset}-{label}",
@@ -98,9 +98,9 @@ def test_students_of_fewer_steps_start_from_the_next_that_they_divide(
     place = {"dataset": "cifar10", "width": "64", "seed": "7"}
     found = {}
     for steps in (25, 10, 5):
-        one = plan.distilled(Wildcards(place, student=f"dash_k{steps}"))
+        one = plan.distilled(Wildcards(place, origin="dash", steps=str(steps)))
         found[steps] = (one["start_stage"], one["start_path"].split("/")[2])
-        assert (one["origin"], one["teacher"], one["steps"]) == ("dash", "tirt", steps)
+        assert (one["student"], one["teacher"]) == (f"dash_k{steps}", "tirt")
         assert one["full_steps"] == 50
     assert found == {
         25: ("train_student", "cifar10-dash-w64-s7"),

@@ -1,4 +1,5 @@
 STUDENT = "{dataset}-{student}-w{width}-s{seed}"
+STEPPED = "{dataset}-{origin}_k{steps}-w{width}-s{seed}"
 # {teacher} is the block of `teachers` that the student's block names
 OF_TEACHER = "{dataset}-{teacher}-s{seed}"
 
@@ -60,19 +61,19 @@ rule distill_steps:
             )
         ),
     output:
-        model=f"results/distill_steps/{STUDENT}/model.safetensors",
+        model=f"results/distill_steps/{STEPPED}/model.safetensors",
         history=curves(
-            f"results/distill_steps/{STUDENT}/history.csv",
+            f"results/distill_steps/{STEPPED}/history.csv",
             x="step",
             y=("rho", "loss"),
             by=("dataset", "width", "seed"),
         ),
-        gap=metric(f"results/distill_steps/{STUDENT}/gap.json"),
-        cost=in_git(f"results/distill_steps/{STUDENT}/cost.json"),
+        gap=metric(f"results/distill_steps/{STEPPED}/gap.json"),
+        cost=in_git(f"results/distill_steps/{STEPPED}/cost.json"),
     log:
-        f"results/logs/distill_steps/{STUDENT}.out",
+        f"results/logs/distill_steps/{STEPPED}.out",
     benchmark:
-        f"results/benchmarks/distill_steps/{STUDENT}.tsv"
+        f"results/benchmarks/distill_steps/{STEPPED}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -87,7 +88,7 @@ rule distill_steps:
         ),
     params:
         run=RUN,
-        counted=PLAN.step_params,
+        counted=["diffusion", "train_student", "distill_steps", "students.{origin}"],
     shell:
         "{params.run}/distill_steps.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
