@@ -75,15 +75,8 @@ def arguments(one: dict[str, Any], step: str) -> list[list[str]]:
     named = [path for path in one["tests"] if (ROOT / path).exists()]
     if step == "named":
         return [[path, "-m", STEPS[step]] for path in named]
-    return [
-        [
-            "tests",
-            "runledger/tests",
-            "-m",
-            STEPS[step],
-            *(f"--ignore={path}" for path in named),
-        ]
-    ]
+    others = [f"--ignore={path}" for path in named]
+    return [["tests", "runledger/tests", "-m", STEPS[step], *others]]
 
 
 def pytest(root: Path, arguments: list[str]) -> tuple[int, str]:
