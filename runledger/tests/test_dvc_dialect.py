@@ -72,6 +72,9 @@ ALIKE = {
         " outs: ['out/${item.x}-${item.y}']}"
     ),
     "matrix of params": "a: {matrix: {x: '${names}', y: [true]}, cmd: 'run ${key}'}",
+    "a folder of params with a slash": (
+        "a: {cmd: run, deps: ['in/${numbers.one}', '${runs.x.deep.m}/${lr}']}"
+    ),
     "a chain": (
         "a: {cmd: run, outs: [o]}\nb: {cmd: more, deps: [o], outs: [p]}\n"
         "c: {foreach: [1, 2], do: {cmd: run, deps: [p], outs: ['c${item}']}}"

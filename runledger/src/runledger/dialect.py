@@ -87,6 +87,13 @@ def variable_files(dvc: Any) -> list[str]:
     return names or []
 
 
+def _paths(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of a stage as they are written."""
+    for kind in _PATHS:
+        for entry in spec.get(kind) or []:
+            yield from entry if isinstance(entry, Mapping) else [str(entry)]
+
+
 def check_file(dvc: Any) -> Mapping[str, Any]:
     """Look at a parsed dvc.yaml before anything is filled in; returns its stages.
 
@@ -109,6 +116,11 @@ def _check_stage(name: str, spec: Mapping[str, Any]) -> None:
         _only(mapping(spec["do"], "`do`", name), _STAGE, name)
     else:
         _only(spec, {*_STAGE, "matrix"}, name)
+    for text in _paths(spec.get("do", spec)):
+        normal = posixpath.normpath(text)
+        if normal != text and "${" not in text and "://" not in text:
+            what = f"the path {text!r} is not supported"
+            raise refuse(what, name, f"write {normal}")
     for text in _expressions(spec):
         if "\\${" in text:
             remedy = "write $NAME in place of ${NAME}"
@@ -198,8 +210,6 @@ def _check_path(name: str, kind: str, entry: Any) -> None:
     if "://" in entry:
         what = f"{entry} in `{kind}` is not supported"
         raise refuse(what, name, "name a file: `dvc import-url` makes it one")
-    if (normal := posixpath.normpath(entry)) != entry:
-        raise refuse(f"the path {entry!r} is not supported", name, f"write {normal}")
     if kind != "deps" and entry.startswith(("/", "../")):
         what = f"an output outside the repository is not supported: {entry}"
         raise refuse(what, name, "write it below the repository's root")
