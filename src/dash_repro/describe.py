@@ -74,8 +74,8 @@ def _metrics(records: list[Record], md5: str) -> list[dict[str, Any]]:
     for record in records:
         measured = record.recipe["stage"] == "compute_metrics"
         if measured and samples & set(record.inputs.values()):
-            (out,) = record.outputs.values()
-            found.append({"samples": record.recipe["id"], **json.loads(out["inline"])})
+            (text,) = (o["inline"] for o in record.outputs.values() if "inline" in o)
+            found.append({"samples": record.recipe["id"], **json.loads(text)})
     return found
 
 

@@ -190,6 +190,7 @@ NOT_HERE = {
     "scontrol": "tests/cluster: jobs requeue themselves",
     "sacctmgr": "asks a Slurm with accounting",
     "squeue": "tests/cluster reads labels in the queue",
+    "python -m runledger init": "runledger/tests/test_workflows.py runs it",
     "python -m runledger adopt INSTANCE": "test_records adopts",
     "DASH_LAUNCH=graph python stages/train_student.py": "needs a GPU",
     "dvc remote add --default lab s3://bucket/path": "needs an S3",
