@@ -69,7 +69,7 @@ class Publication:
             UserError: nothing is published, or this clone lacks the commit.
         """
         try:
-            commit = (self.folder / "code").read_text(encoding="ascii").strip()
+            commit = (self.folder / "code").read_text(encoding="utf-8").strip()
         except OSError:
             raise UserError(
                 "no run is published here",
@@ -134,7 +134,7 @@ def _python(root: Path, module: str, *arguments: str) -> str:
     Raises:
         UserError: it failed; says what it said.
     """
-    done = _start(root, module, *arguments, capture_output=True, text=True)
+    done = _start(root, module, *arguments, capture_output=True, encoding="utf-8")
     if done.returncode:
         said = (done.stdout + done.stderr).strip()
         raise UserError(
@@ -216,7 +216,7 @@ def publish(publication: Publication) -> str:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source / name, folder / name)
     shutil.copy2(source / "dvc.lock", folder / "dvc.lock")
-    (folder / "code").write_text(f"{code}\n", encoding="ascii")
+    (folder / "code").write_text(f"{code}\n", encoding="utf-8")
     size = sum(p.stat().st_size for p in publication.store.rglob("*") if p.is_file())
     if size > LIMIT:
         raise UserError(
@@ -264,7 +264,7 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     yield "code", _since(publication, target, code), True
 
 
-TEXT: Mapping[str, Any] = {"capture_output": True, "text": True}
+TEXT: Mapping[str, Any] = {"capture_output": True, "encoding": "utf-8"}
 
 
 def _bytes(target: Path) -> tuple[str, str, bool]:

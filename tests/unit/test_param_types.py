@@ -189,9 +189,9 @@ def test_a_misspelt_key_that_others_inherit_is_one_line(tmp_path) -> None:
     block = line_of(path, "student_defaults: &")
     assert refusal(path) == [
         f"line {block}: student_defaults.null_init_std: missing; it is required "
-        "(1.0 in the paper), and 15 that inherit it",
+        "(1.0 in the paper), and 18 that inherit it",
         f"line {line}: student_defaults.null_init_sdt: unknown key 'null_init_sdt' "
-        "(did you mean 'null_init_std'?), and 15 that inherit it",
+        "(did you mean 'null_init_std'?), and 18 that inherit it",
     ]
 
 
@@ -207,7 +207,7 @@ def test_a_wrong_value_is_shown_where_it_was_written(tmp_path) -> None:
     own = TEXT.partition("\nstudents:")[2].partition("\ntag:")[0].count("lambda_an: ")
     assert found == [
         f"line {line_of(path, '-0.1 ')}: student_defaults.lambda_an: -0.1 should be "
-        f"greater than or equal to 0, and {15 - own} that inherit it",
+        f"greater than or equal to 0, and {18 - own} that inherit it",
         f"line {line_of(path, 'lambda_ann')}: students.gap_match.lambda_ann: unknown "
         "key 'lambda_ann' (did you mean 'lambda_an'?)",
     ]
@@ -217,13 +217,13 @@ def test_checks_of_what_fits_together_say_who_inherits_too(tmp_path) -> None:
     path = edited(tmp_path, ("  teacher: tirt ", "  teacher: tirrt "))
     assert refusal(path) == [
         f"line {line_of(path, 'tirrt')}: students.dash.teacher: 'tirrt' is not a block "
-        "of teachers (did you mean 'tirt'?), and 14 that inherit it from "
+        "of teachers (did you mean 'tirt'?), and 17 that inherit it from "
         "student_defaults"
     ]
     path = edited(tmp_path, ("  label_dropout: 0.0 ", "  label_dropout: 0.3 "))
     assert refusal(path) == [
         f"line {line_of(path, 'dropout: 0.3')}: students.composite.label_dropout: only "
-        "for noise and branches, and 2 that inherit it from student_defaults"
+        "for noise and branches, and 4 that inherit it from student_defaults"
     ]
 
 

@@ -68,7 +68,7 @@ rule distill_steps:
             y=("rho", "loss"),
             by=("dataset", "width", "seed"),
         ),
-        gap=metric(f"results/distill_steps/{STEPPED}/gap.json"),
+        gap=in_git(f"results/distill_steps/{STEPPED}/gap.json"),
         cost=in_git(f"results/distill_steps/{STEPPED}/cost.json"),
     log:
         f"results/logs/distill_steps/{STEPPED}.out",

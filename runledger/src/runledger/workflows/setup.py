@@ -128,7 +128,7 @@ def _refuse_dvc(root: Path) -> None:
 
 def _dvc(root: Path, *words: str) -> None:
     command = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise UserError(
             f"dvc {' '.join(words)} failed: {done.stderr.strip()}",
