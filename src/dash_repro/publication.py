@@ -93,9 +93,13 @@ class Publication:
             params = f"config/{self.name}.params.yaml"
             _python(clone, "dash_repro.workspace", str(target), params)
         _git(target, "remote", "set-url", "origin", str(self.root))
-        _python(target, "dvc", "remote", "add", "-q", "--local", "-d", "-f", "store",
-                str(self.store))  # fmt: skip
+        self.use_store(target)
         return target
+
+    def use_store(self, target: Path) -> None:
+        """Let a workspace's default DVC remote be the store."""
+        add = ("remote", "add", "-q", "--local", "-d", "-f", "store", str(self.store))
+        _python(target, "dvc", *add)
 
     def lay_over(self, target: Path) -> None:
         """Give a workspace what is published: records, metrics, tables, dvc.lock."""
@@ -208,6 +212,7 @@ def publish(publication: Publication) -> str:
         if stage.name not in NOT_KEPT
     ]
     publication.store.mkdir(parents=True, exist_ok=True)
+    publication.use_store(source)
     _python(source, "runledger", "push", "--new", *_each("--stage", kept))
     tracked = ("ls-files", "-z", "-co", "--exclude-standard", "--", "results")
     names = [name for name in _git(source, *tracked).split("\0") if name]

@@ -63,7 +63,6 @@ class Verdict:
     frozen: dict[str, Any]
     frozen_digest: str
     valid: bool
-    lost: bool = False
     key: str | None = None
     reasons: list[str] = field(default_factory=list)
     inputs: dict[str, str] = field(default_factory=dict)
@@ -72,6 +71,7 @@ class Verdict:
     sources: dict[str, Digest] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)
     unread: dict[str, UserError] = field(default_factory=dict)
+    lost: bool = False
 
     @property
     def adopted(self) -> bool:
