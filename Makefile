@@ -55,12 +55,6 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	  [ $$code != 0 ] || python -m dash_repro.audit --report results/report.html --no-remote > /dev/null; \
 	  python -m dash_repro.workspace --summary; exit $$code
 
-study: needed $(READY)  ## the published study: fetch its bytes, verify, audit, draw and sample again (3 minutes)
-	@python -m dash_repro.publication check study --sampled $(or $(SAMPLED),digits-dash-w8-s42-cfg2.0-k20-n0)
-
-study-from-nothing: needed $(READY)  ## all of the published study anew, in study/from-nothing (hours; repeat to go on)
-	@python -m dash_repro.publication run study --from-nothing --profile workflow/profiles/demo
-
 # one thread each: more of them than cores wait for each other; the four of `test` mostly wait for Slurm
 test check: export OMP_NUM_THREADS ?= 1
 CLUSTER = [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && unshare --mount true 2> /dev/null; }
