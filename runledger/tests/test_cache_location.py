@@ -8,14 +8,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 from toy import Toy
 
-from runledger.dvcconfig import CACHE, cache_config, read_config, tell_jobs
+from runledger.dvcconfig import CACHE, CacheConfig, cache_config, read_config, tell_jobs
 from runledger.errors import UserError
+from runledger.places import prepare_cache
 from runledger.store import Store, hash_path
 
 LEVELS = ("system", "global", "repo", "local")
@@ -317,3 +319,12 @@ def test_two_users_of_a_group_share_a_cache(link: str, monkeypatch) -> None:
             assert store.object_path(md5).read_text() == "1"
     finally:
         shutil.rmtree(base)
+
+
+def test_jobs_of_one_process_try_the_cache_at_the_same_time(tmp_path: Path) -> None:
+    """Jobs of adopted rules are threads of one snakemake, and share its pid."""
+    config = CacheConfig(tmp_path / "cache")
+    with ThreadPoolExecutor(8) as threads:
+        done = [threads.submit(prepare_cache, tmp_path, config) for _ in range(400)]
+    assert [future.exception() for future in done] == [None] * 400
+    assert list((tmp_path / "cache").rglob("*.tmp")) == []

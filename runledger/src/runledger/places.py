@@ -10,6 +10,8 @@ import errno
 import os
 import tempfile
 import time
+import uuid
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -77,7 +79,7 @@ def prepare_cache(root: Path, config: CacheConfig) -> None:
     """
     check_cache(root, config)
     objects = config.folder / "files" / "md5"
-    draft = ledger_path(root, ".state", f".{os.getpid()}.link")
+    draft = ledger_path(root, ".state", f".{uuid.uuid4().hex}.link")
     try:
         make_folder(objects, config)
         _sweep(objects)
@@ -101,8 +103,9 @@ def prepare_cache(root: Path, config: CacheConfig) -> None:
 def _sweep(objects: Path) -> None:
     """Remove what a kill left half written, once nobody can be writing it any more."""
     for draft in objects.glob(".*.tmp"):
-        if draft.is_file() and time.time() - draft.stat().st_mtime > 7 * 86400:
-            draft.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another job's, which has just removed it
+            if time.time() - draft.stat().st_mtime > 7 * 86400:
+                draft.unlink()
 
 
 def make_folder(folder: Path, config: CacheConfig) -> None:
