@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dash_repro.data.dataset import Dataset, class_quotas
-from dash_repro.data.source import source
-from dash_repro.data.sources.glyphs import (
+from dash_repro.data.dataset import Dataset
+from dash_repro.data.drawing import (
     BLACK,
     FONTS,
     OVERSAMPLING,
     WHITE,
     colours,
+    drawn,
     ink_of,
     typeface,
 )
+from dash_repro.data.source import source
 
 LETTERS = string.ascii_uppercase
 MORE_FONTS = (  # these lack the Greek and Cyrillic letters of `glyphs`
@@ -46,20 +47,7 @@ def read_letters(block: Mapping[str, Any], notes: dict[str, Any]) -> Dataset:
             letter).
         notes: not used; nothing is left out.
     """
-    size, channels = block["image_size"], block["channels"]
-    arrays = []
-    for split, each in enumerate((TRAIN, TEST)):
-        limit = block["max_test" if split else "max_train"]
-        limit = each * len(LETTERS) if limit is None else limit
-        quotas = class_quotas(limit, len(LETTERS))
-        images = [
-            draw_letter(label, split, index, size, channels)
-            for label, quota in enumerate(quotas)
-            for index in range(quota)
-        ]
-        labels = np.repeat(np.arange(len(LETTERS), dtype=np.int64), quotas)
-        arrays += [np.stack(images), labels]
-    return Dataset(*arrays, class_names=np.array(list(LETTERS)))
+    return drawn(block, LETTERS, (TRAIN, TEST), draw_letter)
 
 
 def draw_letter(
