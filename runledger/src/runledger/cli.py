@@ -187,7 +187,7 @@ def pull(root: Path, targets: tuple[str, ...], remote: str | None) -> int:
     elif done.files:
         print(f"all {done.files} files of valid instances are in place")
     else:
-        print("no valid record here names bytes; records come with git: were")
+        print("no valid record here names bytes; records come with git: were they")
         print("and dvc.lock committed and pushed where they were made?")
     return 1 if done.missing else 0
 
