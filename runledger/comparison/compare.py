@@ -45,7 +45,7 @@ def again(tool: Tool) -> str:
 
 def nothing(tool: Tool) -> str:
     """Bring everything up to date where nothing was edited."""
-    return again(tool) if tool.asks else "0"
+    return again(tool) if tool.asks else "nothing started"
 
 
 def last(said: str) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,14 +23,18 @@ from workflow import (
     WITHOUT_CODE,
 )
 
+ADD_REMOTE = ("dvc", "remote", "add", "-q", "-d", "lab", "{remote}")
 
-class Tool:
+
+class Tool(ABC):
     """A project in a folder, and its remote beside it."""
 
     name = ""
     programs = Path(sys.executable).parent
     asks = True  # whether it has a command that finds what is out of date
     files: ClassVar[dict[str, str]] = {}
+    setup: ClassVar[tuple[tuple[str, ...], ...]] = ()  # commands that it needs once
+    sending: ClassVar[tuple[str, ...]] = ()  # the command that sends bytes
     ignored = "results/\n.snakemake/\n__pycache__/\n"
 
     def __init__(self, folder: Path, root: Path | None = None) -> None:
@@ -84,15 +89,13 @@ class Tool:
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name).write_text(text)
         self.call("git", "init", "-q")
-        self.begin()
+        for words in self.setup:
+            self.call(*(word.format(remote=self.remote) for word in words))
         self.commit()
 
-    def begin(self) -> None:
-        """What the tool needs once."""
-
+    @abstractmethod
     def command(self) -> tuple[str, ...]:
         """The command that brings everything up to date."""
-        raise NotImplementedError
 
     def run(self, check: bool = True) -> str:
         """Bring everything up to date."""
@@ -104,7 +107,9 @@ class Tool:
         self.call("git", "commit", "-q", "--allow-empty", "-m", "x")
 
     def push(self) -> None:
-        """Send the bytes to the remote."""
+        """Send the bytes to the remote, if the tool has such a command."""
+        if self.sending:
+            self.call(*self.sending)
 
     def clone(self, fetch: bool = True) -> Tool:
         """Clone the repository, and bring the bytes as the tool does that."""
@@ -181,17 +186,12 @@ class Dvc(Tool):
 
     name = "DVC"
     files: ClassVar = {"dvc.yaml": DVC}
-
-    def begin(self) -> None:
-        self.call("dvc", "init", "-q")
-        self.call("dvc", "remote", "add", "-q", "-d", "lab", str(self.remote))
+    setup = (("dvc", "init", "-q"), ADD_REMOTE)
+    sending = ("dvc", "push", "-q")
 
     def command(self) -> tuple[str, ...]:
         bare = self.root.name == "clone" and self.fetched is None
         return ("dvc", "repro", *(("--pull", "--allow-missing") if bare else ()))
-
-    def push(self) -> None:
-        self.call("dvc", "push", "-q")
 
     def fetch(self) -> str:
         return self.call("dvc", "pull", check=False)
@@ -202,13 +202,8 @@ class Runledger(Snakemake):
 
     name = "runledger"
     files: ClassVar = {"Snakefile": WITHOUT_CODE}
-
-    def begin(self) -> None:
-        self.call("runledger", "init")
-        self.call("dvc", "remote", "add", "-q", "-d", "lab", str(self.remote))
-
-    def push(self) -> None:
-        self.call("runledger", "push")
+    setup = (("runledger", "init"), ADD_REMOTE)
+    sending = ("runledger", "push")
 
     def fetch(self) -> str:
         return self.call("runledger", "pull", check=False)
@@ -224,14 +219,12 @@ class Datalad(Tool):
     ignored = "__pycache__/\n"
     programs = Path()  # of an environment of its own: compare.py makes it
     asks = False
+    setup = (("datalad", "-l", "error", "create", "--force", "."),)
     files: ClassVar = {
         ".gitattributes": "* annex.largefiles=nothing\n"
         "results/** annex.largefiles=anything\n",
         "run.sh": DATALAD,
     }
-
-    def begin(self) -> None:
-        self.call("datalad", "-l", "error", "create", "--force", ".")
 
     def command(self) -> tuple[str, ...]:
         return ("bash", "run.sh")
