@@ -290,3 +290,29 @@ def test_init_refuses_what_it_would_spoil_and_leaves_nothing_behind(tmp_path):
     assert flow.ledger("init").count("\n") == 2  # once is enough
     flow.snakemake()
     assert flow.read("summary/best.txt") != "by hand\n"
+
+
+def test_a_target_that_cannot_be_recorded_says_why_when_it_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    """The default target does not suffer for it."""
+    flow = Workflow(tmp_path / "flow")
+    (flow.root / "workflow").mkdir(parents=True)
+    (flow.root / "in.txt").write_text("in\n")
+    (flow.root / "workflow" / "Snakefile").write_text(
+        "rule all:\n    input: 'out.txt'\n"
+        "rule other:\n    input: 'k.b'\n"
+        "rule a:\n    input: 'in.txt'\n    output: 'out.txt'\n"
+        "    shell: 'cp {input} {output}'\n"
+        "rule b:\n    input: lambda w: ancient('in.txt')\n    output: '{x}.b'\n"
+        "    shell: 'cp {input} {output}'\n"
+    )
+    flow.git("init", "-q", "-b", "main")
+    for key in ("user.email", "user.name"):
+        flow.git("config", key, "test@example.com")
+    flow.commit("the workflow")
+    flow.ledger("init")
+    assert "in.txt is ancient()" in flow.snakemake("other", check=False)
+    assert flow.code != 0 and not (flow.root / "k.b").exists()
+    flow.snakemake()
+    assert flow.valid()

@@ -95,7 +95,7 @@ class Attached(Ledger):
 
     def attach(self, workflow: Any, reading: Reading) -> None:
         """Let the rules of a workflow ask the records."""
-        makers = {rule.name for rule in reading.makers}
+        makers, self.unmade = {rule.name for rule in reading.makers}, reading.unmade
         for rule in reading.rules:
             if rule.name in makers:
                 rule.expand_input = self._pruned(rule)
@@ -127,8 +127,12 @@ class Attached(Ledger):
         atexit.register(self._found_nothing_to_do, workflow)
 
     def _check_registered(self, workflow: Any) -> None:
-        """Refuse a job whose result no record could be kept of."""
-        for job in workflow.dag.needrun_jobs():
+        """Refuse a job whose result no record could be kept of, and say why not."""
+        jobs = list(workflow.dag.needrun_jobs())
+        for path in (str(path) for job in jobs for path in job.output):
+            if path in self.unmade:
+                raise self.unmade[path]
+        for job in jobs:
             recorded = getattr(job.rule.expand_input, "recorded", False)
             if recorded and self._name(job.rule, job.wildcards_dict) not in self.stale:
                 raise UserError(

@@ -90,6 +90,7 @@ class Reading:
             check_rule(rule)
         self._found: dict[tuple, _Found | Exception] = {}
         self._open: set[tuple] = set()
+        self.unmade: dict[str, Exception] = {}  # what other targets ask for: why not
         self._chosen: dict[str, _Found | None] = {}
 
     @cached_property
@@ -240,9 +241,10 @@ class Reading:
             for path in paths:
                 try:
                     todo += filter(None, [self.maker(path)])
-                except Exception:  # a target that nobody may ever ask for
+                except Exception as error:
                     if name == default:
                         raise
+                    self.unmade[path] = error  # told if somebody asks for the target
         for rule in self.makers:
             if self._is_asked_for(rule):
                 error = self._why_not(rule, {})
