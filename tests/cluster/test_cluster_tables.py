@@ -11,7 +11,8 @@ from slurm_daemons import Slurm
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 GPU_RULES = (
-    *("train_teacher", "train_student", "train_classifier", "generate_samples"),
+    *("train_teacher", "train_student", "train_classifier", "distill_steps"),
+    "generate_samples",
     *(
         "extract_reference",
         "compute_metrics",

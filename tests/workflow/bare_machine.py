@@ -17,8 +17,7 @@ from typing import Any
 
 from paper_workspace import ROOT, TINY, Workspace
 
-from dash_repro.workspace import commit, make_workspace
-from runledger.git import git
+from dash_repro.workspace import make_workspace
 
 ODD = """it's a "test" {dir} $x ü"""
 NEEDED = ("sh", "bash", "which", "git", "make", "grep", "sed", "expand", "tr", "mkdir")
@@ -74,21 +73,18 @@ class BareMachine:
         make_workspace(ROOT, self.root, ROOT / "params.yaml")
         tiny = TINY.read_text().replace("base: ../../params", "base: ../params")
         (self.root / "config" / "demo.params.yaml").write_text(tiny)
-        git(self.root, "add", "-A")
-        commit(self.root, "the smallest demo")
         link_environment(self.root)
         said: dict[str, Any] = {"interrupted": self.interrupt("make", "demo")}
         said["whole"] = self.run("make", "demo")
         said["paper"] = self.run("make", "demo", "TARGET=paper")
         demo = Workspace(self.demo)
         said["dvc"] = demo.run("dvc", "status", "--json")
-        if shutil.which("latexmk"):  # as after its installation
-            path = self.environment["PATH"]
-            self.environment |= {"PATH": f"{self.programs}:{os.environ['PATH']}"}
-            said["pdf"] = self.run("make", "demo")
-            self.environment |= {"PATH": path}
         demo.commit()
         said["audit"] = self.run("make", "audit", "DIR=demo")
+        if shutil.which("latexmk"):  # as after its installation
+            self.environment |= {"PATH": f"{self.programs}:{os.environ['PATH']}"}
+            said["pdf"] = self.run("make", "demo")
+            demo.commit()
         self.said_path.write_text(json.dumps(said))
 
     def start(self, *command: str) -> subprocess.Popen[str]:

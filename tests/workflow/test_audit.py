@@ -539,7 +539,7 @@ def test_adoption_with_a_reason_is_said_and_not_held_against(forger: Forger) -> 
 
     path = "src/dash_repro/evaluation/pairs.py"
     forger.write(path, (forger.root / path).read_text() + "\nEXTRA = 1\n")
-    names = ["rank_pairs@digits", "rank_pairs@glyphs"]
+    names = ["rank_pairs-digits", "rank_pairs-glyphs"]
     for name in names:
         adopt(forger.root, name, "a constant nobody reads")
     settle(forger.root)
@@ -618,7 +618,7 @@ def test_the_account_of_a_number_is_whole(untouched: Audit) -> None:
         assert {o["lock"] for o in run["outputs"]} == {"dvc.lock equal"}
         assert re.fullmatch("[0-9a-f]{40}", run["commit"])
     assert "not comparable" not in known["paper"]
-    assert "demo scale" in known["paper"]["reasons"]
+    assert "not the paper's scale" in known["paper"]["reasons"]
     assert "snakemake" in known["regenerate"]["command"]
 
 

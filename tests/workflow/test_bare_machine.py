@@ -22,7 +22,7 @@ def test_demo_makes_all_but_the_pdf_and_says_so(bare: BareMachine) -> None:
     lines = [line for line in out.splitlines() if INSTALL in line]
     assert all("left out: " in line or "as a PDF" in line for line in lines), lines
     assert f"look first at       {results}/report.html" in out
-    assert "14 of 14 tables" in out and "20 of 20 figures" in out
+    assert "17 of 17 tables" in out and "22 of 22 figures" in out
     assert "Error" not in out and "noise" not in out
 
 

@@ -225,7 +225,7 @@ SOURCES = {
         "src/dash_repro/diffusion/ddim.py",
         "\nfrom __future__ import annotations\n",
         "\nfrom __future__ import annotations\n\nCHANGED = 1\n",
-        ("generate_samples",),
+        ("generate_samples", "distill_steps"),
     ),
     "logic of the Frechet distance": (
         "src/dash_repro/evaluation/sample_metrics/frechet.py",

@@ -121,7 +121,12 @@ def test_a_cell_opens_its_account_in_a_browser(page: Path, browser: str) -> None
     text = dom(browser, f"{page.as_uri()}#cell={CELL}")
     dialog = re.search(r"<dialog.*?</dialog>", text, re.S)[0]
     assert re.match(r"<dialog[^>]* open", dialog)
-    for words in (CELL, "recomputed from the raw files", "demo scale", "lambda_an"):
+    for words in (
+        CELL,
+        "recomputed from the raw files",
+        "not the paper's scale",
+        "lambda_an",
+    ):
         assert words in dialog
     assert "bytes read and equal" in dialog
     closed = dom(browser, page.as_uri())
