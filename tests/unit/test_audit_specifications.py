@@ -8,6 +8,7 @@ something.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -30,6 +31,7 @@ from dash_repro.paper.rows import read_rows
 from dash_repro.paper.table import to_sidecar
 from dash_repro.paper.tables import TABLES, efficiency
 from dash_repro.paper.tables.sweeps import SweepTable
+from dash_repro.params import load_params
 from runledger.errors import UserError
 
 MEASURED = {
@@ -246,3 +248,17 @@ def test_an_efficiency_of_something_else_is_found(evidence, monkeypatch, row) ->
     other = "forward_flops" if key != "forward_flops" else "sampling_flops"
     monkeypatch.setitem(efficiency.EFFICIENCY, row, (other, *about))
     assert objections(evidence, TABLES["tableS1"])
+
+
+def test_what_a_run_lacks_is_expected_to_have_no_runs() -> None:
+    """A claim names students that the demo has not; the audit asks for them, too."""
+    params = load_params(ROOT / "config" / "demo.params.yaml")
+    expectations = Expectations(params)
+    assert "dash_an005" not in params["students"]
+    text = (ROOT / "paper" / "claims.yaml").read_text(encoding="utf-8")
+    operands = set(re.findall(r'"(\w+/\w+/[\w{}.]+)"', text))
+    assert len(operands) > 50
+    for address in operands:
+        expectations.expected_for(re.sub(r"\{d\d?\}", "digits", address))
+    found = expectations.expected_for("anchor/dash_an005/digits_fd")
+    assert found.first.identity["model"] == "dash_an005"

@@ -301,10 +301,14 @@ class Expectations:
         samplings = tuple(self.sampling["sampling_seeds"])
         return Source(stage, metric, identity, seeds, samplings)
 
+    def one_branch(self, student: str) -> bool:
+        """Whether a student learns guided noise; claims name some that a run lacks."""
+        block = self.params["students"].get(re.sub(r"_k\d+$", "", student), {})
+        return block.get("objective") == "guided"
+
     def _sampler(self, model: str) -> dict[str, Any]:
         teacher = model.startswith("teacher_")
-        origin = re.sub(r"_k\d+$", "", model)
-        if not teacher and self.params["students"][origin]["objective"] == "guided":
+        if self.one_branch(model):
             steps = self.sampling["steps"]
             return {"guidance": "constant", "scale": 1.0, "steps": steps}
         kind = "tag" if teacher else self.sampling["student_guidance"]

@@ -164,8 +164,7 @@ def may_be_dash(
     if expected.first.stage != "measure_calibration":
         return False
     student = expected.first.identity["student"]
-    one_branch = evidence.params["students"][student]["objective"] == "guided"
-    if student == "scratch" or one_branch:
+    if student == "scratch" or evidence.expectations.one_branch(student):
         return True
     if not column.endswith("_cos"):
         return False
