@@ -35,6 +35,7 @@ from dash_repro.paper.markup import (
 )
 from dash_repro.paper.rows import Row, read_rows, write_rows
 from dash_repro.paper.table import Entry, Line, Table, to_latex, to_sidecar
+from dash_repro.paper.tables import TABLES
 from runledger.errors import UserError, printable
 
 HOSTILE = [
@@ -207,7 +208,7 @@ def squeezed(text: str) -> str:
 )
 def test_the_tables_need_no_codes(workspace) -> None:
     """What this project's own texts use, LaTeX has."""
-    for item in ("table1", "table2", "tableA1", "tableS1", "claims"):
+    for item in TABLES:
         workspace.table(item)
         path = workspace.root / "tables" / f"{item}.tex"
         assert "U+" not in path.read_text(encoding="utf-8")

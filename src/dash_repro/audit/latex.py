@@ -18,6 +18,7 @@ _SYMBOLS = {
     r"\times": "×",
     r"\pm": "±",
     r"\downarrow": "↓",
+    r"\infty": "∞",
     r"\uparrow": "↑",
     r"\dagger": "†",
     r"\ddagger": "‡",

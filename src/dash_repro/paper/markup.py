@@ -25,6 +25,7 @@ _MATH = {
     "‡": r"\ddagger",
     "✓": r"\checkmark",
     "≈": r"\approx",
+    "∞": r"\infty",
     "≤": r"\leq",
     "≥": r"\geq",
     "γ": r"\gamma",

@@ -49,5 +49,5 @@ def figure_s4(collected: Collected, style: Style) -> Figure:
     axes.minorticks_off()
     axes.set_xlabel(f"DDIM steps of {model_name(student)}")
     axes.set_ylabel(f"{metric_name(rows[0].name)} ↓")
-    axes.legend(loc="upper right")
+    axes.legend(loc="best")
     return drawing
