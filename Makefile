@@ -57,7 +57,7 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 
 # one thread each: more of them than cores wait for each other; the four of `test` mostly wait for Slurm
 test check: export OMP_NUM_THREADS ?= 1
-CLUSTER = [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && unshare --mount true 2> /dev/null; }
+CLUSTER = [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && command -v sinfo > /dev/null && unshare --mount true 2> /dev/null; }
 
 test: needed $(TOOLS)  ## all tests but the longest; those of the cluster where Slurm is installed (as root)
 	@$(MAKE) -s -j lint drift all-tests

@@ -106,7 +106,7 @@ class ShortRun:
         target = self.folder / "unpacked"
         try:
             with tarfile.open(data) as archive:
-                archive.extractall(target, filter="data")
+                _extract(archive, target)
         except (tarfile.TarError, FileNotFoundError) as error:
             raise UserError(
                 f"neither a folder nor a tar archive: {error}",
@@ -257,6 +257,20 @@ class ShortRun:
         path = self.folder / "samples.png"
         contact_sheet(grids, scale=2).save(path)
         return Outcome(values={"picture": path.name, "networks": [n for n, _ in grids]})
+
+
+def _extract(archive: tarfile.TarFile, target: Path) -> None:
+    """Unpack files and folders (Python before 3.11.4 has no filter for that).
+
+    Raises:
+        tarfile.TarError: a name leads out of the target.
+    """
+    members = [member for member in archive if member.isfile() or member.isdir()]
+    for member in members:
+        if not (target / member.name).resolve().is_relative_to(target.resolve()):
+            raise tarfile.TarError(f"{member.name} leads out of the archive's folder")
+        member.mode = 0o755 if member.isdir() else 0o644
+    archive.extractall(target, members)
 
 
 def _splits_in(folder: Path) -> Path:

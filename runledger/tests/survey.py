@@ -47,14 +47,14 @@ stages:
       - results/summary/_/summary.txt: {cache: false}
 """
 SNAKEFILE = """\
-import sys
 from pathlib import Path
 from runledger.bundles import Sizes
 from runledger.smk import Ledger
 L = Ledger(
     Path.cwd(), workflow.is_main_process, {"all": (("summary",), None)}, Sizes({}, {})
 )
-RUN = f"{sys.executable} {L.code}/stages"
+PYTHON = L.python(workflow)
+RUN = f"{PYTHON} {L.code}/stages"
 rule all:
     input: "params.yaml", L.targets("all", workflow)
 rule fingerprint_code:
@@ -65,7 +65,7 @@ rule fetch:
     input: L.ticket
     output: "{path}"
     wildcard_constraints: path=L.fetchable()
-    shell: "{sys.executable} -m runledger fetch {input}"
+    shell: "{PYTHON} -m runledger fetch {input}"
 rule prelude:
     input: unpack(L.needs("prelude", ""))
     output: "results/prelude/_/ready.txt"

@@ -65,14 +65,14 @@ stages:
     outs: [results/join/_/joined.txt]
 """
 SNAKEFILE = """\
-import sys
 from pathlib import Path
 from runledger.bundles import Sizes
 from runledger.smk import Ledger
 L = Ledger(Path.cwd(), workflow.is_main_process, {"all": (("join",), None)},
            Sizes({}, {}))
-RUN = f"{sys.executable} {L.code}/stages"
-FETCH = f"{sys.executable} -m runledger fetch"
+PYTHON = L.python(workflow)
+RUN = f"{PYTHON} {L.code}/stages"
+FETCH = f"{PYTHON} -m runledger fetch"
 rule all:
     input: "params.yaml", L.targets("all", workflow)
 rule fingerprint_code:

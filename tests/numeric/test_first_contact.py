@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 from argparse import Namespace
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -26,6 +27,7 @@ from dash_repro import launch
 from dash_repro.diffusion import ddim
 from dash_repro.params import load_params
 from dash_repro.training import learner
+from runledger.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -443,3 +445,16 @@ def test_images_come_from_a_folder_or_an_archive(work, images, tmp_path):
         clock = parts.Parts(folder / "parts", 60.0, print)
         run = short_run.ShortRun(work, clock, folder / "run", data, 1.0)
         assert run._images().values == {"train": 36, "test": 36, "classes": 3}
+
+
+def test_an_archive_that_leads_elsewhere_is_refused(work, images, tmp_path):
+    data = tmp_path / "images.tar"
+    with tarfile.open(data, "w") as archive:
+        archive.add(images, "train")
+        archive.add(next(images.rglob("*.png")), "../outside.png")
+    folder = tmp_path / "run"
+    clock = parts.Parts(folder / "parts", 60.0, print)
+    run = short_run.ShortRun(work, clock, folder / "run", data, 1.0)
+    with pytest.raises(UserError, match=r"outside\.png leads out"):
+        run._images()
+    assert not list(tmp_path.rglob("outside.png"))

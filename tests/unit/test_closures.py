@@ -32,7 +32,7 @@ def test_closure_of_real_stages_is_what_python_imports() -> None:
     )
     loaded = {
         Path(line).resolve().relative_to(ROOT).as_posix()
-        for line in done.stdout.split()
+        for line in done.stdout.splitlines()
     }
     closure = set(Fingerprinter(ROOT).modules("stages/train_student.py"))
     assert loaded <= closure

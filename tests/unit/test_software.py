@@ -1,6 +1,7 @@
 """The packages of jobs under conda are those of the locked environment."""
 
 import re
+import shlex
 import sys
 import tomllib
 from pathlib import Path
@@ -39,6 +40,6 @@ def test_conda_environment_has_what_jobs_need_and_no_more() -> None:
 def test_jobs_run_the_python_of_their_conda_environment() -> None:
     """The head's own interpreter by its path would pass the environment by."""
     workflow = SimpleNamespace(deployment_settings=DeploymentSettings())
-    assert Ledger.python(workflow) == sys.executable
+    assert Ledger.python(workflow) == shlex.quote(sys.executable)
     settings = DeploymentSettings(deployment_method={DeploymentMethod.CONDA})
     assert Ledger.python(SimpleNamespace(deployment_settings=settings)) == "python"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -30,17 +32,27 @@ def check_dag(stale: Set[str], producer: Mapping[str, str], dag: Any) -> None:
 
 
 def check_folder(root: Path, workflow: Any) -> None:
-    """Refuse a folder whose name a cluster's executor would not hand on whole.
+    """Refuse paths that a cluster's executor would not hand on whole.
 
     Raises:
-        UserError: its path has what a shell replaces in the double quotes that
-            executors put around commands.
+        UserError: the folder's has what a shell replaces in the double quotes that
+            executors put around commands; that of Python, which they do not quote, has
+            what a shell would take for something else.
     """
+    if not workflow.executor_plugin.common_settings.non_local_exec:
+        return
+    if shlex.quote(sys.executable) != sys.executable:
+        raise UserError(
+            "the path of Python has a space or another sign that a shell takes for its "
+            "own, and Snakemake writes it without quotes into the jobs of a cluster",
+            sys.executable,
+            "make the environment in a folder without such signs",
+        )
     path = str(root.resolve())
     found = " ".join(sorted(set("$`\\") & set(path)))
-    if workflow.executor_plugin.common_settings.non_local_exec and found:
+    if found:
         raise UserError(
             f"the folder has {found} in its path: jobs of a cluster would not find it",
             path,
-            "move the checkout; spaces and other letters do no harm",
+            "move the checkout",
         )
