@@ -50,7 +50,7 @@ def _probabilities(rng, count):
 def test_groups_are_neighbours_and_of_equal_size():
     group = group_of(107)
     assert (np.diff(group) >= 0).all()
-    assert set(np.bincount(group)) == {5, 6} and len(np.bincount(group)) == GROUPS
+    assert set(np.bincount(group)) == {10, 11} and len(np.bincount(group)) == GROUPS
     assert group_of(GROUPS - 1) is None and len(group_of(GROUPS)) == GROUPS
 
 
@@ -60,8 +60,8 @@ def test_of_a_mean_it_is_the_textbooks():
     error = stats.sem(values)
     assert standard_error(without) == pytest.approx(error, rel=1e-12)
     wanted = stats.t.interval(0.95, GROUPS - 1, values.mean(), error)
-    assert interval(values.mean(), error) == pytest.approx(wanted, rel=1e-12)
-    assert pytest.approx(stats.t.isf(0.025, GROUPS - 1), rel=1e-12) == STUDENT_T
+    assert interval(values.mean(), error) == pytest.approx(wanted, rel=1e-9)
+    assert pytest.approx(stats.t.isf(0.025, GROUPS - 1), rel=1e-9) == STUDENT_T
     assert standard_error(None) is None
 
 
@@ -77,7 +77,7 @@ def test_distances_without_a_group_are_those_of_what_is_left(count, dimension):
     found = mmd_without_groups(x.astype(float), y.astype(float))
     wanted = [squared_mmd(part.astype(float), y.astype(float)) for part in left]
     assert np.ptp(found - wanted) < 1e-9  # y's own part is left out
-    assert frechet_without_groups(x[:19], *against) is None
+    assert frechet_without_groups(x[: GROUPS - 1], *against) is None
 
 
 def test_scores_without_a_group_are_those_of_what_is_left_of_each_split():
@@ -130,7 +130,7 @@ def _require_covered(values, errors):
     assert 0.8 < (errors**2).mean() / values.var(ddof=1) < 1.6
     ends = (interval(*pair) for pair in zip(values, errors, strict=True))
     inside = [low < values.mean() < high for low, high in ends]
-    assert 0.92 < np.mean(inside) <= 1.0
+    assert 0.9 < np.mean(inside) <= 1.0
 
 
 @pytest.mark.parametrize("repeated", [1, 3])
@@ -152,19 +152,22 @@ def test_it_is_of_calibration_too_and_an_image_is_left_out_whole(repeated):
         errors.append([found[k] for k in ("rho", "gap_mse")])
     for column in range(2):
         _require_covered(np.array(values)[:, column], np.array(errors)[:, column])
-    few = {name: column[:19] for name, column in columns.items()}
-    assert set(standard_errors(few, images[:19]).values()) == {None}
+    few = {name: column[:9] for name, column in columns.items()}
+    assert set(standard_errors(few, images[:9]).values()) == {None}
 
 
 def test_more_images_than_are_kept_have_the_smaller_error(monkeypatch):
     from dash_repro.evaluation.sample_metrics import kid as module
 
     rng = np.random.default_rng(0)
-    x, y = _features(rng, 4000, 6), _features(rng, 300, 6) + 0.2
-    whole = kid_standard_error(x, y, 0.0, 2)
-    monkeypatch.setattr(module, "KEPT_IMAGES", 1000)
-    found = kid_standard_error(x, y, 0.0, 2)
-    assert found == pytest.approx(whole, rel=0.5)
+    y, squares = 3.0 * _features(rng, 200, 6), {}  # far: no degenerate statistic
+    sets = [_features(rng, 1000, 6) for _ in range(30)]
+    for kept in (1000, 250):
+        monkeypatch.setattr(module, "KEPT_IMAGES", kept)
+        errors = [kid_standard_error(x, y, 0.0, 2) for x in sets]
+        squares[kept] = np.square(errors).mean()
+    assert squares[250] == pytest.approx(squares[1000], rel=0.4)
+    x = sets[-1]
     more = kid_standard_error(x, y, 9.0, 10)  # with the mean's error over subsets
-    assert more**2 - found**2 == pytest.approx(9.0, rel=1e-6)
+    assert more**2 - errors[-1] ** 2 == pytest.approx(9.0, rel=1e-6)
     assert kid_standard_error(x, y, 0.0, 1) is None

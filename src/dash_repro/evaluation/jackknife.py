@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-GROUPS = 20
-STUDENT_T = 2.093024054408263  # 97.5 % quantile with GROUPS - 1 degrees of freedom
+GROUPS = 10  # 100 samples of ten classes make groups with all of them
+STUDENT_T = 2.2621571627409915  # 97.5 % quantile with GROUPS - 1 degrees of freedom
 
 
 def group_of(count: int) -> np.ndarray | None:
