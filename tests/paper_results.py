@@ -50,9 +50,9 @@ def _metrics(path: Path, member: dict[str, Any], rng: np.random.Generator) -> No
             "num_samples": 10_000,
             "reference": {"split": "train", "n": 1000},
             "metrics": {
-                "frechet": {"name": names[0], "value": value},
-                "inception_score": {"name": names[1], "value": 8.5, "std": 0.1},
-                "kid": {"name": names[2], "value": value / 1000, "std": 0.001},
+                "frechet": _metric(names[0], value, 0.02),
+                "inception_score": _metric(names[1], 8.5, 0.03, std=0.1),
+                "kid": _metric(names[2], value / 1000, 2e-5, std=0.001),
                 **_further(value, rng),
             },
             "closest": _closest(rng),
@@ -80,6 +80,10 @@ def _closest(rng: np.random.Generator) -> dict[str, Any]:
     return {**found, "ratios": ratios}
 
 
+def _metric(name: str, value: float, error: float, **more: float) -> dict[str, Any]:
+    return {"name": name, "value": value, "standard_error": error, **more}
+
+
 def _bounds(path: Path, member: dict[str, Any], rng: np.random.Generator) -> None:
     """Real images in three subsets; the constant image is worse than any model but
     cifar100's students."""
@@ -88,9 +92,9 @@ def _bounds(path: Path, member: dict[str, Any], rng: np.random.Generator) -> Non
 
     def metrics(value: float) -> dict[str, Any]:
         return {
-            "frechet": {"name": names[0], "value": value},
-            "inception_score": {"name": names[1], "value": 1.0, "std": 0.0},
-            "kid": {"name": names[2], "value": value / 1000, "std": 0.001},
+            "frechet": _metric(names[0], value, 0.01),
+            "inception_score": _metric(names[1], 1.0, 0.0, std=0.0),
+            "kid": _metric(names[2], value / 1000, 1e-5, std=0.001),
             **_further(value, rng),
         }
 
@@ -130,6 +134,7 @@ def _calibration(path: Path, member: dict[str, Any], rng: np.random.Generator) -
             "err_cond": 0.01,
             "err_uncond": 0.02,
             "teacher_gap_norm": 3.0,
+            "standard_error": {"rho": 0.002, "cos": 0.02, "gap_mse": 3e-6},
             "bins": bins,
         },
     )

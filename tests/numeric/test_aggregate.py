@@ -64,15 +64,17 @@ def test_display_matches_exact_fractions_of_the_printed_floats():
 @pytest.mark.parametrize("ddof", [0, 1])
 def test_std_matches_numpy_and_is_told_apart_by_ddof(ddof):
     numbers = [8.71, 8.9, 9.02]
-    exact = std([Decimal(repr(x)) for x in numbers], ddof)
+    exact = std([[Decimal(repr(x)) for x in numbers]], ddof)
     assert float(exact) == pytest.approx(np.std(numbers, ddof=ddof), rel=1e-12)
     assert display(values_of(numbers), "std", 2, 0) == "0.13"
     assert display(values_of(numbers), "std", 2, 1) == "0.16"
 
 
-def test_std_of_one_seed_is_refused():
-    with pytest.raises(AggregateError, match="ddof"):
-        std([Decimal(1)], 1)
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_std_of_one_seed_is_refused(ddof):
+    for statistic in ("std", "sampling_std"):
+        with pytest.raises(AggregateError, match="single value"):
+            statistic_of([Value("1.0", "42", "0")], statistic, ddof)
 
 
 def test_mean_of_nothing_is_refused():
@@ -80,23 +82,27 @@ def test_mean_of_nothing_is_refused():
         display([], "mean", 2, 1)
 
 
-def test_sampling_seeds_are_no_repetitions_of_the_training():
-    """Two trainings sampled twice: the spread is that of the two trainings' means."""
-    values = [
-        Value("1.0", "42", "0"),
-        Value("3.0", "42", "1"),
-        Value("5.0", "123", "0"),
-        Value("7.0", "123", "1"),
-    ]
-    assert statistic_of(values, "mean", 1) == 4
-    assert float(statistic_of(values, "std", 1)) == pytest.approx(
-        np.std([2, 6], ddof=1)
-    )
+def test_spreads_over_trainings_and_over_samplings_are_told_apart():
+    """The known variances of an effect of each seed and of their combination."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(300):
+        table = 2.0 * rng.normal(size=(3, 1)) + 0.5 * rng.normal(size=(1, 4))
+        table = table + 1.0 * rng.normal(size=(3, 4))
+        values = [
+            Value(repr(float(x)), str(seed), str(sampling))
+            for (seed, sampling), x in np.ndenumerate(table)
+        ]
+        spreads = [statistic_of(values, name, 1) for name in ("std", "sampling_std")]
+        by_hand = [table.var(axis=axis, ddof=1).mean() for axis in (0, 1)]
+        assert [float(x) ** 2 for x in spreads] == pytest.approx(by_hand)
+        assert float(statistic_of(values, "mean", 1)) == pytest.approx(table.mean())
+        found.append(by_hand)
+    assert np.mean(found, axis=0) == pytest.approx([4 + 1, 0.25 + 1], rel=0.15)
 
 
-def test_sampling_seeds_are_the_repetitions_of_a_single_training():
-    values = [Value("1.0", "42", "0"), Value("3.0", "42", "1")]
-    assert float(statistic_of(values, "std", 1)) == pytest.approx(np.sqrt(2))
+def test_of_real_images_the_sets_are_the_repetitions():
+    sets = [Value("1.0", "", "0"), Value("3.0", "", "1")]
+    assert float(statistic_of(sets, "std", 1)) == pytest.approx(np.sqrt(2))
 
 
 def test_difference_and_ratio_use_unrounded_means():

@@ -60,20 +60,28 @@ def test_samplings_are_averaged_before_seeds() -> None:
     values = [("1", "0", "1"), ("1", "1", "3"), ("2", "0", "10")]
     assert exact.average(values) == 6  # (2 + 10) / 2, not 14 / 3
     only = [("1", "0", "1"), ("1", "1", "3")]
-    assert exact.variance(only, 1) == 2  # one training: samplings are the repetitions
+    assert exact.variance(only, 1, "sampling_std") == 2
+    sets = [("", "0", "1"), ("", "1", "3")]  # of real images
+    assert exact.variance(sets, 1) == 2
 
 
 def test_both_ways_agree_on_random_numbers() -> None:
     """The audit's fractions and the tables' decimals share no code."""
     source = random.Random(7)
     for _ in range(300):
-        count, ddof = source.randint(1, 5), source.choice([0, 1])
+        count, sets, ddof = (
+            source.randint(1, 4),
+            source.randint(1, 3),
+            source.choice([0, 1]),
+        )
         values = [
-            Value(repr(source.uniform(-3, 900)), str(seed), "0", "s", f"i{seed}")
+            Value(repr(source.uniform(-3, 900)), str(seed), str(one), "s", f"i{seed}")
             for seed in range(count)
+            for one in range(sets)
         ]
         seeded = [(v.seed, v.sampling_seed, v.number) for v in values]
-        for statistic in ("mean", "std") if count > ddof else ("mean",):
+        spreads = ["std"] * (count > 1) + ["sampling_std"] * (sets > 1)
+        for statistic in ("mean", *spreads):
             decimals, exponent = source.randint(0, 4), source.choice([0, 3, -6])
             ours = exact.printed(statistic, seeded, [], decimals, ddof, exponent)
             assert ours == display(values, statistic, decimals, ddof, exponent)

@@ -16,7 +16,6 @@ import pytest
 from paper_fixtures import ROOT, Workspace, small_params, table_job
 
 from dash_repro.audit import exact
-from dash_repro.audit.expected import Expectations
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_html, to_tex
 from dash_repro.paper.rows import read_rows, write_rows
@@ -116,7 +115,8 @@ def test_table3_is_the_mean_of_the_files(workspace):
                 for seed in (42, 123)
             ]
             cell = cells[f"table3/{model}/{dataset}_fd"]
-            assert cell["displayed"] == rounded(statistics.mean(numbers), 2)
+            mean = rounded(statistics.mean(numbers), cell["decimals"])
+            assert cell["displayed"] == mean
             assert cell["name"] == "fd_effnetlite0" and cell["n"] == "10000"
             assert {v["seed"] for v in cell["values"]} == {"42", "123"}
     assert cells["table3/dash/cifar10_fd"]["paper"] == "8.87"
@@ -280,44 +280,31 @@ def test_gap_mse_unit_is_not_that_of_the_row_without_a_number(workspace, tmp_pat
     assert "10^{−3}" in sidecar["header"][-1]
 
 
-@pytest.mark.parametrize(("count", "digits"), [(9999, (1, 1)), (999, (0, 1))])
-def test_few_samples_have_fewer_digits_and_kid_first(
-    workspace, tmp_path, count, digits
-):
-    """A distance of some hundred images says nothing in hundredths."""
+def test_few_samples_have_no_score_and_kid_first(workspace, tmp_path):
     rows = read_rows(workspace.data("table3")).rows
-    few = [replace(row, n=str(count)) if row.n == "10000" else row for row in rows]
+    few = [replace(row, n="9999") if row.n == "10000" else row for row in rows]
     write_rows(tmp_path / "table3.csv", few)
     job = table_job(tmp_path, workspace.params, "table3", tmp_path / "table3.csv")
     make_table.run(job)
     sidecar = json.loads((job.out / "table3.json").read_text())
     names = ["KID-EffNetLite0", "FD-EffNetLite0", "IS-EffNetLite0"]
     assert [head.split()[0] for head in sidecar["header"][3:6]] == names
-    cells, full = sidecar["cells"], workspace.table("table3")["cells"]
-    for column, left in zip(("fd", "is"), digits, strict=True):
-        address = f"table3/dash/cifar10_{column}"
-        numbers = [float(v["number"]) for v in full[address]["values"]]
-        assert cells[address]["displayed"] == rounded(statistics.mean(numbers), left)
-        wanted = Expectations(few_params(workspace, count)).expected_for(address)
-        assert wanted.decimals == left
-    values = [float(v["number"]) for v in cells["table3/dash/cifar10_kid"]["values"]]
-    shown = cells["table3/dash/cifar10_kid"]["displayed"]
-    assert shown == rounded(1000 * statistics.mean(values), digits[0])
+    for address in ("table3/dash/cifar10_is", "table3/bound_real/cifar10_is"):
+        cell = sidecar["cells"][address]
+        assert cell["displayed"] == "–" and "too few" in cell["note"]
+    assert sidecar["cells"]["table3/dash/cifar10_fd"]["kind"] == "measured"
     assert any("Below 10000 samples" in note for note in sidecar["notes"])
     many = workspace.table("table3")
     assert not any("KID" in text for text in [*many["header"], *many["notes"]])
-
-
-def few_params(workspace, count):
-    generate = {**workspace.params["generate_samples"], "num_samples": count}
-    return {**workspace.params, "generate_samples": generate}
+    assert many["cells"]["table3/dash/cifar10_is"]["displayed"] == "8.50"
 
 
 def test_spreads_use_ddof_of_params_and_one_seed_has_none(workspace, tmp_path):
     cells = workspace.table("tableB3")["cells"]
     numbers = [float(v["number"]) for v in cells["tableB3/dash/cifar10_fd"]["values"]]
-    shown = cells["tableB3/dash/cifar10_fd_std"]["displayed"]
-    assert shown == rounded(statistics.stdev(numbers), 2)
+    shown = cells["tableB3/dash/cifar10_fd_std"]
+    wanted = rounded(statistics.stdev(numbers), shown["decimals"])
+    assert shown["displayed"] == wanted
     params = small_params()
     params["experiments"]["table3"]["seeds"] = [42]
     params["experiments"]["tableC6"]["seeds"] = [42]

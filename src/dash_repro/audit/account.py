@@ -9,15 +9,16 @@ from typing import Any
 from dash_repro.audit.audit import Audit
 from dash_repro.audit.cost import cost, on_gpu, seconds
 from dash_repro.audit.evidence import RAW_FILES
-from dash_repro.audit.interval import interval_text
 from dash_repro.audit.tables import recomputed
+from dash_repro.paper.intervals import interval_text
 from runledger import Record, provenance
 from runledger.audit import git
 from runledger.errors import UserError
 
 WORDS = {
     "mean": "mean",
-    "std": "standard deviation",
+    "std": "standard deviation over training seeds",
+    "sampling_std": "standard deviation over sampling seeds",
     "difference": "difference of two means",
     "ratio": "ratio of two means",
 }

@@ -124,9 +124,9 @@ def _numbers(
         second = [v.seeded for v in evidence.numbers(expected.second)]
         a, b = exact.average(first), exact.average(second)
         return (a / b if expected.statistic == "ratio" else a - b) * unit, 0.0
-    if expected.statistic == "std":
+    if expected.statistic in exact.SPREADS:
         return Fraction(cell["displayed"]), 0.0
-    several = len(exact.repetitions(first)) > 1
+    several = exact.spread_groups(first, "std")
     spread = math.sqrt(exact.variance(first, 1)) * float(unit) if several else 0.0
     return exact.average(first) * unit, spread
 

@@ -33,6 +33,7 @@ class RawNumber:
     seed: str
     sampling_seed: str
     text: str
+    error: str = ""
     n: str = ""
     name: str = ""
     extractor: str = ""
@@ -214,7 +215,8 @@ def _bounds(content: Any, source: Source, id: str) -> list[RawNumber]:
         entry = metrics.get(metric, {})
         number = json_number(entry.get("value"))
         if number is not None:
-            about = (number, str(bound.get("n")), str(entry.get("name")))
+            error = json_number(entry.get("standard_error")) or ""
+            about = (number, error, str(bound.get("n")), str(entry.get("name")))
             extractor = str(entry.get("extractor", content.get("extractor")))
             found.append(RawNumber(source.stage, id, "", str(index), *about, extractor))
     return found
@@ -228,6 +230,7 @@ def _entry(content: Any, source: Source) -> tuple[str, dict[str, str]] | None:
         entry = content.get("metrics", {}).get(source.metric, {})
         number = json_number(entry.get("value"))
         about = {
+            "error": json_number(entry.get("standard_error")) or "",
             "n": str(content.get("num_samples")),
             "name": str(entry.get("name")),
             "extractor": str(entry.get("extractor", content.get("extractor"))),
@@ -235,7 +238,12 @@ def _entry(content: Any, source: Source) -> tuple[str, dict[str, str]] | None:
     else:
         number, about = json_number(content.get(source.metric)), {}
         if source.stage in ("measure_calibration", "distill_steps"):
-            about = {"n": str(content.get("pairs")), "name": source.metric}
+            errors = content.get("standard_error", {})
+            about = {
+                "error": json_number(errors.get(source.metric)) or "",
+                "n": str(content.get("pairs")),
+                "name": source.metric,
+            }
         else:
             about = {"name": source.metric}
     return (number, about) if number is not None else None

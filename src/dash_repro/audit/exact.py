@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import isqrt
 
 Raw = tuple[str, str, str]  # seed, sampling seed, number as text
+SPREADS = ("std", "sampling_std")  # over training seeds; over sampling seeds
 
 
 def repetitions(values: Sequence[Raw]) -> list[Fraction]:
@@ -29,11 +30,31 @@ def average(values: Sequence[Raw]) -> Fraction:
     return sum(numbers, Fraction(0)) / len(numbers)
 
 
-def variance(values: Sequence[Raw], ddof: int) -> Fraction:
-    """Variance of the repetitions with divisor (count - ddof)."""
-    numbers, centre = repetitions(values), average(values)
-    total = sum(((number - centre) ** 2 for number in numbers), Fraction(0))
-    return total / (len(numbers) - ddof)
+def spread_groups(values: Sequence[Raw], statistic: str) -> list[list[Fraction]]:
+    """Numbers of the same noise (std) or the same weights, two or more in a group.
+
+    Sets of real images, which no training made, are one group of noise.
+    """
+    found: dict[str, list[Fraction]] = {}
+    for seed, sampling, number in values:
+        noise = sampling if seed else ""
+        place = noise if statistic == "std" else seed
+        found.setdefault(place, []).append(Fraction(number))
+    return [group for group in found.values() if len(group) > 1]
+
+
+def variance(values: Sequence[Raw], ddof: int, statistic: str = "std") -> Fraction:
+    """Variance within groups, pooled, with divisor (count - ddof) in each.
+
+    Raises:
+        ZeroDivisionError: no group has two numbers.
+    """
+    total, divisor = Fraction(0), 0
+    for group in spread_groups(values, statistic):
+        centre = sum(group) / len(group)
+        total += sum(((number - centre) ** 2 for number in group), Fraction(0))
+        divisor += len(group) - ddof
+    return total / divisor
 
 
 def _digits(scaled: int, negative: bool, decimals: int) -> str:
@@ -65,7 +86,7 @@ def printed(
     ddof: int,
     exponent: int = 0,
 ) -> str:
-    """Digits of mean | std | difference | ratio, times ten to the exponent.
+    """Digits of mean | a spread | difference | ratio, times ten to the exponent.
 
     Raises:
         ValueError: another statistic, or values that do not define it.
@@ -74,8 +95,9 @@ def printed(
     try:
         if statistic == "mean":
             return rounded(average(first) * unit, decimals)
-        if statistic == "std":
-            return rounded_root(variance(first, ddof) * unit * unit, decimals)
+        if statistic in SPREADS:
+            square = variance(first, ddof, statistic)
+            return rounded_root(square * unit * unit, decimals)
         if statistic == "difference":
             return rounded((average(first) - average(second)) * unit, decimals)
         if statistic == "ratio":

@@ -29,7 +29,6 @@ MEASURES: dict[str, tuple[str, str, str, int | None, bool]] = {
     "cos": (GAPS, "cos", "calibration_decimals", 0, False),
     "gap_mse": (GAPS, "gap_mse", "gap_decimals", None, False),
 }
-LEAST = {"is": 1, "nn": 2}  # digits that few samples have, too
 DISTANCES = {(stage, name) for stage, name, _, _, far in MEASURES.values() if far}
 PROFILED = {  # row, or column -> key of profile.json, exponent, decimals
     "params_m": ("parameters", -6, 1),
@@ -47,7 +46,8 @@ TEACHERS = {  # row of Table 2 -> teacher, constant guidance scale (None: TAG)
     "full": (TEACHER, None),
 }
 # Patterns of rows and columns; {d} stands for the experiment's datasets.
-_MEASURE = rf"(?P<dataset>{{d}})_(?P<measure>{'|'.join(MEASURES)})(?P<std>_std)?"
+_STD = r"(?P<std>_std|_sampling_std)?"
+_MEASURE = rf"(?P<dataset>{{d}})_(?P<measure>{'|'.join(MEASURES)}){_STD}"
 _SIZE = r"(?P<size>params_m)"
 _ROLE = r"(?P<role>teacher|student|ratio)"
 _BOUND = r"bound_(?P<bound>real|constant|noise)"
@@ -144,7 +144,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Expected:
-    """How a measured cell must come about; exponent as in MEASURES."""
+    """How a cell must come about; at most `decimals`; exponent as in MEASURES."""
 
     statistic: str
     decimals: int
@@ -194,7 +194,7 @@ class Expectations:
         if "size" in facts or MEASURES[measure][0] != SAMPLES:
             return None
         source = self.bound(facts["bound"], MEASURES[measure][1], facts["dataset"])
-        return self._cell(measure, source, "std" in facts)
+        return self._cell(measure, source, facts.get("std", ""))
 
     @staticmethod
     def bound(name: str, metric: str, dataset: str) -> Source:
@@ -254,7 +254,7 @@ class Expectations:
             if model.startswith("teacher_") and MEASURES[facts["measure"]][0] == GAPS:
                 return None  # by definition
             source = self._measure(place, model, width, change)
-            return self._cell(facts["measure"], source, "std" in facts)
+            return self._cell(facts["measure"], source, facts.get("std", ""))
         if "steps" in facts:
             change = {"steps": int(facts["steps"])}
         else:
@@ -264,7 +264,7 @@ class Expectations:
         student = self._measure(place, block["student"], block["width"], change)
         if model == "gap":
             return Expected("difference", self._digits("fd"), student, teacher)
-        return self._cell("fd", teacher if model == TEACHER else student, False)
+        return self._cell("fd", teacher if model == TEACHER else student, "")
 
     def _size(
         self, size: str, block: Mapping[str, Any], model: str, width: int | None
@@ -323,19 +323,17 @@ class Expectations:
         identity = {"dataset": block["datasets"][0], "model": model, "width": width}
         return Source("profile_model", key, identity)
 
-    def _cell(self, measure: str, first: Source, spread: bool) -> Expected:
-        statistic, exponent = "std" if spread else "mean", MEASURES[measure][3]
+    def _cell(self, measure: str, first: Source, spread: str) -> Expected:
+        statistic, exponent = spread.removeprefix("_") or "mean", MEASURES[measure][3]
         return Expected(statistic, self._digits(measure), first, exponent=exponent)
 
     def _digits(self, measure: str) -> int:
-        """Of sample metrics one less below 10,000 samples, two below 1,000."""
-        stage, _, key, *_ = MEASURES[measure]
-        digits, count = (
-            self.settings[key],
-            self.params["generate_samples"]["num_samples"],
-        )
-        less = sum(count < limit for limit in (1_000, 10_000) if stage == SAMPLES)
-        return max(digits - less, min(digits, LEAST.get(measure, 0)))
+        return self.settings[MEASURES[measure][2]]
+
+    def unsupported(self, expected: Expected) -> bool:
+        """Whether there are too few samples for a number: below 10,000 no score."""
+        few = self.params["generate_samples"]["num_samples"] < 10_000
+        return few and expected.first.metric.endswith("inception_score")
 
 
 def _first_match(

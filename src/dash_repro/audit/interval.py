@@ -1,60 +1,102 @@
-"""How far a printed number may be off, by the spread of the values behind it."""
+"""The interval and the digits of a printed number, from raw values in exact arithmetic.
+
+A second opinion: closed forms instead of the jackknife of dash_repro.paper.uncertainty,
+with which nothing is shared.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from math import sqrt
 from typing import Any
 
-from dash_repro.paper.aggregate import Value, round_half_up, statistic_of
-from dash_repro.paper.uncertainty import Estimate
+import numpy as np
+from scipy.special import stdtrit
 
-ERROR_RATE = 0.05
-KINDS = (("seed", "training seeds"), ("sampling_seed", "sets of samples"))
+from dash_repro.audit import exact
+from dash_repro.audit.evidence import RawNumber
+from dash_repro.audit.expected import Expected
+
+GROUPS = 10  # that metrics are computed without, of the samples
+LEVEL = 0.95
+_SQUARE_OF_STEPS = Fraction(355, 100) ** 2  # of the last digit, in a standard error
 
 
-def interval_text(cell: Mapping[str, Any]) -> str:
-    """The cell's interval in its unit, or why it has none.
-
-    Student's t over training seeds; with a single one, over sets of samples. Source:
-    dash_repro.paper.uncertainty (the jackknife, which pairs differences by seed).
+def variances(
+    statistic: str, first: Sequence[RawNumber], second: Sequence[RawNumber]
+) -> list[tuple[Fraction, int]]:
+    """(variance of the number, degrees of freedom) over trainings, and over samples.
 
     Args:
-        cell: of a table's sidecar.
+        statistic: of the cell; that of a spread's mean for a spread.
+        first, second: its raw values.
     """
-    if cell["kind"] != "measured":
-        return ""
-    if cell["statistic"] == "std":
-        return "no interval: the number is a spread itself"
-    if cell["name"] == "parameters":
-        return "no interval: a count is exact"
-    values = [Value(**value) for value in cell["values"]]
-    for field, what in KINDS:
-        marks = sorted({getattr(value, field) for value in values})
-        if len(marks) > 1:
-            estimate = _estimate(values, cell, field, marks)
-            ends = estimate.interval(ERROR_RATE)
-            texts = (
-                round_half_up(_scaled(end, cell), cell["decimals"]) for end in ends
-            )
-            only = "" if field == "seed" else "; the spread over trainings is not known"
-            share = f"{100 * (1 - ERROR_RATE):.0f} % interval over {len(marks)} {what}"
-            return f"{share}: {' to '.join(texts)}{only}"
-    return "no interval: a single run, so nothing is known of its spread"
+    if statistic == "ratio":
+        return []
+    table = {(v.seed, v.sampling_seed): Fraction(v.text) for v in first}
+    for value in second:  # paired by seeds
+        pair = value.seed, value.sampling_seed
+        table[pair] = table.get(pair, Fraction(0)) - Fraction(value.text)
+    found, trained = [], any(v.seed for v in first)
+    sides = [[v.seed for v in first], [v.sampling_seed for v in first]]
+    for place, marks in enumerate(sides):
+        averages = [
+            _average([x for key, x in table.items() if key[place] == mark])
+            for mark in sorted(set(marks))
+        ]
+        count = len(averages)
+        if count > 1 and trained:
+            centre = _average(averages)
+            squares = sum((x - centre) ** 2 for x in averages)
+            found.append((Fraction(squares, count * (count - 1)), count - 1))
+    if len(set(sides[1])) == 1 or not trained:
+        errors = [[v.error for v in side] for side in (first, second) if side]
+        if all(all(side) for side in errors):
+            of_samples = sum(_average(list(map(Fraction, e))) ** 2 for e in errors)
+            found.append((Fraction(of_samples), GROUPS - 1))
+    return found
 
 
-def _estimate(
-    values: list[Value], cell: Mapping[str, Any], field: str, marks: list[str]
-) -> Estimate:
-    def number(left: list[Value]) -> Decimal:
-        return statistic_of(left, cell["statistic"], cell["ddof"])
-
-    without = (
-        number([value for value in values if getattr(value, field) != mark])
-        for mark in marks
-    )
-    return Estimate(number(values), tuple(without))
+def _average(numbers: Sequence[Fraction]) -> Fraction:
+    return sum(numbers, Fraction(0)) / len(numbers)
 
 
-def _scaled(number: Decimal, cell: Mapping[str, Any]) -> Decimal:
-    return number.scaleb(cell["exponent"])
+def digits(
+    expected: Expected,
+    first: Sequence[RawNumber],
+    second: Sequence[RawNumber],
+    exponent: int,
+) -> int:
+    """Digits after the point that the standard error supports."""
+    spread = expected.statistic in exact.SPREADS
+    parts = variances("mean" if spread else expected.statistic, first, second)
+    square = sum((part for part, _ in parts), Fraction(0)) * Fraction(100) ** exponent
+    fine = (d for d in range(expected.decimals) if square * 100**d >= _SQUARE_OF_STEPS)
+    return next(fine, expected.decimals) if square else expected.decimals
+
+
+def check_interval(
+    expected: Expected,
+    first: Sequence[RawNumber],
+    second: Sequence[RawNumber],
+    cell: Mapping[str, Any],
+) -> Iterator[tuple[str, str]]:
+    """(kind, detail) where a cell's interval is not what its raw values give."""
+    parts = variances(expected.statistic, first, second)
+    square = sum((part for part, _ in parts), Fraction(0))
+    if expected.statistic in exact.SPREADS or not square:
+        if cell["interval"] or not cell["interval_note"].startswith("no interval: "):
+            yield "wrong interval", f"{cell['interval']} of a number that has none"
+        return
+    degrees = float(square**2 / sum(part**2 / count for part, count in parts))
+    half = sqrt(square) * stdtrit(degrees, (1 + LEVEL) / 2) * 10.0 ** cell["exponent"]
+    seeded = [[v.seeded for v in side] for side in (first, second)]
+    middle = exact.average(seeded[0]) - (exact.average(seeded[1]) if second else 0)
+    middle = float(middle * Fraction(10) ** cell["exponent"])
+    step = 0.5 * 10.0 ** -cell["decimals"] + 1e-9 * (abs(middle) + half)
+    wanted = [middle - half, middle + half]
+    ends = [float(end) for end in cell["interval"]]
+    if len(ends) != 2 or not np.allclose(ends, wanted, rtol=0.0, atol=step):
+        text = " to ".join(f"{end:.{cell['decimals']}f}" for end in wanted)
+        yield "wrong interval", f"{cell['interval']}, the raw values give {text}"

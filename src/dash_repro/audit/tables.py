@@ -10,6 +10,7 @@ from typing import Any
 from dash_repro.audit import exact, latex
 from dash_repro.audit.evidence import Evidence, RawNumber
 from dash_repro.audit.expected import Expected
+from dash_repro.audit.interval import check_interval, digits
 from dash_repro.audit.printed import check_paper
 from runledger.audit import OBJECTION, UNCHECKED, Finding
 
@@ -90,23 +91,28 @@ def check_cell(
         return
     first = evidence.numbers(expected.first)
     second = evidence.numbers(expected.second) if expected.second else []
+    unit = cell["exponent"]
     if cell["kind"] != "measured":
         if cell["kind"] != "dash":
             yield "typed number", f"{cell['displayed']!r} is not a measurement"
         elif not may_be_dash(evidence, address, expected, first, second):
             yield "hidden number", f"a dash ({cell['note']}) where runs gave a value"
         return
+    if evidence.expectations.unsupported(expected):
+        yield "unsupported number", "a score of fewer than 10,000 samples"
     yield from _seeds(evidence, expected, cell)
     yield from _values(cell, first, second)
-    for key in ("statistic", "decimals"):
-        if cell[key] != getattr(expected, key):
-            yield "other rule", f"{key} {cell[key]}, expected {getattr(expected, key)}"
+    most = digits(expected, first, second, unit)
+    for key, wanted in (("statistic", expected.statistic), ("decimals", most)):
+        if cell[key] != wanted:
+            yield "other rule", f"{key} {cell[key]}, expected {wanted}"
+    yield from check_interval(expected, first, second, cell)
     ddof = evidence.params["make_table"]["ddof"]
     if cell["ddof"] != ddof:
         yield "other rule", f"ddof {cell['ddof']}, params.yaml says {ddof}"
     if expected.exponent is not None and cell["exponent"] != expected.exponent:
         yield "other rule", f"exponent {cell['exponent']}, not {expected.exponent}"
-    text = recomputed(expected, first, second, cell["exponent"], ddof)
+    text = recomputed(expected, first, second, unit, ddof)
     if text != cell["displayed"]:
         yield "wrong number", f"prints {cell['displayed']}, the raw values give {text}"
 
@@ -139,7 +145,7 @@ def recomputed(
             expected.statistic,
             [value.seeded for value in first],
             [value.seeded for value in second],
-            expected.decimals,
+            digits(expected, first, second, exponent),
             ddof,
             exponent,
         )
@@ -158,9 +164,11 @@ def may_be_dash(
     column = address.split("/")[2]
     if not first or (expected.second is not None and not second):
         return True
-    seeded = [value.seeded for value in first]
-    if expected.statistic == "std":
-        return len(exact.repetitions(seeded)) <= evidence.params["make_table"]["ddof"]
+    if evidence.expectations.unsupported(expected):
+        return True
+    if expected.statistic in exact.SPREADS:
+        seeded = [value.seeded for value in first]
+        return not exact.spread_groups(seeded, expected.statistic)
     if expected.first.stage != "measure_calibration":
         return False
     student = expected.first.identity["student"]
@@ -211,6 +219,9 @@ def _values(
             if (value["role"], value["instance"]) in {key[:2] for key in raw}:
                 yield "wrong raw value", f"{where}: another sampling seed is named"
             continue
+        if value["error"] != known.error:
+            detail = f"{where}: error {value['error']}, its file says {known.error}"
+            yield "wrong raw value", detail
         if value["number"] != known.text:
             detail = f"{where}: {value['number']}, its raw file says {known.text}"
             yield "wrong raw value", detail

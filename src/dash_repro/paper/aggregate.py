@@ -15,7 +15,8 @@ from typing import Any
 from runledger.errors import UserError
 
 DASH = "–"
-STATISTICS = ("mean", "std", "difference", "ratio")
+SPREADS = ("std", "sampling_std")  # over training seeds, and over sampling seeds
+STATISTICS = ("mean", *SPREADS, "difference", "ratio")
 _CONTEXT = Context(prec=50, rounding=ROUND_HALF_UP)
 
 
@@ -33,6 +34,7 @@ class Value:
         stage, instance: whose result it is.
         role: "" or, in a difference or ratio, "second" for what is subtracted or
             divided by.
+        error: standard error over samples; "" where there is none.
     """
 
     number: str
@@ -41,6 +43,7 @@ class Value:
     stage: str = ""
     instance: str = ""
     role: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,22 +101,41 @@ def mean(numbers: Sequence[Decimal]) -> Decimal:
         return sum(numbers, Decimal(0)) / len(numbers)
 
 
-def std(numbers: Sequence[Decimal], ddof: int) -> Decimal:
-    """Standard deviation with divisor (count - ddof), to 50 digits.
+def alike(values: Sequence[Value], statistic: str) -> list[list[Decimal]]:
+    """Numbers that differ in one seed only, as lists of two or more.
+
+    Args:
+        values: raw values; in any order.
+        statistic: "std": in the training seed (of real images, in the set);
+            "sampling_std": in the sampling seed.
+    """
+    trained = any(value.seed for value in values)
+    held = "sampling_seed" if statistic == "std" and trained else "seed"
+    found: dict[str, list[Decimal]] = {}
+    for value in sorted(values, key=_by_seed):
+        found.setdefault(getattr(value, held), []).append(Decimal(value.number))
+    return [numbers for numbers in found.values() if len(numbers) > 1]
+
+
+def std(groups: Sequence[Sequence[Decimal]], ddof: int) -> Decimal:
+    """Standard deviation within groups, with divisor (count - ddof) in each, pooled.
+
+    What one more run of another seed would differ by, the other seed being the same.
 
     Raises:
-        AggregateError: not more numbers than ddof.
+        AggregateError: no groups.
     """
-    if len(numbers) <= ddof:
+    if not groups:
         raise AggregateError(
-            f"the standard deviation of {len(numbers)} values with ddof {ddof}",
-            "make_table.ddof in params.yaml",
-            "use more seeds, or ddof 0",
+            "the standard deviation of a single value",
+            "experiments in params.yaml",
+            "use more seeds",
         )
-    centre = mean(numbers)
     with localcontext(_CONTEXT):
-        squares = sum(((number - centre) ** 2 for number in numbers), Decimal(0))
-        return (squares / (len(numbers) - ddof)).sqrt()
+        squares = sum(
+            (number - mean(group)) ** 2 for group in groups for number in group
+        )
+        return (squares / sum(len(group) - ddof for group in groups)).sqrt()
 
 
 def round_half_up(number: Decimal, decimals: int) -> str:
@@ -149,13 +171,14 @@ def statistic_of(values: Sequence[Value], statistic: str, ddof: int) -> Decimal:
 
     Args:
         values: raw values; in any order.
-        statistic: mean | std | difference of two means | ratio of two means.
+        statistic: mean | std | sampling_std (see `alike`) | difference of two means |
+            ratio of two means.
         ddof: of the standard deviation.
     """
     if statistic == "mean":
         return mean(units(values))
-    if statistic == "std":
-        return std(units(values), ddof)
+    if statistic in SPREADS:
+        return std(alike(values, statistic), ddof)
     first = mean(units([value for value in values if value.role != "second"]))
     second = mean(units([value for value in values if value.role == "second"]))
     with localcontext(_CONTEXT):

@@ -14,8 +14,12 @@ STANDIN_NOTE = (
 )
 FEW_NOTE = (
     "Below {many} samples a Fréchet distance is too high and an inception score too "
-    "low, by what depends on their number (Chong and Forsyth, 2020). They have fewer "
-    "digits, and KID, which has no such bias, stands first where a table has it."
+    "low, by what depends on their number (Chong and Forsyth, 2020): the score is not "
+    "printed, and KID, which has no such bias, stands first where a table has it."
+)
+DIGITS_NOTE = (
+    "A number has no more digits than its standard error supports, over training seeds "
+    "and samples; its 95 % interval is in the table’s JSON and on the page."
 )
 BOUNDS = {  # sets of bounds.json -> label of their row
     "real": "Real images, held out",
@@ -29,7 +33,7 @@ def quality_notes(context: Context, datasets: Sequence[str]) -> list[str]:
     names = {row.name for row in context.collected.find("frechet")}
     standin = [] if names <= {"FID"} else [STANDIN_NOTE]
     few = [FEW_NOTE.format(many=MANY)] if context.samples < MANY else []
-    return [bounds_note(context, datasets), *standin, *few]
+    return [DIGITS_NOTE, bounds_note(context, datasets), *standin, *few]
 
 
 def bounds_note(context: Context, datasets: Sequence[str]) -> str:

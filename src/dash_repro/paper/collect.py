@@ -59,6 +59,11 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _error(entry: Mapping[str, Any]) -> str:
+    """The standard error of a metric, "" if it has none."""
+    return _text(entry.get("standard_error"))
+
+
 def gather(
     item: Mapping[str, Any],
     params: Mapping[str, Any],
@@ -118,7 +123,8 @@ def read_metrics(path: Path, base: Row) -> Iterator[Row]:
     row = replace(base, n=str(content["num_samples"]), extractor=content["extractor"])
     for metric, entry in content["metrics"].items():
         row = replace(row, extractor=entry.get("extractor", content["extractor"]))
-        yield _number(row, metric, entry["name"], entry["value"])
+        error = _error(entry)
+        yield _number(row, metric, entry["name"], entry["value"], error=error)
         if entry.get("std") is not None:
             yield _number(row, f"{metric}_std", entry["name"], entry["std"])
 
@@ -132,7 +138,8 @@ def read_bounds(path: Path, base: Row) -> Iterator[Row]:
             for metric, entry in metrics.items():
                 extractor = entry.get("extractor", content["extractor"])
                 row = replace(base, extractor=extractor, **about)
-                yield _number(row, f"{bound}_{metric}", entry["name"], entry["value"])
+                named = f"{bound}_{metric}", entry["name"]
+                yield _number(row, *named, entry["value"], error=_error(entry))
 
 
 def read_calibration(path: Path, base: Row) -> Iterator[Row]:
@@ -144,7 +151,8 @@ def read_calibration(path: Path, base: Row) -> Iterator[Row]:
     row = replace(base, n=str(content["pairs"]))
     for metric in (*CALIBRATION_METRICS, "teacher_gap_norm"):
         if content[metric] is not None:
-            yield _number(row, metric, metric, content[metric])
+            error = _text(content["standard_error"].get(metric))
+            yield _number(row, metric, metric, content[metric], error=error)
     for part in content["bins"]:
         middle = number_text((part["t_low"] + part["t_high"]) / 2)
         for metric in ("rho", "cos", "gap_mse"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from dash_repro.paper.aggregate import Cell, units
+from dash_repro.paper.aggregate import SPREADS, Cell, alike
 from dash_repro.paper.context import (
     Context,
     Sampler,
@@ -181,16 +181,27 @@ class Quality(Column):
     def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
         """The cell of one metric, dataset and row."""
         name = f"{dataset}_{column}"
-        if row.bound or row.model:
-            rows = view.quality(row, dataset, column)
-            paper = "" if row.bound else view.paper.value(row.id, name)
-            about = {"paper": paper, **_unit(column)}
-            digits = MEASURES[column].digits(
-                view.context.settings, view.context.samples
-            )
-            cell = view.context.measured(f"{row.id}/{name}", rows, digits, **about)
-            return Entry((cell,))
-        return Entry((_literature(view, row, dataset, column),))
+        if not (row.bound or row.model):
+            return Entry((_literature(view, row, dataset, column),))
+        paper = "" if row.bound else view.paper.value(row.id, name)
+        few = too_few(view.context, column)
+        if few:
+            return Entry((dash(f"{view.context.item}/{row.id}/{name}", few, paper),))
+        rows, about = view.quality(row, dataset, column), _unit(column)
+        digits = MEASURES[column].digits(view.context.settings)
+        address = f"{row.id}/{name}"
+        cell = view.context.measured(address, rows, digits, paper=paper, **about)
+        return Entry((cell,))
+
+
+def too_few(context: Context, column: str) -> str:
+    """Why a column's metric is not printed of so few samples, or ""."""
+    if not MEASURES[column].of_many or context.samples >= MANY:
+        return ""
+    return (
+        f"not printed: {context.samples} samples are too few (fewer than {MANY}), and "
+        "the score would be too low by what depends on their number"
+    )
 
 
 PERCENT = 2  # exponent of the unit
@@ -221,23 +232,26 @@ class Spread(Quality):
         return leading(view.context, names)
 
     def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
-        """mean ± std; the mean alone where there is a single value."""
+        """mean ± spread over training seeds ± spread over sampling seeds."""
         context, name = view.context, f"{dataset}_{column}"
-        rows, measure = view.quality(row, dataset, column), MEASURES[column]
-        papers = [
-            "" if row.bound else view.paper.value(row.id, column_)
-            for column_ in (name, f"{name}_std")
-        ]
-        about, address = _unit(column), f"{row.id}/{name}"
-        digits = measure.digits(context.settings, context.samples)
-        mean = context.measured(address, rows, digits, paper=papers[0], **about)
-        if len(units([value_of(one) for one in rows])) <= context.settings["ddof"]:
-            whole = f"{context.item}/{address}_std"
-            spread = dash(whole, "a single value has no spread", papers[1])
-            return Entry((mean,), unprinted=(spread,))
-        about |= {"statistic": "std", "paper": papers[1]}
-        spread = context.measured(f"{address}_std", rows, digits, **about)
-        return Entry((mean, spread), " ± ")
+        whole = super().entry(view, row, dataset, column)
+        rows = view.quality(row, dataset, column)
+        values, printed, unprinted = [value_of(one) for one in rows], [], []
+        resampled = len({value.sampling_seed for value in values if value.seed}) > 1
+        for statistic in SPREADS[: 1 + resampled]:
+            column_ = f"{name}_{statistic}"
+            paper = "" if row.bound else view.paper.value(row.id, column_)
+            address = f"{row.id}/{column_}"
+            why = too_few(context, column)
+            if not why and not alike(values, statistic):
+                why = "a single value has no spread"
+            if why:
+                unprinted.append(dash(f"{context.item}/{address}", why, paper))
+                continue
+            about = {"statistic": statistic, "paper": paper, **_unit(column)}
+            digits = MEASURES[column].digits(context.settings)
+            printed.append(context.measured(address, rows, digits, **about))
+        return Entry((*whole.cells, *printed), " ± ", tuple(unprinted))
 
 
 def known(context: Context, names: list[str]) -> list[str]:

@@ -22,6 +22,7 @@ from dash_repro.paper.aggregate import (
 from dash_repro.paper.measures import DISTANCES, MANY, QUALITY
 from dash_repro.paper.needs import stepped
 from dash_repro.paper.rows import Collected, CollectedError, Row
+from dash_repro.paper.uncertainty import decimals_of
 from runledger.errors import UserError
 
 WORSE = "‡"  # mark of a distance above the constant image's
@@ -202,7 +203,14 @@ class Context:
     def measured(
         self, address: str, rows: list[Row], decimals: int, **more: Any
     ) -> Cell:
-        """A cell from rows; with allow_missing, a dash where there are none."""
+        """A cell from rows; with allow_missing, a dash where there are none.
+
+        Args:
+            address: without the item.
+            rows: of the number, over its seeds.
+            decimals: the most digits after the point.
+            more: fields of Cell; "values" instead of those of the rows.
+        """
         address = f"{self.item}/{address}"
         reasons = ", ".join(dict.fromkeys(getattr(rows, "reasons", ())))
         if not rows:
@@ -212,13 +220,15 @@ class Context:
             note = more.get("note", "")
             more["note"] = f"{note}; missing values: {reasons}"
         values = more.pop("values", None) or [value_of(row) for row in rows]
-        if more.get("statistic", "mean") == "mean":
+        statistic, ddof = more.get("statistic", "mean"), self.settings["ddof"]
+        if statistic == "mean":
             more["mark"] = self._mark(rows[0], values)
+        unit = more.get("exponent", 0)
         return cell(
             address,
             values,
-            decimals,
-            self.settings["ddof"],
+            decimals_of(values, statistic, ddof, unit, decimals),
+            ddof,
             metric=rows[0].metric,
             name=_same(rows, "name"),
             n=_same(rows, "n"),
@@ -255,9 +265,8 @@ class Context:
 
 def value_of(row: Row, role: str = "") -> Value:
     """The raw value of a row, with where it came from."""
-    return Value(
-        row.value, row.seed, row.sampling_seed, row.stage, row.instance, role=role
-    )
+    where = row.seed, row.sampling_seed, row.stage, row.instance
+    return Value(row.value, *where, role, row.error)
 
 
 def _same(rows: Sequence[Row], column: str) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 QUALITY, CALIBRATION = "compute_metrics", "measure_calibration"
-MANY = 10_000  # samples: with fewer, metrics lose digits, and KID stands first
+MANY = 10_000  # samples: with fewer, KID stands first, and there is no score
 MAIN, SPREAD, STANDIN, EXTRA = "main", "spread", "stand-in", "extra"
 
 
@@ -21,8 +21,9 @@ class Measure:
         stage: the stage that makes the file.
         heading: of a column; of sample metrics the arrow behind the name that the
             extractor gives the metric.
-        decimals: key of section make_table that says how many digits are printed.
-        least: digits that are printed of a few samples, too.
+        decimals: key of section make_table that says how many digits are printed at
+            the most.
+        of_many: it is not printed of fewer samples than MANY.
         exponent: it is printed in units of 10^-exponent; 2: in percent.
         best: which of two values is better: "low", "high" or, nearest to it, "one".
         distance: zero is best, so that one above the constant image's is marked.
@@ -35,34 +36,29 @@ class Measure:
     stage: str
     heading: str
     decimals: str = "decimals"
-    least: int = 0
+    of_many: bool = False
     exponent: int = 0
     best: str = "low"
     distance: bool = False
     shown: str = SPREAD
 
-    def digits(self, settings: Mapping[str, Any], samples: int = MANY) -> int:
-        """Digits after the point: as make_table says, fewer of a few samples.
-
-        Args:
-            settings: section make_table of params.yaml.
-            samples: that a sample metric was computed from, the fewest.
-        """
-        digits = settings[self.decimals]
-        less = (samples < MANY) + (samples < MANY // 10)
-        return max(min(digits, self.least), digits - less)
+    def digits(self, settings: Mapping[str, Any]) -> int:
+        """Digits after the point, at the most; `settings`: section make_table."""
+        return settings[self.decimals]
 
 
 MEASURES: dict[str, Measure] = {  # by the end of a column's name
     "fd": Measure("frechet", QUALITY, "↓", distance=True, shown=MAIN),
-    "is": Measure("inception_score", QUALITY, "↑", least=1, best="high", shown=MAIN),
+    "is": Measure(
+        "inception_score", QUALITY, "↑", of_many=True, best="high", shown=MAIN
+    ),
     "kid": Measure("kid", QUALITY, "↓", exponent=3, distance=True, shown=STANDIN),
     "fd_inf": Measure("frechet_infinity", QUALITY, "↓", distance=True, shown=EXTRA),
     "precision": Measure(
         "precision", QUALITY, "↑", exponent=2, best="high", shown=EXTRA
     ),
     "recall": Measure("recall", QUALITY, "↑", exponent=2, best="high", shown=EXTRA),
-    "nn": Measure("nearest", QUALITY, "", least=2, best="one", shown=EXTRA),
+    "nn": Measure("nearest", QUALITY, "", best="one", shown=EXTRA),
     "acc": Measure(
         "class_accuracy", QUALITY, "↑", exponent=2, best="high", shown=EXTRA
     ),

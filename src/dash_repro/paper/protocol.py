@@ -51,6 +51,19 @@ def repeated(context: Context, seeds: Sequence[int]) -> str:
     return f"Training seed {named} and {noise} only, so no spread is known."
 
 
+def spread_words(context: Context, experiment: str) -> str:
+    """Which standard deviations a table of spreads prints."""
+    trainings = "over training seeds, with the same noise"
+    samplings = "over sampling seeds, of the same weights"
+    several = len(context.param(f"experiments.{experiment}.seeds")) > 1
+    resampled = len(context.param("experiments.sampling.sampling_seeds")) > 1
+    if several and resampled:
+        return f"standard deviation {trainings}, ± standard deviation {samplings}"
+    if resampled:
+        return f"standard deviation {samplings}"
+    return f"standard deviation {trainings}" if several else "standard deviation"
+
+
 def guidance(sampling: Mapping[str, Any]) -> str:
     """How students and teachers are guided, from experiments.sampling."""
     if sampling["student_guidance"] == "tag":

@@ -14,7 +14,7 @@ from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.measures import MEASURES, worth
 from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, experiments
-from dash_repro.paper.protocol import protocol
+from dash_repro.paper.protocol import protocol, spread_words
 from dash_repro.paper.registry import TABLES, TableSpec, register
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry, Line, Table
@@ -42,7 +42,7 @@ class ResultsTable(TableSpec):
         rows: the rows without those of the bounds.
         columns: see dash_repro.paper.columns.
         caption: before the sentence on the protocol; may name {width} and {datasets}.
-        after: behind that sentence; may name {ddof}.
+        after: behind that sentence; may name {ddof} and {spread}.
         spread: the table that prints the spread over seeds.
         corner: heading over the labels.
         grouped: datasets stand over their columns.
@@ -84,6 +84,7 @@ class ResultsTable(TableSpec):
             for row, entries in zip(rows, boxes, strict=True)
         )
         words = {"ddof": context.settings["ddof"], "width": view.block.get("width")}
+        words["spread"] = spread_words(context, self.experiment)
         words["datasets"] = ", ".join(map(dataset_name, view.datasets))
         notes = self.notes if view.paper.by_id or not self.csv else ()
         how = protocol(context, self.experiment, self.samplers)

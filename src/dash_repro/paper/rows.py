@@ -24,8 +24,9 @@ class CollectedError(UserError):
 class Row:
     """One raw number; empty text where a column does not apply.
 
-    `value` is the shortest text that reads back to the same float. `step` is a training
-    step, `x` a timestep t (of a bin: its middle).
+    `value` is the shortest text that reads back to the same float, and so is `error`,
+    its standard error over samples, "" if it has none. `step` is a training step, `x` a
+    timestep t (of a bin: its middle).
     """
 
     item: str = ""
@@ -41,6 +42,7 @@ class Row:
     metric: str = ""
     name: str = ""
     value: str = ""
+    error: str = ""
     n: str = ""
     extractor: str = ""
     stage: str = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dash_repro.paper.aggregate import Cell
+from dash_repro.paper.intervals import interval_fields
 from dash_repro.paper.markup import to_tex
 from dash_repro.paper.registry import TABLES
 from dash_repro.paper.rows import CollectedError
@@ -213,5 +214,8 @@ def to_sidecar(table: Table) -> dict[str, Any]:
             }
             for line in table.lines
         ],
-        "cells": {address: cell.to_dict() for address, cell in table.cells.items()},
+        "cells": {
+            address: {**cell.to_dict(), **interval_fields(cell)}
+            for address, cell in table.cells.items()
+        },
     }

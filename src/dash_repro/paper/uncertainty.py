@@ -1,4 +1,4 @@
-"""Intervals of what is computed from several training seeds: the jackknife."""
+"""How far a number may be off: its spread over training seeds and over samples."""
 
 from __future__ import annotations
 
@@ -7,54 +7,95 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from functools import cache
 
+from dash_repro.evaluation.jackknife import GROUPS
+from dash_repro.paper.aggregate import SPREADS, Value, mean, statistic_of
+
 _PRECISION = Context(prec=50)
+_LEAST_STEPS = Decimal("3.55")  # of the last digit in a standard error
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, and what it is when one training seed at a time is left out.
+    """A number, and what it is when one seed at a time is left out.
 
     Attributes:
-        number: computed from all training seeds.
-        without: the same formula without each of the seeds; empty if the number does
-            not depend on seeds, so that it is exact.
+        number: computed from all seeds.
+        without: the same formula without each of the training seeds; empty if the
+            number does not depend on several.
         single: it depends on one training seed only, so that nothing is known of its
             spread.
+        resampled: the same formula without each of the sampling seeds; empty likewise.
+        sampling_error: where there is one sampling seed, the standard error over
+            samples; 0 where there is none, or where it is not known.
     """
 
     number: Decimal
     without: tuple[Decimal, ...] = ()
     single: bool = False
+    resampled: tuple[Decimal, ...] = ()
+    sampling_error: Decimal = Decimal(0)
 
     def interval(self, error_rate: float) -> tuple[Decimal, Decimal] | None:
         """Two-sided interval that misses the true value with that probability.
 
-        The jackknife's standard error over n seeds, times Student's t with n - 1
-        degrees of freedom. For a difference of two means over seeds this is the t
-        interval of the differences paired by seed. Source: Efron and Stein (1981).
+        The standard error times Student's t, whose degrees of freedom are those of
+        Satterthwaite (1946). For a difference of two means over seeds this is the t
+        interval of the differences paired by seed.
 
         Returns:
-            (lowest, highest); None where a single seed gives no interval.
+            (lowest, highest); None where a single training seed gives no interval.
         """
         if self.single:
             return None
-        if not self.without:
-            return self.number, self.number
-        half = self.standard_error * _student_t(error_rate, len(self.without) - 1)
+        half = self.standard_error
+        if half:
+            half *= _student_t(error_rate, self._degrees)
         return self.number - half, self.number + half
 
     @property
+    def exact(self) -> bool:
+        """Whether nothing is known to vary it."""
+        return not self.single and not self.parts
+
+    @property
+    def parts(self) -> list[tuple[Decimal, int]]:
+        """(variance, degrees of freedom) over training seeds, and over samples.
+
+        Of seeds both are the jackknife's: (n - 1) / n times the squares of the
+        deviations. Source: Efron and Stein (1981). What the same samples add to both
+        counts twice, so that their sum is rather too large (Owen, 2007, "The
+        pigeonhole bootstrap").
+        """
+        found = [
+            (_jackknife(values), len(values) - 1)
+            for values in (self.without, self.resampled)
+            if values
+        ]
+        if self.sampling_error:
+            found.append((self.sampling_error**2, GROUPS - 1))
+        return found
+
+    @property
     def standard_error(self) -> Decimal:
-        """Square root of (n - 1) / n times the squares of the deviations."""
-        count = len(self.without)
+        """Square root of the sum of all variances."""
         with localcontext(_PRECISION):
-            centre = sum(self.without, Decimal(0)) / count
-            squares = sum(((x - centre) ** 2 for x in self.without), Decimal(0))
-            return (squares * (count - 1) / count).sqrt()
+            return sum((part for part, _ in self.parts), Decimal(0)).sqrt()
+
+    @property
+    def _degrees(self) -> float:
+        total = sum(float(part) for part, _ in self.parts)
+        return total**2 / sum(float(part) ** 2 / count for part, count in self.parts)
+
+
+def _jackknife(values: Sequence[Decimal]) -> Decimal:
+    with localcontext(_PRECISION):
+        centre = sum(values, Decimal(0)) / len(values)
+        squares = sum(((value - centre) ** 2 for value in values), Decimal(0))
+        return squares * (len(values) - 1) / len(values)
 
 
 @cache
-def _student_t(error_rate: float, degrees: int) -> Decimal:
+def _student_t(error_rate: float, degrees: float) -> Decimal:
     from scipy.stats import t
 
     return Decimal(repr(float(t.isf(error_rate / 2, degrees))))
@@ -74,11 +115,69 @@ def above_zero(estimates: Sequence[Estimate], error_rate: float) -> bool | None:
     known: list[bool | None] = []
     for estimate in estimates:
         interval = estimate.interval(error_rate / len(estimates))
-        exact = not estimate.without and not estimate.single
         if interval is None:
             known.append(None)
         elif interval[0] > 0:
             known.append(True)
         else:
-            known.append(False if interval[1] < 0 or exact else None)
+            known.append(False if interval[1] < 0 or estimate.exact else None)
     return False if False in known else None if None in known else True
+
+
+def estimate_of(values: Sequence[Value], statistic: str, ddof: int) -> Estimate:
+    """A statistic of raw values, with its spread.
+
+    Training seeds that share their noise count as one set of samples: their mean has
+    the standard error of one. Sets of real images (without a training seed) overlap,
+    and so have the mean.
+
+    Args:
+        values, statistic, ddof: as `statistic_of` has them.
+    """
+
+    def without(field: str) -> tuple[Decimal, ...]:
+        marks = sorted({getattr(value, field) for value in values})
+        left = ([v for v in values if getattr(v, field) != mark] for mark in marks)
+        if len(marks) == 1:
+            return ()
+        return tuple(statistic_of(some, statistic, ddof) for some in left)
+
+    trained = any(value.seed for value in values)
+    resampled = without("sampling_seed") if trained else ()
+    error = Decimal(0) if resampled else _sampling_error(values, statistic)
+    number = statistic_of(values, statistic, ddof)
+    return Estimate(number, without("seed"), False, resampled, error)
+
+
+def _sampling_error(values: Sequence[Value], statistic: str) -> Decimal:
+    """Over samples; the two sides of a difference add as if they were independent."""
+    if statistic not in ("mean", "difference") or not all(v.error for v in values):
+        return Decimal(0)
+    sides = {value.role for value in values}
+    with localcontext(_PRECISION):
+        found = [
+            mean([Decimal(value.error) for value in values if value.role == side])
+            for side in sides
+        ]
+        return sum((error**2 for error in found), Decimal(0)).sqrt()
+
+
+def decimals_of(
+    values: Sequence[Value], statistic: str, ddof: int, exponent: int, most: int
+) -> int:
+    """Digits after the point that a number's standard error supports.
+
+    So many that the error is 3.55 to 35.5 steps of the last digit (the rule of the
+    Particle Data Group), `most` at the most; a spread has those of its mean.
+
+    Args:
+        values, statistic, ddof: of the cell.
+        exponent: power of ten of the cell's unit.
+        most: digits that the params ask for.
+    """
+    of = "mean" if statistic in SPREADS else statistic
+    error = estimate_of(values, of, ddof).standard_error.scaleb(exponent)
+    if not error:
+        return most
+    enough = (d for d in range(most) if error.scaleb(d) >= _LEAST_STEPS)
+    return next(enough, most)

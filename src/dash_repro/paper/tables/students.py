@@ -22,7 +22,7 @@ from dash_repro.paper.results import (
 )
 from dash_repro.paper.tables.teacher import STEPS
 
-SPREAD = " Spread: standard deviation over seeds or subsets, ddof {ddof}."
+SPREAD = " ± {spread} (ddof {ddof}); of real images, over subsets."
 
 
 def _teacher_apart(view: View) -> list[TableRow]:

@@ -93,7 +93,7 @@ class SweepTable(TableSpec):
     ) -> list[Line]:
         """The rows of one dataset."""
         student, width = block["student"], block["width"]
-        digits = MEASURES[COLUMN].digits(context.settings, context.samples)
+        digits = MEASURES[COLUMN].digits(context.settings)
         metric = MEASURES[COLUMN].metric
         boxes: dict[str, list[Entry]] = {"teacher": [], student: [], "gap": []}
         boxes |= {f"bound_{name}": [] for name in BOUNDS}
