@@ -3,10 +3,12 @@
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from dash_repro.paper.aggregate import Value, cell
 from dash_repro.paper.claim_cells import OurCells, PaperCells
 from dash_repro.paper.claim_curves import extra_values, rank_correlation
 from dash_repro.paper.claims import Claim, load_claims
@@ -171,13 +173,14 @@ def cells_of(values, without=""):
         if kept:
             mean = sum(map(Decimal, kept.values())) / len(kept)
             extra[address] = mean, frozenset(kept)
-    return OurCells({}, extra, without)
+    return OurCells({}, extra, ("seed", without))
 
 
 def on_run(claim, values, error_rate=0.05, comparable=True):
     seeds = {seed for by_seed in values.values() for seed in by_seed}
     without = {seed: cells_of(values, seed) for seed in seeds}
-    measured = measure_ours(claim, cells_of(values), without, ("d",), {})
+    left_out = {"seed": without}
+    measured = measure_ours(claim, cells_of(values), left_out, ("d",), {})
     return judge(claim, measured, error_rate, comparable)
 
 
@@ -188,6 +191,38 @@ DIFFERENCE = Claim(
 
 def by_seed(numbers):
     return {str(seed): repr(float(x)) for seed, x in enumerate(numbers)}
+
+
+def test_sampling_seeds_widen_the_interval_of_a_difference():
+    from scipy.stats import t
+
+    rng, cells = np.random.default_rng(0), {}
+    tables = rng.normal(10, 1, (2, 3, 4))  # side, training seed, sampling seed
+    for name, table in zip("ab", tables, strict=True):
+        values = [
+            Value(repr(float(x)), str(seed), str(sampling))
+            for (seed, sampling), x in np.ndenumerate(table)
+        ]
+        cells[f"t/r/{name}"] = cell(f"t/r/{name}", values, 2, 1)
+
+    def ours(field="seed", which=""):
+        return OurCells({"t": SimpleNamespace(cells=cells)}, {}, (field, which))
+
+    counts = {"seed": 3, "sampling_seed": 4}
+    left_out = {
+        field: {str(k): ours(field, str(k)) for k in range(count)}
+        for field, count in counts.items()
+    }
+    measured = measure_ours(DIFFERENCE, ours(), left_out, ("d",), {})
+    gap = tables[0] - tables[1]
+    parts = [
+        np.var(gap.mean(axis=axis), ddof=1) / gap.shape[1 - axis] for axis in (1, 0)
+    ]
+    degrees = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 3)
+    half = np.sqrt(sum(parts)) * t.isf(0.05, degrees)
+    low, high = measured.effects[0].interval(0.1)
+    assert float(low) == pytest.approx(gap.mean() - half, rel=1e-9)
+    assert float(high) == pytest.approx(gap.mean() + half, rel=1e-9)
 
 
 def test_an_interval_of_a_difference_is_the_paired_t_interval():

@@ -242,6 +242,14 @@ def to_page(sidecar: dict) -> str:
     return parts.table(audit, "x", {})
 
 
+def test_a_negative_number_has_a_minus_and_data_has_its_hyphen() -> None:
+    text = "-0.5; 2-3; [-1.2, 5]"
+    assert to_tex(text) == r"$-$0.5; 2-3; {[}$-$1.2, 5{]}"
+    assert to_html(text) == "−0.5; 2-3; [−1.2, 5]"
+    assert latex.plain_tex(to_tex(text)) == latex.plain_text(text)
+    assert (to_tex(literal("-5")), to_html(literal("-5"))) == ("-5", "-5")
+
+
 def test_html_shows_every_text_as_it_is() -> None:
     texts = [*HOSTILE, *FOREIGN, *CONTROL[:4]]
     sidecar = json.loads(json.dumps(to_sidecar(table_of(texts))))

@@ -161,6 +161,24 @@ def samples_cut_short(f: Forger) -> tuple:
     return "wrong bytes", path, [path]
 
 
+def features_exchanged(f: Forger) -> tuple:
+    """Those of another seed, and the record made to agree: only the metrics do not."""
+    from runledger.store import md5_file
+
+    path = f"results/{METRICS}/features.npz"
+    f.write(path, (f.root / f"results/{OTHER}/features.npz").read_bytes())
+    f.reseal(METRICS, lambda r: r["outputs"][path].update(md5=md5_file(f.root / path)))
+    return "not what is kept", path, [f"results/{METRICS}/metrics.json"]
+
+
+def pairs_damaged(f: Forger) -> tuple:
+    path = (
+        f"results/{STUDENT.replace('train_student', 'measure_calibration')}/pairs.npz"
+    )
+    f.flip(path)
+    return "wrong bytes", path, [path.replace("pairs.npz", "calibration.json")]
+
+
 def samples_removed_and_cache_damaged(f: Forger) -> tuple:
     path = f"results/{SAMPLES}/samples.npz"
     record = json.loads((f.root / f.record_path(SAMPLES)).read_text())
@@ -282,6 +300,8 @@ BYTES = [
     record_broken,
     input_of_another_student,
     samples_cut_short,
+    features_exchanged,
+    pairs_damaged,
     samples_removed_and_cache_damaged,
     a_seed_removed,
     a_seed_not_planned,
@@ -390,6 +410,25 @@ def raw_value_edited(f: Forger) -> str:
     return "wrong raw value"
 
 
+def interval_narrowed(f: Forger) -> str:
+    def change(content: dict) -> None:
+        cell = content["cells"][CELL]
+        low, high = map(float, cell["interval"])
+        assert high - low > 4
+        cell["interval"] = [f"{low + 2:.0f}", f"{high - 2:.0f}"]
+
+    f.json("results/tables/table3.json", change)
+    return "wrong interval"
+
+
+def error_of_a_raw_value_edited(f: Forger) -> str:
+    def change(content: dict) -> None:
+        content["cells"][CELL]["values"][0]["error"] = "0.25"
+
+    f.json("results/tables/table3.json", change)
+    return "wrong raw value"
+
+
 def seed_counted_twice(f: Forger) -> str:
     def change(content: dict) -> None:
         values = content["cells"][CELL]["values"]
@@ -474,6 +513,8 @@ PRINTED = [
     one_seed_left_out,
     another_students_number,
     raw_value_edited,
+    interval_narrowed,
+    error_of_a_raw_value_edited,
     seed_counted_twice,
     papers_value_edited,
     a_verdict_edited,

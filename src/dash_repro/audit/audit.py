@@ -12,6 +12,7 @@ from typing import Any
 
 from dash_repro.audit.compare import Comparison, all_comparisons
 from dash_repro.audit.evidence import Evidence
+from dash_repro.audit.kept import check_kept
 from dash_repro.audit.prose import check_prose
 from dash_repro.audit.rebuild import check_rebuild
 from dash_repro.audit.tables import check_tables
@@ -95,6 +96,7 @@ def run_audit(root: Path, ask_remote: bool = True) -> Audit:
         *audit_chain(chain, ask_remote),
         *check_tables(evidence),
         *check_rebuild(evidence),
+        *check_kept(evidence),
         *check_prose(chain.root, _displayed(evidence)),
         *check_differences(evidence, taint),
     ]

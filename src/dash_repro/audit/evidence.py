@@ -118,7 +118,8 @@ class Evidence:
         return self._raw[path]
 
     @cached_property
-    def _by_stage(self) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:
+    def by_stage(self) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:
+        """{stage: (id, identity) of its planned instances}."""
         found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
         for name in self.chain.instances:
             instance = self.chain.verdicts[name].instance
@@ -129,7 +130,7 @@ class Evidence:
         """(id, identity) of the planned instances a source names, over its seeds."""
         return [
             (id, item)
-            for id, item in self._by_stage.get(source.stage, [])
+            for id, item in self.by_stage.get(source.stage, [])
             if all(item.get(key) == value for key, value in source.identity.items())
             and (not source.seeds or item.get("seed") in source.seeds)
             and (

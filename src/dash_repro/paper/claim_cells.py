@@ -66,18 +66,19 @@ class OurCells:
     Args:
         tables: built tables by item.
         extra: numbers under addresses of their own, with the seeds they rest on.
-        without: a training seed that is left out; "": none.
+        without: what is left out: "seed" or "sampling_seed", and which; "": none.
     """
 
     def __init__(
         self,
         tables: Mapping[str, Table],
         extra: Mapping[str, tuple[Decimal, frozenset[str]]],
-        without: str = "",
+        without: tuple[str, str] = ("seed", ""),
     ) -> None:
         self._tables, self._extra, self._without = tables, extra, without
         self.read: list[str] = []
         self.seeds: dict[str, frozenset[str]] = {}
+        self.sampling_seeds: dict[str, frozenset[str]] = {}
 
     def value(self, address: str) -> Decimal:
         """One measured number."""
@@ -90,8 +91,14 @@ class OurCells:
         if cell is None:
             raise NotTestable(f"this run has no {address}")
         if cell.kind == "measured":
-            values = [v for v in cell.values if not v.seed or v.seed != self._without]
-            self.seeds[address] = frozenset(v.seed for v in values if v.seed)
+            field, which = self._without
+            values = [
+                v for v in cell.values if not (v.seed and getattr(v, field) == which)
+            ]
+            trained = [v for v in values if v.seed]
+            self.seeds[address] = frozenset(v.seed for v in trained)
+            samplings = (v.sampling_seed for v in trained if v.sampling_seed)
+            self.sampling_seeds[address] = frozenset(samplings)
             number = statistic_of(values, cell.statistic, cell.ddof)
             return number.scaleb(cell.exponent)
         if cell.kind == "dash":

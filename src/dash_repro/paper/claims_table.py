@@ -80,12 +80,12 @@ def claims_table(tables: Iterable[TableSpec]) -> ClaimsTable:
 def claims(context: Context, read: Sequence[TableSpec]) -> Table:
     """Judge every claim of claims.yaml twice and lay the verdicts side by side."""
     entries = load_claims(context.sources["claims.yaml"])
-    cells, without = _our_cells(context, read)
+    cells, left_out = _our_cells(context, read)
     paper = PaperCells(context.sources, read)
     datasets = context.param("experiments.table3.datasets")
     sampling = context.param("experiments.sampling")
     names = {"trained_w": f"w{float(sampling['guidance_scale'])}"}
-    ours = [measure_ours(claim, cells, without, datasets, names) for claim in entries]
+    ours = [measure_ours(claim, cells, left_out, datasets, names) for claim in entries]
     tests = sum(measured.uncertain for measured in ours)
     metrics = {row.name for row in context.collected.find("frechet")}
     comparable = context.scale == "paper" and metrics == {"FID"}
@@ -120,27 +120,34 @@ def _rule(tests: int) -> str:
     return (
         "This run: a claim holds if the intervals of all its effects lie above zero "
         "(or above the bound that the text gives), fails if one lies below, and is "
-        "inconclusive otherwise. Intervals, in brackets: jackknife over training "
-        "seeds, which pairs the two sides of a difference by seed, and Student’s t; "
-        f"together they miss in at most {100 * ERROR_RATE:.0f} % of runs (Bonferroni "
-        f"over {tests} claims with several seeds, and over the effects of each)."
+        "inconclusive otherwise. Intervals, in brackets: jackknife over training seeds "
+        "and, where there are several, sampling seeds, which pairs the two sides of a "
+        "difference by seed, and Student’s t; together they miss in at most "
+        f"{100 * ERROR_RATE:.0f} % of runs (Bonferroni over {tests} claims with "
+        "several seeds, and over the effects of each)."
     )
 
 
 def _our_cells(
     context: Context, read: Sequence[TableSpec]
-) -> tuple[OurCells, dict[str, OurCells]]:
-    """This run's numbers, and the same without each training seed."""
+) -> tuple[OurCells, dict[str, dict[str, OurCells]]]:
+    """This run's numbers, and the same without each training and sampling seed."""
 
-    def cells(without: str) -> OurCells:
+    def cells(field: str, which: str) -> OurCells:
         rows = context.collected
-        if without:
-            rows = Collected([r for r in rows.rows if r.seed != without], rows.where)
-        return OurCells(tables, extra_values(rows), without)
+        if which:
+            left = [row for row in rows.rows if getattr(row, field) != which]
+            rows = Collected(left, rows.where)
+        return OurCells(tables, extra_values(rows), (field, which))
 
     tables = {spec.name: spec.table(context.build_of(spec.name)) for spec in read}
-    seeds = {row.seed for row in context.collected.rows if row.seed}
-    return cells(""), {seed: cells(seed) for seed in sorted(seeds)}
+    trained = [row for row in context.collected.rows if row.seed]
+    seeds = sorted({row.seed for row in trained})
+    left_out = {"seed": {seed: cells("seed", seed) for seed in seeds}}
+    samplings = sorted({row.sampling_seed for row in trained} - {""})
+    if len(samplings) > 1:
+        left_out["sampling_seed"] = {n: cells("sampling_seed", n) for n in samplings}
+    return cells("seed", ""), left_out
 
 
 def _line(claim: Claim, on_paper: Verdict, on_ours: Verdict) -> Line:

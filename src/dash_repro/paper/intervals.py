@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from dash_repro.paper.aggregate import SPREADS, Cell, round_half_up
+from dash_repro.paper.markup import with_minus
 from dash_repro.paper.uncertainty import Estimate, estimate_of
 
 ERROR_RATE = 0.05
@@ -78,5 +79,5 @@ def interval_text(cell: Mapping[str, Any]) -> str:
     Args:
         cell: of a table's sidecar.
     """
-    ends = " to ".join(cell["interval"]).replace("-", "−")
+    ends = with_minus(" to ".join(cell["interval"]))
     return f"{cell['interval_note']}: {ends}" if ends else cell["interval_note"]

@@ -65,15 +65,23 @@ _LETTERS = (
     "ŨũŪūŬŭŮůŰűŴŵŶŷŸŹźŻżŽž‘“”•€™→←"
 )
 _JOINER = "\u2060"  # no width; keeps `_` and `{` of a literal apart
+_MINUS = re.compile(r"(?<![\w.)\]-])-(?=\.?\d)")  # 2-3 and w-4 have hyphens
 _SCRIPT = re.compile(r"(\w*[^\W_])(?P<kind>[_^])\{(?P<script>[^{}]*)\}")
 
 
 def literal(text: str) -> str:
     """Text of data (a name, a device) for use in table text, which shows it as it is.
 
-    Control characters become escapes; what looks like a sub- or superscript is none.
+    Control characters become escapes; what looks like a sub- or superscript or a minus
+    is none.
     """
-    return re.sub(r"([_^])(?=\{)", rf"\1{_JOINER}", printable(text))
+    plain = re.sub(r"([_^])(?=\{)", rf"\1{_JOINER}", printable(text))
+    return _MINUS.sub(f"-{_JOINER}", plain)
+
+
+def with_minus(text: str) -> str:
+    """The text with a minus before its negative numbers instead of a hyphen."""
+    return _MINUS.sub("−", text)
 
 
 def to_tex(text: str) -> str:
@@ -81,7 +89,7 @@ def to_tex(text: str) -> str:
 
     A character that LaTeX's standard fonts lack is printed as its code: [U+4E2D].
     """
-    parts, last = [], 0
+    parts, last, text = [], 0, with_minus(text)
     for match in _SCRIPT.finditer(text):
         parts.append(_escape_tex(text[last : match.start()]))
         base = "".join(_MATH.get(char, char) for char in match[1])
@@ -121,7 +129,7 @@ def to_html(text: str) -> str:
         tag = "sub" if match["kind"] == "_" else "sup"
         return f"{match[1]}<{tag}>{match['script']}</{tag}>"
 
-    return _SCRIPT.sub(script, html.escape(text)).replace(_JOINER, "")
+    return _SCRIPT.sub(script, html.escape(with_minus(text))).replace(_JOINER, "")
 
 
 def to_plain(text: str) -> str:
@@ -138,4 +146,5 @@ def to_plot(text: str) -> str:
         inner = rf"\mathrm{{{inner}}}" if match["kind"] == "_" else inner
         return f"${match[1]}{match['kind']}{{{inner}}}$"
 
-    return _SCRIPT.sub(script, text.replace("$", r"\$")).replace(_JOINER, "")
+    text = with_minus(text).replace("$", r"\$")
+    return _SCRIPT.sub(script, text).replace(_JOINER, "")

@@ -96,9 +96,9 @@ def _jackknife(values: Sequence[Decimal]) -> Decimal:
 
 @cache
 def _student_t(error_rate: float, degrees: float) -> Decimal:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return Decimal(repr(float(t.isf(error_rate / 2, degrees))))
+    return Decimal(repr(-float(stdtrit(degrees, error_rate / 2))))
 
 
 def above_zero(estimates: Sequence[Estimate], error_rate: float) -> bool | None:

@@ -1,4 +1,4 @@
-"""From the formulas of a claim to its verdict, with the spread over training seeds."""
+"""From the formulas of a claim to its verdict, with the spread over seeds."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ NOT_TESTABLE = "not testable"
 VERDICTS = (HOLDS, FAILS, INCONCLUSIVE, NOT_TESTABLE)
 ERROR_RATE = 0.05  # that any claim of a run is called holds or fails by chance
 PAPER_DATASETS = ("cifar10", "cifar100")
+LeftOut = Mapping[str, Mapping[str, OurCells]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Measured:
     @property
     def uncertain(self) -> bool:
         """Whether seeds decide about it, so that it counts as one of many tests."""
-        return any(estimate.without for estimate in (*self.effects, *self.given))
+        return any(estimate.parts for estimate in (*self.effects, *self.given))
 
 
 @dataclass(frozen=True)
@@ -76,28 +77,28 @@ def measure_paper(
 def measure_ours(
     claim: Claim,
     cells: OurCells,
-    without: Mapping[str, OurCells],
+    left_out: LeftOut,
     datasets: Sequence[str],
     names: Mapping[str, Any],
 ) -> Measured:
-    """Evaluate a claim on a run, and again without each training seed.
+    """Evaluate a claim on a run, and again without each training and sampling seed.
 
     Args:
         claim: formulas may name the datasets as {d}, {d1} and {d2}.
         cells: the run's numbers.
-        without: {training seed: the run's numbers without it}.
+        left_out: {"seed" or "sampling_seed": {one: the run's numbers without it}}.
         datasets: what {d}, {d1} and {d2} stand for.
         names: values that formulas may use, like trained_w.
     """
     lets = {**claim.let, **claim.our_let}
-    return _measure(claim, lets, cells, without, datasets, names)
+    return _measure(claim, lets, cells, left_out, datasets, names)
 
 
 def _measure(
     claim: Claim,
     lets: Mapping[str, str],
     cells: PaperCells | OurCells,
-    without: Mapping[str, OurCells],
+    left_out: LeftOut,
     datasets: Sequence[str],
     names: Mapping[str, Any],
 ) -> Measured:
@@ -113,7 +114,7 @@ def _measure(
                 (
                     dataset,
                     _quantities(
-                        claim, lets, cells, without, (dataset, datasets), names
+                        claim, lets, cells, left_out, (dataset, datasets), names
                     ),
                 )
             )
@@ -147,40 +148,50 @@ def _quantities(
     claim: Claim,
     lets: Mapping[str, str],
     cells: PaperCells | OurCells,
-    without: Mapping[str, OurCells],
+    left_out: LeftOut,
     place: tuple[str, Sequence[str]],
     names: Mapping[str, Any],
 ) -> dict[str, Estimate | str]:
     """Every shown, given and effect formula of a claim, with its replicates."""
     whole = _evaluate(claim, lets, cells, place, names)
-    seeds = _seeds(cells)
-    if not seeds:
-        return {key: _estimate(value) for key, value in whole.items()}
-    try:
-        again = [
-            _evaluate(claim, lets, without[seed], place, names)
-            for seed in sorted(seeds)
-        ]
-    except (NotTestable, AggregateError):
-        return {key: _estimate(value, single=True) for key, value in whole.items()}
+    again: dict[str, list[dict[str, Any]]] = {}
+    single = False
+    for field, others in left_out.items():
+        marks = _marks(cells, f"{field}s")
+        if field == "sampling_seed" and len(marks) < 2:
+            continue
+        try:
+            again[field] = [
+                _evaluate(claim, lets, others[mark], place, names)
+                for mark in sorted(marks)
+            ]
+        except (NotTestable, AggregateError):
+            single |= field == "seed"
     return {
-        key: _estimate(value, [other[key] for other in again])
+        key: _estimate(
+            value,
+            [other[key] for other in again.get("seed", ())],
+            single,
+            [other[key] for other in again.get("sampling_seed", ())],
+        )
         for key, value in whole.items()
     }
 
 
-def _seeds(cells: PaperCells | OurCells) -> frozenset[str]:
-    """Training seeds behind the cells that were read."""
-    known = getattr(cells, "seeds", {})
+def _marks(cells: PaperCells | OurCells, kind: str) -> frozenset[str]:
+    """Seeds of a kind ("seeds", "sampling_seeds") behind the cells that were read."""
+    known = getattr(cells, kind, {})
     return frozenset().union(
         *(known.get(address, frozenset()) for address in cells.read)
     )
 
 
-def _estimate(value: Any, others: Sequence[Any] = (), single: bool = False) -> Any:
+def _estimate(
+    value: Any, others: Sequence[Any], single: bool, resampled: Sequence[Any]
+) -> Any:
     if not isinstance(value, Decimal):
         return str(value)
-    return Estimate(value, tuple(others), single)
+    return Estimate(value, tuple(others), single, tuple(resampled))
 
 
 def _evaluate(
@@ -260,7 +271,7 @@ def _printed(value: Estimate | str, error_rate: float, digits: int) -> str:
         return value
     text = round_half_up(value.number, digits)
     interval = value.interval(error_rate)
-    if not value.without or interval is None:
+    if value.exact or interval is None:
         return text
     low, high = (round_half_up(end, digits) for end in interval)
     return f"{text} [{low}, {high}]"

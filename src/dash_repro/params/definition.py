@@ -288,9 +288,9 @@ class Experiments(Section):
 
 class MakeTable(Section):
     """how numbers are printed"""
-    decimals: Decimals = key(2, "decimals of FID and IS", "Table 3")
-    calibration_decimals: Decimals = key(2, "decimals of rho and cos", "Table 3")
-    gap_decimals: Decimals = key(3, "decimals of the gap MSE", "Table 3")
+    decimals: Decimals = key(2, "most decimals of FID and IS", "Table 3")
+    calibration_decimals: Decimals = key(2, "most decimals of rho and cos", "Table 3")
+    gap_decimals: Decimals = key(3, "most decimals of the gap MSE", "Table 3")
     ddof: ZeroOrOne = key(1, "n or n - 1 in the standard deviation over seeds")
 
 class PlotFigure(Section):

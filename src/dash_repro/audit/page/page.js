@@ -47,7 +47,7 @@ function show(address) {
   if (!cell) return;
   title.textContent = address;
   inside.replaceChildren();
-  add(inside, add(make("p"), make("span", cell.displayed, "big"), status(cell.status)));
+  add(inside, add(make("p"), make("span", cell.displayed.replace(/^-(?=\.?\d)/, "−"), "big"), status(cell.status)));
   add(inside, make("p", cell.rule + (cell.recomputed ? `; recomputed from the raw files: ${cell.recomputed}` : "")));
   if (cell.interval) add(inside, make("p", cell.interval));
   const about = [cell.name, cell.n && `n = ${cell.n}`, cell.extractor, cell.unit].filter(Boolean).join(", ");

@@ -100,9 +100,9 @@ def button(
     if found is not None and measured:
         says = f"Δ {found.difference}" if found.difference else "n.c."
         spreads = f", {found.spreads} s" if found.spreads else ""
-        under = f'<span class="p">{escape(found.paper)}, {says}{spreads}</span>'
+        under = f'<span class="p">{to_html(f"{found.paper}, {says}{spreads}")}</span>'
     elif cell["paper"] and measured:
-        under = f'<span class="p">{escape(cell["paper"])}</span>'
+        under = f'<span class="p">{to_html(cell["paper"])}</span>'
     shown = to_html(cell["displayed"] + cell["mark"])
     shown = f"<b>{shown}</b>" if best else shown
     label = to_plain(f"{address}: {cell['displayed']}, {status}")
@@ -168,13 +168,13 @@ def _listed(heads: Iterable[str], rows: str, label: str) -> str:
 
 
 def _against(one: Comparison, labels: Mapping[str, str]) -> str:
-    ours = escape(one.ours) or "–"
+    ours = to_html(one.ours) or "–"
     row = to_html(labels.get(one.row, one.row))
     if one.address:
         ours = f'<button data-cell="{escape(one.address)}">{ours}</button>'
         row = to_html(labels.get(one.address.split("/")[1], one.row))
     spread = f"{one.spreads} × {one.spread}" if one.spreads else ""
-    boxes = (one.paper, ours, one.difference, spread)
+    boxes = (to_html(one.paper), ours, to_html(one.difference), to_html(spread))
     numbers = "".join(f'<td class="num">{box}</td>' for box in boxes)
     return (
         f"<tr><td>{row}</td><td>{escape(one.column)}</td>{numbers}"
