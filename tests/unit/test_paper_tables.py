@@ -12,6 +12,7 @@ from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
 import make_table
+import numpy as np
 import pytest
 from paper_fixtures import ROOT, Workspace, small_params, table_job
 
@@ -297,6 +298,34 @@ def test_few_samples_have_no_score_and_kid_first(workspace, tmp_path):
     many = workspace.table("table3")
     assert not any("KID" in text for text in [*many["header"], *many["notes"]])
     assert many["cells"]["table3/dash/cifar10_is"]["displayed"] == "8.50"
+
+
+@pytest.mark.parametrize("seeds", [[42, 123], [42]])
+def test_spreads_over_trainings_and_samplings_are_printed_apart(tmp_path, seeds):
+    params = small_params()
+    params["experiments"]["sampling"]["sampling_seeds"] = [0, 1]
+    for name in ("table3", "tableC6"):
+        params["experiments"][name]["seeds"] = seeds
+    table = Workspace(tmp_path, params).table("tableB3")
+    address = "tableB3/dash/cifar10_fd"
+    values = table["cells"][address]["values"]
+    numbers = {(v["seed"], v["sampling_seed"]): float(v["number"]) for v in values}
+    assert len(numbers) == 2 * len(seeds)
+    grid = np.array([[numbers[f"{i}", f"{j}"] for j in (0, 1)] for i in seeds])
+    shown = []
+    for axis, name in enumerate(("std", "sampling_std")):
+        cell = table["cells"][f"{address}_{name}"]
+        if grid.shape[axis] > 1:
+            pooled = np.sqrt(grid.var(axis=axis, ddof=1).mean())
+            assert cell["displayed"] == rounded(float(pooled), cell["decimals"])
+            shown.append(cell["displayed"])
+        else:
+            assert cell["note"] == "a single value has no spread"
+    (line,) = (line for line in table["lines"] if line["id"] == "dash")
+    assert line["entries"][0]["text"].split(" ± ")[1:] == shown
+    trainings = "over training seeds, with the same noise" in table["caption"]
+    assert trainings == (len(seeds) > 1)
+    assert "over sampling seeds, of the same weights" in table["caption"]
 
 
 def test_spreads_use_ddof_of_params_and_one_seed_has_none(workspace, tmp_path):
