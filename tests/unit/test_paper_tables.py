@@ -292,7 +292,7 @@ def test_few_samples_have_no_score_and_kid_first(workspace, tmp_path):
     assert [head.split()[0] for head in sidecar["header"][3:6]] == names
     for address in ("table3/dash/cifar10_is", "table3/bound_real/cifar10_is"):
         cell = sidecar["cells"][address]
-        assert cell["displayed"] == "–" and "too few" in cell["note"]
+        assert cell["displayed"] == "–" and "10000 are needed" in cell["note"]
     assert sidecar["cells"]["table3/dash/cifar10_fd"]["kind"] == "measured"
     assert any("Below 10000 samples" in note for note in sidecar["notes"])
     many = workspace.table("table3")

@@ -184,12 +184,11 @@ class Quality(Column):
         if not (row.bound or row.model):
             return Entry((_literature(view, row, dataset, column),))
         paper = "" if row.bound else view.paper.value(row.id, name)
-        few = too_few(view.context, column)
-        if few:
-            return Entry((dash(f"{view.context.item}/{row.id}/{name}", few, paper),))
+        address = f"{row.id}/{name}"
+        if few := too_few(view.context, column):
+            return Entry((dash(f"{view.context.item}/{address}", few, paper),))
         rows, about = view.quality(row, dataset, column), _unit(column)
         digits = MEASURES[column].digits(view.context.settings)
-        address = f"{row.id}/{name}"
         cell = view.context.measured(address, rows, digits, paper=paper, **about)
         return Entry((cell,))
 
@@ -198,10 +197,7 @@ def too_few(context: Context, column: str) -> str:
     """Why a column's metric is not printed of so few samples, or ""."""
     if not MEASURES[column].of_many or context.samples >= MANY:
         return ""
-    return (
-        f"not printed: {context.samples} samples are too few (fewer than {MANY}), and "
-        "the score would be too low by what depends on their number"
-    )
+    return f"of {context.samples} samples it would be too low; {MANY} are needed"
 
 
 PERCENT = 2  # exponent of the unit
@@ -242,10 +238,8 @@ class Spread(Quality):
             column_ = f"{name}_{statistic}"
             paper = "" if row.bound else view.paper.value(row.id, column_)
             address = f"{row.id}/{column_}"
-            why = too_few(context, column)
-            if not why and not alike(values, statistic):
-                why = "a single value has no spread"
-            if why:
+            single = "" if alike(values, statistic) else "a single value has no spread"
+            if why := too_few(context, column) or single:
                 unprinted.append(dash(f"{context.item}/{address}", why, paper))
                 continue
             about = {"statistic": statistic, "paper": paper, **_unit(column)}
