@@ -51,7 +51,7 @@ class Synthetic(Evidence):
         self.expectations = Expectations(self.params)
 
     @cached_property
-    def _by_stage(self) -> dict[str, list[tuple[str, Any]]]:
+    def by_stage(self) -> dict[str, list[tuple[str, Any]]]:
         found: dict[str, dict[str, Any]] = {}
         for name in (*MEASURED, "tableS1", "tableA1"):
             self.workspace.data(name)  # writes the raw files
