@@ -7,6 +7,7 @@ from dash_repro.paper.measures import EXTRA, quality
 from dash_repro.paper.needs import STUDENTS, TEACHER
 from dash_repro.paper.registry import Section
 from dash_repro.paper.results import View, results_table, teacher_and_students
+from dash_repro.paper.tables.students import SPREAD
 
 
 class Extra(Spread):
@@ -27,7 +28,7 @@ results_table(
     params=("compute_metrics",),
     corner="Model",
     caption="Further metrics of the samples of Table 3.",
-    after=" Spread: standard deviation over seeds or subsets, ddof {ddof}.",
+    after=SPREAD,
     notes=(
         "FD∞: the Fréchet distance at infinitely many samples, from a line over 1/N "
         "(Chong and Forsyth, 2020). Precision: the share of samples among real images; "
