@@ -163,7 +163,7 @@ MEASURE_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "FID with the digits of the gap": ("fd", {"decimals": "gap_decimals"}),
     "recall in the place of precision": ("precision", {"metric": "recall"}),
     "a share that is called percent": ("acc", {"exponent": 0}),
-    "more digits than few samples support": ("nn", {"least": 0, "exponent": 1}),
+    "a ratio in another unit": ("nn", {"exponent": 1}),
     "rho with the digits of the gap": ("rho", {"decimals": "gap_decimals"}),
     "cos in the place of rho": ("rho", {"metric": "cos"}),
     "rho in the place of the gap": ("gap_mse", {"metric": "rho"}),
