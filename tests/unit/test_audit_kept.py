@@ -15,7 +15,16 @@ from dash_repro.evaluation.metrics import quality
 from dash_repro.evaluation.reference import Reference, save_reference
 from dash_repro.evaluation.sample_metrics.frechet import gaussian_statistics
 
-SETTINGS = {"is_splits": 4, "kid_subsets": 3, "kid_subset_size": 20, "shuffle_seed": 5}
+SETTINGS = {
+    "is_splits": 4,
+    "kid_subsets": 3,
+    "kid_subset_size": 20,
+    "shuffle_seed": 5,
+    "infinity_least": 10,
+    "infinity_points": 3,
+    "precision_images": 40,
+    "precision_k": 3,
+}
 SET, STUDENT = "results/compute_metrics/one", "results/measure_calibration/two"
 
 
