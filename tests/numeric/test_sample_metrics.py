@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from dash_repro.evaluation import distances as blocks
 from dash_repro.evaluation.distances import distances, nearest
 from dash_repro.evaluation.errors import EvaluationError
-from dash_repro.evaluation.jackknife import group_of
+from dash_repro.evaluation.jackknife import GROUPS, group_of
 from dash_repro.evaluation.reference import Reference
 from dash_repro.evaluation.sample_metrics import METRICS
 from dash_repro.evaluation.sample_metrics.frechet import (
@@ -91,8 +91,10 @@ def test_precision_and_recall_are_those_of_loops(k) -> None:
         (recall, real, lambda kept: balls(kept, real, k)),
         (precision, made, lambda kept: balls(real, kept, k)),
     ):
-        without = [share(made[group != g]) for g in range(20)]
-        error = np.sqrt(19 / 20 * np.square(without - np.mean(without)).sum())
+        without = [share(made[group != g]) for g in range(GROUPS)]
+        error = np.sqrt(
+            (GROUPS - 1) / GROUPS * np.square(without - np.mean(without)).sum()
+        )
         assert metric.standard_error == pytest.approx(error), points.shape
 
 
