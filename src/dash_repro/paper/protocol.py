@@ -10,6 +10,9 @@ from dash_repro.paper.scale import mark
 if TYPE_CHECKING:
     from dash_repro.paper.context import Context
 
+# behind the caption of a table of spreads; see `spread_words`
+SPREAD = " ± {spread} (ddof {ddof}); of real images, over subsets."
+
 
 def protocol(context: Context, experiment: str, varied: str = "default") -> str:
     """Sentence on samples, steps, guidance and seeds, and a mark of the scale.

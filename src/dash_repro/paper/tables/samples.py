@@ -5,9 +5,9 @@ from __future__ import annotations
 from dash_repro.paper.columns import Spread, known
 from dash_repro.paper.measures import EXTRA, quality
 from dash_repro.paper.needs import STUDENTS, TEACHER
+from dash_repro.paper.protocol import SPREAD
 from dash_repro.paper.registry import Section
 from dash_repro.paper.results import View, results_table, teacher_and_students
-from dash_repro.paper.tables.students import SPREAD
 
 
 class Extra(Spread):

@@ -13,6 +13,7 @@ from dash_repro.paper.columns import (
     TableRow,
 )
 from dash_repro.paper.needs import STUDENTS, TEACHER
+from dash_repro.paper.protocol import SPREAD
 from dash_repro.paper.registry import Section
 from dash_repro.paper.results import (
     View,
@@ -21,8 +22,6 @@ from dash_repro.paper.results import (
     teacher_and_students,
 )
 from dash_repro.paper.tables.teacher import STEPS
-
-SPREAD = " ± {spread} (ddof {ddof}); of real images, over subsets."
 
 
 def _teacher_apart(view: View) -> list[TableRow]:
