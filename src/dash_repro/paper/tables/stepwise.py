@@ -84,7 +84,7 @@ def _column(context: Context, dataset: str, steps: int) -> Iterator[tuple[str, C
     """The cells of one number of steps."""
     block, measure = context.param(f"experiments.{EXPERIMENT}"), MEASURES["fd"]
     student, width = block["student"], block["width"]
-    digits = measure.digits(context.settings, context.samples)
+    digits = measure.digits(context.settings)
     column, own = f"fd_{steps}", steps == block["steps"][0]
     model = student if own else f"{student}_k{steps}"  # its own steps: nothing to do
 
