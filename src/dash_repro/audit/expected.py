@@ -225,13 +225,13 @@ class Expectations:
             stage = GAPS if own else "distill_steps"
             seeds = tuple(block["seeds"])
             source = Source(stage, "rho", {**identity, "width": width}, seeds)
-            return self._cell("rho", source, False)
+            return self._cell("rho", source, "")
         place, change = ("stepwise", "fd", facts["dataset"]), {"steps": steps}
         plain = self._measure(place, block["student"], width, change)
         distilled = self._measure(place, student, width, change)
         if row == "gain":
             return Expected("difference", self._digits("fd"), plain, distilled)
-        return self._cell("fd", plain if row == "plain" else distilled, False)
+        return self._cell("fd", plain if row == "plain" else distilled, "")
 
     def _network(
         self, facts: Mapping[str, str], block: Mapping[str, Any], experiment: str
