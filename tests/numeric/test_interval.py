@@ -140,6 +140,7 @@ def test_the_audit_agrees_and_finds_another_interval(shape, statistic):
     told = {**content.to_dict(), **interval_fields(content)}
     raw, expected = [_raw(values, role) for role in ("", "second")], SimpleNamespace()
     expected.statistic, expected.decimals = statistic, 3
+    expected.second = raw[1] or None
     assert audit.digits(expected, *raw, 1) == digits
     assert not list(audit.check_interval(expected, *raw, told))
     wrong = [*told["interval"]] or ["1.0", "2.0"]
@@ -149,3 +150,4 @@ def test_the_audit_agrees_and_finds_another_interval(shape, statistic):
     assert kind == "wrong interval"
     none = {**told, "interval": [], "interval_note": ""}
     assert list(audit.check_interval(expected, *raw, none))
+    assert not list(audit.check_interval(expected, [], [], told)), "runs are missing"
