@@ -56,6 +56,7 @@ def sampling_of(work: Work, count: int, numerics: str) -> Sampling:
         beta=5.0,
         eta=0.0,
         clip_x0=True,
+        use_clipped_model_output=False,
         chunk_size=preset.sample_chunk,
         numerics=numerics,
     )

@@ -157,6 +157,7 @@ class Model:
             config.num_classes,
             steps,
             guidance,
+            use_clipped_model_output=True,
         )
 
     def _guidance(self, name: str, w: float) -> Guidance:

@@ -39,6 +39,7 @@ def brute_force(
     scales: list[float],
     eta: float,
     clip: bool,
+    recompute: bool,
     drawn: list[np.ndarray],
 ) -> np.ndarray:
     """One image, pixel by pixel, written from the definition."""
@@ -54,6 +55,8 @@ def brute_force(
             x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
             if clip:
                 x0 = min(1.0, max(-1.0, x0))
+            if recompute:
+                eps = (x - math.sqrt(a) * x0) / math.sqrt(1 - a)
             variance = eta**2 * (1 - b) / (1 - a) * (1 - a / b)
             x = math.sqrt(b) * x0 + math.sqrt(1 - b - variance) * eps
             x += math.sqrt(variance) * float(drawn[k][j])
@@ -74,10 +77,14 @@ def test_steps_that_do_not_divide_are_refused(steps: int) -> None:
         ddim_timesteps(1000, steps)
 
 
-@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize(
+    ("clip", "recompute"), [(False, False), (True, False), (True, True)]
+)
 @pytest.mark.parametrize("eta", [0.0, 0.7])
 @pytest.mark.parametrize("guidance", ["constant", "tag"])
-def test_sampler_against_loops(guidance: str, eta: float, clip: bool) -> None:
+def test_sampler_against_loops(
+    guidance: str, eta: float, clip: bool, recompute: bool
+) -> None:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(3, 2, 2, 2, generator=generator)
     drawn = [torch.randn(3, 2, 2, 2, generator=generator) for _ in range(8)]
@@ -91,11 +98,13 @@ def test_sampler_against_loops(guidance: str, eta: float, clip: bool) -> None:
     made = ddim_sample(
         *(toy_eps, SCHEDULE, noise, labels, CLASSES, 8, scale, eta, clip),
         step_noise=lambda k: drawn[k],
+        use_clipped_model_output=recompute,
     )
     assert made.dtype == torch.float32
     for i in range(3):
         expected = brute_force(
             *(noise[i].double().numpy(), int(labels[i]), times, scales, eta, clip),
+            recompute,
             [draw[i].numpy() for draw in drawn],
         )
         np.testing.assert_allclose(made[i].numpy(), expected, rtol=2e-4, atol=2e-4)
@@ -109,6 +118,19 @@ def test_clipping_leaves_eps_as_it_was() -> None:
     assert (3.0 - math.sqrt(1 - a) * 0.5) / math.sqrt(a) > 1
     expected = math.sqrt(b) * 1.0 + math.sqrt(1 - b) * 0.5
     assert ddim_step(x, eps, row, True).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_eps_follows_the_clipped_x0_if_asked() -> None:
+    """The state keeps its place: x_t is again what the two are mixed from."""
+    row = ddim_coefficients(SCHEDULE, 8, constant_guidance(1.0), 0.0)[3]
+    x, eps = torch.full((1, 1, 1, 1), 3.0), torch.full((1, 1, 1, 1), 0.5)
+    a, b = (SCHEDULE.alpha_bar[t].item() for t in (20, 15))
+    implied = (3.0 - math.sqrt(a)) / math.sqrt(1 - a)
+    expected = math.sqrt(b) + math.sqrt(1 - b) * implied
+    found = ddim_step(x, eps, row, True, use_clipped_model_output=True).item()
+    assert found == pytest.approx(expected, rel=1e-6)
+    unclipped = ddim_step(x, eps, row, False, use_clipped_model_output=True)
+    assert unclipped.equal(ddim_step(x, eps, row, False))
 
 
 def test_last_step_returns_x0() -> None:
@@ -179,7 +201,9 @@ def test_without_guidance_there_is_one_evaluation_a_step() -> None:
     for image, label, one in zip(noise, labels.tolist(), found, strict=True):
         times = [30, 20, 10, 0]
         drawn = [np.zeros(image.shape)] * 4
-        wanted = brute_force(image.numpy(), label, times, [1.0] * 4, 0.0, True, drawn)
+        wanted = brute_force(
+            *(image.numpy(), label, times, [1.0] * 4, 0.0, True, False, drawn)
+        )
         np.testing.assert_allclose(one.numpy(), wanted, atol=1e-6)
     nearly = ddim_sample(model, *arguments, lambda t: 1.0 + (t == 0))
     assert len(calls[-1]) == 4 and not torch.allclose(nearly, found)

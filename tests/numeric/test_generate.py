@@ -38,6 +38,7 @@ SAMPLING = Sampling(
     beta=5.0,
     eta=0.0,
     clip_x0=True,
+    use_clipped_model_output=False,
     chunk_size=4,
 )
 

@@ -31,6 +31,7 @@ PARAMS = {
         "num_samples": 10,
         "eta": 0.0,
         "clip_x0": True,
+        "use_clipped_model_output": False,
         "chunk_size": 4,
         "numerics": "fp32",
     },

@@ -80,6 +80,7 @@ def _sampling(num_samples: int, scale: float, steps: int, chunk_size: int) -> Sa
         beta=5.0,
         eta=0.0,
         clip_x0=True,
+        use_clipped_model_output=False,
         chunk_size=chunk_size,
     )
 

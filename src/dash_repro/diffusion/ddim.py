@@ -81,19 +81,24 @@ def ddim_step(
     coefficients: Tensor,
     clip_x0: bool,
     noise: Tensor | None = None,
+    use_clipped_model_output: bool = False,
 ) -> Tensor:
     """One DDIM step from x_t to the next timestep, given the guided eps.
 
     Args:
         x, eps: (B, ...) float32.
         coefficients: (6,), a row of `ddim_coefficients`, on the same device.
-        clip_x0: clamp x0 to [-1, 1]; eps is not recomputed from it (our choice).
+        clip_x0: clamp x0 to [-1, 1].
         noise: like x; None for eta = 0.
+        use_clipped_model_output: go on with the eps that x_t and the clamped x0 imply
+            (Dhariwal & Nichol 2021), not with the one that was given.
     """
     _, x_scale, eps_scale, signal, direction, sigma = coefficients.unbind()
     x0 = x_scale * x - eps_scale * eps
     if clip_x0:
         x0 = x0.clamp(-1.0, 1.0)
+    if clip_x0 and use_clipped_model_output:
+        eps = (x_scale * x - x0) / eps_scale
     following = signal * x0 + direction * eps
     return following if noise is None else following + sigma * noise
 
@@ -109,6 +114,7 @@ def ddim_sample(
     eta: float = 0.0,
     clip_x0: bool = True,
     step_noise: StepNoise | None = None,
+    use_clipped_model_output: bool = False,
 ) -> Tensor:
     """Guided samples; both branches go through the network in one batch of 2B.
 
@@ -125,6 +131,7 @@ def ddim_sample(
         eta: 0 is deterministic, 1 DDPM's posterior variance.
         clip_x0: clamp x0 at each step.
         step_noise: noise of step k = 0.., needed if eta > 0.
+        use_clipped_model_output: eps follows the clamped x0 (see `ddim_step`).
 
     Returns:
         (B, ...) float32: x0 of the last step.
@@ -147,7 +154,7 @@ def ddim_sample(
             eps = model(torch.cat([x] * copies), at, labels).float()
             eps = eps if alone else guided_eps(*eps.chunk(2), rows[k, 0])
             fresh = _drawn(step_noise, k).to(device) if eta > 0 else None
-            x = ddim_step(x, eps, rows[k], clip_x0, fresh)
+            x = ddim_step(x, eps, rows[k], clip_x0, fresh, use_clipped_model_output)
     return x.clone()
 
 

@@ -60,6 +60,7 @@ def sample_chunk(
         sampling.eta,
         sampling.clip_x0,
         lambda step: noise(step + 1),
+        sampling.use_clipped_model_output,
     )
     if not bool(torch.isfinite(images).all()):
         raise SamplerError(

@@ -31,7 +31,7 @@ class Sampling:
         guidance: "constant" or "tag".
         scale: w, or w_max of TAG.
         w_min, beta: of TAG; without effect on constant guidance.
-        eta, clip_x0: of DDIM.
+        eta, clip_x0, use_clipped_model_output: of DDIM.
         chunk_size: images computed together.
         numerics: "fp32" or "fp16" network arithmetic; the state is float32.
         source: digest of the model's checkpoint; parts of a set are joined or reused
@@ -49,6 +49,7 @@ class Sampling:
     beta: float
     eta: float
     clip_x0: bool
+    use_clipped_model_output: bool
     chunk_size: int
     numerics: str = "fp32"
     source: str = ""
@@ -84,6 +85,7 @@ class Sampling:
             beta=float(tag["beta"]),
             eta=float(made["eta"]),
             clip_x0=bool(made["clip_x0"]),
+            use_clipped_model_output=bool(made["use_clipped_model_output"]),
             chunk_size=int(made["chunk_size"]),
             numerics=str(made["numerics"]),
             source=source,

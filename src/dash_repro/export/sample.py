@@ -29,6 +29,7 @@ def sample(network, settings, noise, labels, w=4.0, steps=50):
         cond, uncond = network(torch.cat([x, x]), at, both).chunk(2)
         eps = uncond + w * (cond - uncond)
         x0 = ((x - (1 - a) ** 0.5 * eps) / a**0.5).clamp(-1, 1)
+        eps = (x - a**0.5 * x0) / (1 - a) ** 0.5  # of that x0
         x = b**0.5 * x0 + (1 - b) ** 0.5 * eps
     return x
 

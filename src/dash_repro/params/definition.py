@@ -180,7 +180,8 @@ class GenerateSamples(Section):
     """a set of generated images (Table A2)"""
     num_samples: Count = key(50_000, "size of a set", A2, unit="images", protocol=True)
     eta: UpToOne = key(0.0, "noise that DDIM adds", A2)
-    clip_x0: bool = key(True, "x0 kept in [-1, 1] at each step, eps not recomputed")
+    clip_x0: bool = key(True, "x0 kept in [-1, 1] at each step")
+    use_clipped_model_output: bool = key(False, "eps is then recomputed from that x0 (docs/sampling.md)")
     chunk_size: Count = key(500, "batch, on which the last bits depend", unit="images")
     numerics: Numerics = key("fp16", "precision of the network; the state is fp32")
 
