@@ -9,7 +9,7 @@ from pathlib import Path
 from runledger.errors import UserError
 from runledger.judge import Judge, Verdict
 from runledger.pipeline import Pipeline
-from runledger.project import load_pipeline
+from runledger.project import load_pipeline, program_of
 from runledger.records import Record
 
 
@@ -52,7 +52,7 @@ def adopt(root: Path, target: str, reason: str) -> Record:
         key=verdict.key,
         recipe=verdict.frozen,
         inputs=verdict.inputs,
-        code_modules=judge.code.modules(f"stages/{instance.stage}.py"),
+        code_modules=judge.code.modules(program_of(root, instance.stage)),
         outputs=record.outputs,
         run=record.run,
         adopted={

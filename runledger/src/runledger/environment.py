@@ -14,10 +14,10 @@ from typing import Any
 
 from runledger.git import GitError, git
 from runledger.legs import hostname, job_id
-from runledger.project import ledger_folder, settings
+from runledger.project import code_folders, ledger_folder, settings
 
 UNKNOWN = "unknown"
-_SOURCES = ("src", "stages", "workflow", "params.yaml")  # where no setting says else
+_SOURCES = ("workflow", "params.yaml")  # and code, where no setting says else
 _MADE = ("dvc.yaml", "dvc.lock")
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--binary", "HEAD")
 
@@ -33,7 +33,8 @@ def commit(root: Path) -> dict[str, str | None]:
         made = (*_MADE, ledger_folder(root))
         must, where = table["snakefile"], [".", *(f":(exclude){p}" for p in made)]
     else:
-        must, where = "dvc.yaml", [*table.get("sources", _SOURCES), "dvc.yaml"]
+        sources = table.get("sources") or (*code_folders(root), *_SOURCES)
+        must, where = "dvc.yaml", [*sources, "dvc.yaml"]
     try:
         head = git(root, "rev-parse", "--verify", "HEAD").decode().strip()
         git(root, "ls-files", "--error-unmatch", "--", must)

@@ -21,7 +21,7 @@ from runledger.errors import UserError, printable
 from runledger.fingerprint import Fingerprinter
 from runledger.moving import make_plain, put_in_place, refuse_ignored
 from runledger.pipeline import CODE_STAGE, Instance, split_name
-from runledger.project import ledger_path
+from runledger.project import code_folders, ledger_path, program_of
 from runledger.recipes import Recipe, known_of, of_verdict, read_recipe
 from runledger.records import Record, Records
 from runledger.sources import absent
@@ -38,7 +38,7 @@ class Context:
         self.root = Path(root)
         self.store, self.records = Store(root), Records(root)
         self.code_root = self.root / os.environ.get(CODE, ".")
-        self.code = Fingerprinter(self.code_root)
+        self.code = Fingerprinter(self.code_root, code_folders(self.root))
         self.known: Mapping[str, Mapping[str, Any]] = {}
         self.commit: dict[str, Any] = {}
 
@@ -53,13 +53,13 @@ class Context:
         if verdicts and not paths:
             raise UserError(
                 "a job without a frozen recipe does not run",
-                f"stages/{stage}.py",
+                program_of(self.root, stage),
                 "let snakemake start it; by hand, unset " + VERDICTS,
             )
         if paths and not verdicts:
             raise UserError(
                 "a frozen recipe runs only as a job that snakemake started",
-                f"stages/{stage}.py --recipe {paths[0]}",
+                f"{program_of(self.root, stage)} --recipe {paths[0]}",
                 "let snakemake start it; by hand, name instances instead of recipes",
             )
         if verdicts:
@@ -80,14 +80,14 @@ class Context:
     def modules(self, instance: Instance) -> dict[str, str]:
         """Return {file: digest} of the code an instance runs."""
         stage = instance.id if instance.stage == CODE_STAGE else instance.stage
-        return self.code.modules(f"stages/{stage}.py")
+        return self.code.modules(program_of(self.root, stage))
 
     def check_code(self, instance: Instance, frozen: str) -> None:
         """Refuse to run code other than what was planned."""
         if digest(self.modules(instance)) != frozen:
             raise UserError(
                 "the code changed since this job was planned",
-                str(self.code_root / "stages" / f"{instance.stage}.py"),
+                str(self.code_root / program_of(self.root, instance.stage)),
                 "run snakemake again; it plans with the code as it is now",
             )
 
@@ -252,7 +252,7 @@ def publish(
             raise UserError(
                 f"{instance.name} did not write {source.name}",
                 out.path,
-                f"this is a bug in stages/{instance.stage}.py"
+                f"this is a bug in {program_of(context.root, instance.stage)}"
                 if staging
                 else "correct the command of the rule, or its output",
             )
@@ -321,6 +321,7 @@ def write_code_file(root: Path, code_root: Path, stage: str, target: Path) -> st
     """Write the fingerprint file of one stage (the stage program's whole work)."""
     from runledger.judge import code_text
 
-    text = code_text(Fingerprinter(code_root), stage)
+    code = Fingerprinter(code_root, code_folders(root))
+    text = code_text(code, stage, program_of(root, stage))
     write_atomic(target, text)
     return md5_text(text)

@@ -8,16 +8,15 @@ rules without wildcards, and at the stages that apply to each instance of anothe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from runledger.dvcyaml import fill
 from runledger.errors import UserError
 from runledger.pipeline import CODE_STAGE, Instance
+from runledger.project import code_folders, program_of
 from runledger.sources import uncounted_keys
 from runledger.stages import Stage, Wildcards, filled
-
-PROGRAM = "stages/{stage}.py"
-CODE_FOLDERS = ("src", "stages")
 
 
 class Expansion:
@@ -26,10 +25,13 @@ class Expansion:
     Args:
         stages: {name: stage}.
         params: the parsed params.yaml.
+        root: the checkout, whose settings say where the stages' programs are.
     """
 
-    def __init__(self, stages: Mapping[str, Stage], params: Mapping[str, Any]) -> None:
-        self.stages, self.params = stages, params
+    def __init__(
+        self, stages: Mapping[str, Stage], params: Mapping[str, Any], root: Path
+    ) -> None:
+        self.stages, self.params, self.root = stages, params, root
         self.wildcards: dict[tuple[str, str], Wildcards] = {}
         self.instances: dict[str, dict[str, Instance]] = {name: {} for name in stages}
         self.raw: dict[str, tuple[str, ...]] = {}  # deps with ${...} of params
@@ -109,7 +111,7 @@ class Expansion:
             name=name,
             stage=stage.name,
             id=id,
-            cmd=f"python {PROGRAM.format(stage=stage.name)} {id}".strip(),
+            cmd=f"python {program_of(self.root, stage.name)} {id}".strip(),
             deps=tuple(fill(dep, self.params) for dep in raw),
             params=tuple(counted),
             outs=stage.outs(wildcards),
@@ -124,7 +126,7 @@ class Expansion:
         self, stage: Stage, wildcards: Wildcards, scope: Mapping[str, Any]
     ) -> Iterator[str]:
         if stage.name == CODE_STAGE:
-            yield from CODE_FOLDERS
+            yield from code_folders(self.root)
             return
         if CODE_STAGE in self.stages:
             [(pattern, _), *_] = self.stages[CODE_STAGE].outputs

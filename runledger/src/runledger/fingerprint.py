@@ -18,7 +18,7 @@ from pathlib import Path
 
 from runledger.canonical import digest, write_once
 from runledger.errors import UserError
-from runledger.project import ledger_path
+from runledger.project import code_folders, ledger_path
 
 SCHEME = 2  # of what is remembered of a file; raise it when that changes
 OF_SNAKEFILE = " of the Snakefile"  # ends the name of code that is no file of its own
@@ -110,17 +110,19 @@ class Fingerprinter:
 
     Args:
         root: the checkout.
-        roots: folders searched for modules, in order, relative to root.
+        roots: folders searched for modules, in order, relative to root; None: as
+            the settings say (project.code_folders).
         exclude: top-level packages that cannot change a stage's bytes.
     """
 
     def __init__(
         self,
         root: Path,
-        roots: tuple[str, ...] = ("src", "stages"),
+        roots: tuple[str, ...] | None = None,
         exclude: tuple[str, ...] = ("runledger", "_path"),
     ) -> None:
-        self.root, self.roots, self.exclude = Path(root), roots, set(exclude)
+        self.root, self.exclude = Path(root), set(exclude)
+        self.roots = code_folders(root) if roots is None else roots
         self.memory = ledger_path(self.root, ".state", "sources")
         self.find = lru_cache(maxsize=None)(self._find)
         self.read = lru_cache(maxsize=None)(self._read)

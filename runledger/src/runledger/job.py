@@ -32,7 +32,7 @@ from runledger.execution import (
 )
 from runledger.lease import Lease
 from runledger.pipeline import CODE_STAGE, split_name
-from runledger.project import ledger_path
+from runledger.project import ledger_path, program_of
 from runledger.recipes import Recipe
 from runledger.records import Record, recipe_key
 from runledger.reporting import CountedLines, append_report, report_path
@@ -363,7 +363,7 @@ def main(
     that do not poll end at once.
     """
     signal.signal(signal.SIGUSR1, _on_signal)
-    parser = argparse.ArgumentParser(prog=f"stages/{stage}.py")
+    parser = argparse.ArgumentParser(prog=program_of(Path.cwd(), stage))
     parser.add_argument("id", nargs="*", help="instance ids, as in dvc.yaml")
     parser.add_argument("--recipe", nargs="+", default=[], help="frozen recipe files")
     parser.add_argument("--part", default="", help="i/n: only share i of n of the work")

@@ -20,6 +20,7 @@ from runledger.errors import UserError
 from runledger.fingerprint import Fingerprinter
 from runledger.locktext import locked_stages
 from runledger.pipeline import CODE_STAGE, Instance, Pipeline
+from runledger.project import program_of
 from runledger.records import Record, Records, recipe_key, recipe_key_of, recorded
 from runledger.sources import absent, lock_path
 from runledger.store import Digest, Store, md5_text
@@ -41,9 +42,9 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def code_text(fingerprinter: Fingerprinter, stage: str) -> str:
+def code_text(fingerprinter: Fingerprinter, stage: str, program: str) -> str:
     """Return the content of results/code/<stage>.json."""
-    modules = fingerprinter.modules(f"stages/{stage}.py")
+    modules = fingerprinter.modules(program)
     return pretty({"stage": stage, "fingerprint": digest(modules), "modules": modules})
 
 
@@ -105,7 +106,8 @@ class Judge:
     def code_text(self, stage: str) -> str:
         """Return results/code/<stage>.json as it should be now (computed once)."""
         if stage not in self._code_texts:
-            self._code_texts[stage] = code_text(self.code, stage)
+            program = program_of(self.root, stage)
+            self._code_texts[stage] = code_text(self.code, stage, program)
         return self._code_texts[stage]
 
     def frozen(self, instance: Instance) -> dict[str, Any]:
@@ -114,7 +116,8 @@ class Judge:
         if instance.read:
             return instance.frozen(params, digest(instance.modules))
         stage = instance.id if instance.stage == CODE_STAGE else instance.stage
-        return instance.frozen(params, self.code.fingerprint(f"stages/{stage}.py"))
+        program = program_of(self.root, stage)
+        return instance.frozen(params, self.code.fingerprint(program))
 
     def _spelled(self, frozen: Mapping[str, Any]) -> str:
         """Return the canonical text of a frozen recipe.
@@ -262,7 +265,7 @@ class Judge:
             return ["never run"]
         modules = instance.modules
         if not instance.read:
-            modules = self.code.modules(f"stages/{instance.stage}.py")
+            modules = self.code.modules(program_of(self.root, instance.stage))
         differences = [
             differ(record, verdict, inputs, modules, self.root)
             for record in reversed(past)

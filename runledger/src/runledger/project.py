@@ -7,7 +7,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from runledger.canonical import read_text
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runledger.pipeline import Pipeline
 
 SETTINGS = "runledger.toml"
+PROGRAM = "stages/{stage}.py"  # where no setting says else
 
 
 @lru_cache(maxsize=4)
@@ -30,8 +31,11 @@ def settings(root: Path) -> dict[str, Any]:
     (fields of identities, such as a seed) and ``follows`` (fields that follow from
     others); ``progress`` (values that are shown of what runs).
 
-    With ``rules = "all"`` also ``roots`` (folders where imports are looked for),
-    ``code`` ({rule: patterns of files}) and ``unrecorded`` (rules that are left alone).
+    ``roots``: folders where imports are looked for (["src"]).
+
+    With ``rules = "all"`` also ``code`` ({rule: patterns of files}) and ``unrecorded``
+    (rules that are left alone); else ``program``, the path of a stage's program
+    ("stages/{stage}.py"; imports are looked for in its folder, too).
     """
     own = _table(Path(root) / SETTINGS)
     if own is not None:
@@ -50,6 +54,43 @@ def ledger_path(root: Path, *parts: str) -> Path:
     return Path(root).joinpath(ledger_folder(root), *parts)
 
 
+def source_roots(root: Path) -> tuple[str, ...]:
+    """Return the folders where imports are looked for: the setting ``roots``."""
+    return tuple(settings(Path(root)).get("roots", ("src",)))
+
+
+def program_of(root: Path, stage: str) -> str:
+    """Return the path of a stage's program, relative to the root.
+
+    Raises:
+        UserError: the setting ``program`` is no path of a Python file for each stage.
+    """
+    pattern = settings(Path(root)).get("program", PROGRAM)
+    path = PurePosixPath(str(pattern).replace("{stage}", stage))
+    one_each = isinstance(pattern, str) and pattern.count("{stage}") == 1
+    inside = not path.is_absolute() and ".." not in path.parts
+    if not (one_each and inside and path.suffix == ".py" and _folder(pattern)):
+        raise UserError(
+            f"program = {pattern!r} is no path of a stage's program",
+            "the settings of runledger",
+            f"write a path in a folder of this checkout, such as {PROGRAM}",
+        )
+    return str(path)
+
+
+def code_folders(root: Path) -> tuple[str, ...]:
+    """Return the folders that stages' code is in: the roots, and their programs'."""
+    program_of(root, "any")
+    own = _folder(settings(Path(root)).get("program", PROGRAM))
+    return tuple(dict.fromkeys((*source_roots(root), own)))
+
+
+def _folder(program: str) -> str:
+    """Return the folder that all stages' programs are in; "" if that is the root."""
+    before = program.partition("{stage}")[0]
+    return PurePosixPath(before.rpartition("/")[0]).as_posix().removeprefix(".")
+
+
 def _table(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
@@ -60,10 +101,10 @@ def _table(path: Path) -> dict[str, Any] | None:
 
 
 def _named(root: Path, entry: str) -> Any:
-    """Import a "module:name" of the settings, from the checkout's src/."""
-    source = str(root / "src")
-    if source not in sys.path:
-        sys.path.insert(0, source)
+    """Import a "module:name" of the settings, from the checkout's roots."""
+    for source in [str(root / folder) for folder in reversed(source_roots(root))]:
+        if source not in sys.path:
+            sys.path.insert(0, source)
     module, _, name = entry.partition(":")
     return getattr(importlib.import_module(module), name)
 
@@ -110,7 +151,7 @@ def read_rules(root: Path, params: Mapping[str, Any]) -> Pipeline:
     """Return the instances that the Snakefile's rules declare, with these params."""
     from runledger.snakefile import Reader
 
-    return Reader(_snakefile(root), params).pipeline()
+    return Reader(_snakefile(root), params, Path(root)).pipeline()
 
 
 def _snakefile(root: Path) -> Path:

@@ -109,9 +109,10 @@ class Reader:
 
     is_main_process = False
 
-    def __init__(self, snakefile: Path, params: Mapping[str, Any]) -> None:
+    def __init__(self, snakefile: Path, params: Mapping[str, Any], root: Path) -> None:
         from snakemake import io
 
+        self._root = root
         self.reading, self.constraints = Reading(params), {}
         self.rules: list[Rule] = []
         self._folders = [snakefile.parent]
@@ -167,7 +168,7 @@ class Reader:
 
     def pipeline(self) -> Pipeline:
         """Return all instances that the rules stand for."""
-        found = Expansion(self.reading.stages, self.reading.params)
+        found = Expansion(self.reading.stages, self.reading.params, self._root)
         pipeline = Pipeline(found.run(), self.reading.params)
         pipeline.stages, pipeline.raw_deps = self.reading.stages, found.raw
         pipeline.targets = self._targets(pipeline)

@@ -24,7 +24,7 @@ from runledger.fingerprint import (
     imports,
     syntax_digest,
 )
-from runledger.project import settings
+from runledger.project import settings, source_roots
 from runledger.workflows.refusals import where
 
 _WORD = re.compile(r"[\w.+-]+(?:/[\w.+-]+)+|[\w+-]+\.\w+")
@@ -60,7 +60,7 @@ class Code:
     def _parser(self, folder: str) -> Fingerprinter:
         """Return what finds imports as Python does for a program in a folder."""
         if folder not in self._parsers:
-            roots = tuple(settings(self.root).get("roots", ("src",)))
+            roots = source_roots(self.root)
             self._parsers[folder] = Fingerprinter(self.root, (folder, *roots))
         return self._parsers[folder]
 
