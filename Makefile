@@ -142,7 +142,8 @@ gpu: $(if $(PYTHON),,$(READY))  ## first contact with a GPU, 9 minutes at a time
 # the audit of this checkout, or of another workspace: make audit DIR=demo
 audit report crate: export DIR := $(DIR)
 audit report crate: export CELL := $(CELL)
-AUDIT = cd "$$DIR" && PYTHONPATH="$$PWD/src:$$PWD/runledger/src" python -m dash_repro.audit
+CHECKOUT = cd "$$DIR" && PYTHONPATH="$$PWD/src:$$PWD/runledger/src"
+AUDIT = $(CHECKOUT) python -m dash_repro.audit
 
 audit: $(READY)  ## what a reviewer would object to (CELL=table3/dash/cifar10_fd: all of one number)
 	@$(AUDIT) $(if $(CELL),--cell "$$CELL") $(AUDIT_OPTIONS)
@@ -152,6 +153,6 @@ report: $(READY)  ## results/report.html: the paper and its audit on one page, e
 
 crate: $(READY)  ## results/crate: the run as a Workflow Run RO-Crate, its hashes checked
 	@$(AUDIT) --crate results/crate
-	@$(AUDIT).crate results/crate
+	@$(CHECKOUT) python -m runledger crate --check results/crate
 
 .PHONY: $(shell grep -oE '^[a-z-]+:' Makefile | tr -d :)

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from toy import Toy
 
+from runledger.audit import check_crate
+from runledger.audit.crate_files import DESCRIPTOR
 from runledger.watching import WATCH
 
 pytestmark = pytest.mark.skipif(
@@ -151,6 +153,26 @@ def test_little_is_changed_and_the_bytes_are_those_of_plain_snakemake(
         file.write((flow.root / ".gitignore").read_text())
     assert made == alone.outputs()
     assert made
+
+
+@pytest.mark.slow
+def test_an_adopted_run_is_a_crate_has_costs_and_a_picture(finished, tmp_path):
+    flow, _ = finished
+    crate = tmp_path / "crate"
+    assert "sha256 each" in flow.ledger("crate", str(crate))
+    assert check_crate(crate) == []
+    graph = json.loads((crate / DESCRIPTOR).read_text())["@graph"]
+    found = {entity["@id"]: entity for entity in graph}
+    actions = {e["@id"] for e in graph if e["@type"] == "CreateAction"}
+    rows = json.loads(flow.ledger("status", "--json"))
+    names = {row["instance"] for row in rows} - {WATCH}
+    assert actions == {f"#action/{name}" for name in names} | {"#run"}
+    read = {part["@id"] for e in graph for part in e.get("object", ())}
+    last = {one["@id"] for one in found["#run"]["result"]}
+    assert last and not last & {i for i in read if not i.startswith("#")}
+    assert f" {len(names)} " in flow.ledger("costs").splitlines()[-1]
+    stages = {name.partition("@")[0].partition("-")[0] for name in names}
+    assert flow.ledger("dag").count("<rect") == len(stages)
 
 
 @pytest.mark.slow

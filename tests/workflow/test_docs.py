@@ -35,7 +35,7 @@ RUN = {
     "make audit CELL=table3/x/y": "! make audit CELL=table3/x/y",
     "make report": "",
     "make crate": "",
-    "python -m dash_repro.audit.crate results/crate": "",
+    "python -m runledger crate --check results/crate": "",
     "cd workspace && PYTHONPATH=/your/clone/src:/your/clone/runledger/src"
     " python -m dash_repro.audit": (
         f"PYTHONPATH={shlex.quote(python_path(ROOT))} python -m dash_repro.audit"

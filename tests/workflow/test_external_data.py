@@ -18,12 +18,12 @@ from paper_workspace import ROOT, TINY, Workspace, make
 from test_paper_sizes import folder_of_images
 
 from dash_repro.audit.account import run_account
-from dash_repro.audit.crate import _run
-from dash_repro.audit.crate_files import WORKFLOW, Crate, ref
 from dash_repro.params import load_params
 from dash_repro.preflight import FAIL, check_files
-from runledger.audit import Chain
+from runledger.audit import About, Chain
 from runledger.audit.bytes import check_bytes
+from runledger.audit.crate import _run
+from runledger.audit.crate_files import Crate, ref
 from runledger.canonical import digest, leaves
 from runledger.judge import Judge
 from runledger.project import load_pipeline, read_rules
@@ -163,8 +163,8 @@ def test_account_and_crate_name_the_folder(workspace: Workspace) -> None:
         "read at ../my phötos/train; where it lies does not count"
     )
     assert told["uncounted"] == {"prepare_data.digits.path": "../my phötos"}
-    crate = Crate(chain, workspace.root / "results/crate")
-    crate.file(WORKFLOW)
+    crate = Crate(chain, workspace.root / "results/crate", About())
+    crate.file(crate.workflow)
     record = chain.record_of("prepare_data-digits")
     _run(crate, {"prepare_data-digits": record}, ref("#agent"))
     for path, md5 in record.inputs.items():

@@ -267,6 +267,43 @@ def audit(root: Path, offline: bool) -> int:
 
 
 @main.command()
+@click.pass_obj
+def costs(root: Path) -> None:
+    """What the runs behind today's results took: time, devices, by stage."""
+    from runledger.audit import Chain
+    from runledger.audit.costs import table
+
+    print(table(Chain(root)))
+
+
+@main.command()
+@click.pass_obj
+def dag(root: Path) -> None:
+    """Print the stages as SVG: what reads what, how many runs are valid, their time."""
+    from runledger.audit import Chain, draw_stages
+
+    print(draw_stages(Chain(root)))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Only compare its files with its hashes.")
+@click.option("--license", help="Of the workflow, as in SPDX's list, such as MIT.")
+@click.pass_obj
+def crate(root: Path, folder: Path, check: bool, license: str | None) -> int:
+    """Write a Workflow Run RO-Crate of a finished run to FOLDER."""
+    from runledger.audit import About, check_crate, write_crate
+
+    if not check:
+        about = About(license=(license, license) if license else None)
+        print(write_crate(root, folder, about))
+        return 0
+    wrong = check_crate(folder)
+    print(f"{len(wrong)} files are not what the crate says", *wrong, sep="\n  ")
+    return 1 if wrong else 0
+
+
+@main.command()
 @click.option("--snakefile", help="Where it is, if not where Snakemake looks.")
 @click.pass_obj
 def init(root: Path, snakefile: str | None) -> None:

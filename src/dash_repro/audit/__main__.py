@@ -43,9 +43,9 @@ def audit(
     from dash_repro.audit.audit import render, run_audit
 
     if crate:
-        from dash_repro.audit.crate import write_crate
+        from dash_repro.audit.crate import write
 
-        print(write_crate(root, crate))
+        print(write(root, crate))
         return 0
     audit = run_audit(root, not no_remote)
     failed = bool(audit.findings if strict else audit.objections)

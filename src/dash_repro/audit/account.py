@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.audit.audit import Audit
-from dash_repro.audit.cost import cost, on_gpu, seconds
 from dash_repro.audit.evidence import RAW_FILES
 from dash_repro.audit.tables import recomputed
 from dash_repro.paper.intervals import interval_text
 from runledger import Record, provenance
-from runledger.audit import git
+from runledger.audit import cost, git, on_gpu, run_seconds
 from runledger.errors import UserError
 
 WORDS = {
@@ -179,7 +178,7 @@ def run_account(audit: Audit, name: str) -> dict[str, Any]:
         "job_id": run.get("job_id"),
         "start": run.get("start"),
         "end": run.get("end"),
-        "seconds": round(seconds(record), 3),
+        "seconds": round(run_seconds(record), 3),
         "legs": len(run.get("legs") or []),
         "inputs": [_input(audit, record, path) for path in record.inputs],
         "outputs": [_output(audit, name, path) for path in record.outputs],

@@ -12,13 +12,13 @@ from markupsafe import Markup
 
 from dash_repro.audit.account import cell_account, paper_text, run_account
 from dash_repro.audit.audit import Audit
-from dash_repro.audit.page import dag, parts
+from dash_repro.audit.page import parts
 from dash_repro.paper import web
 from dash_repro.paper.pdf import OWN, build_pdf, load_contents, unusable
 from dash_repro.paper.registry import Section
 from dash_repro.paper.scale import mark
 from runledger import digest, write_atomic
-from runledger.audit import git
+from runledger.audit import draw_stages, git
 
 FOLDER = Path(__file__).parent / "page"
 AUDITED = {  # sections behind those of the paper
@@ -90,13 +90,14 @@ def embedded(data: Any) -> str:
 def build(audit: Audit) -> str:
     """The whole page as text."""
     data, params = audit.to_dict(), audit.evidence.params
+    doubt = {name for finding in audit.objections for name in finding.instances}
     compared = {one.address: one for found in audit.compared.values() for one in found}
     inside = {
         "findings": parts.findings(audit),
         "against": f"<p>{AGAINST}</p>" + parts.against(audit),
         "runs": f"<p>{RUNS}</p>"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Stages">'
-        f"{dag.draw(audit)}</div>{parts.costs(audit)}",
+        f"{draw_stages(audit.evidence.chain, doubt)}</div>{parts.costs(audit)}",
     }
     own = params["scale"] == "own"
     if own:

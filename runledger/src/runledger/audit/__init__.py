@@ -6,15 +6,36 @@ anew, and what could not be looked at is listed as such.
 
 from runledger.audit.chain import LEVELS, NOTICE, OBJECTION, UNCHECKED, Chain, Finding
 from runledger.audit.checks import audit_chain
+from runledger.audit.costs import (
+    Cost,
+    cost,
+    costs_by_stage,
+    duration,
+    on_gpu,
+    run_seconds,
+)
+from runledger.audit.crate import write_crate
+from runledger.audit.crate_files import About, check_crate
 from runledger.audit.history import git
+from runledger.audit.picture import draw_stages
 
 __all__ = [
     "LEVELS",
     "NOTICE",
     "OBJECTION",
     "UNCHECKED",
+    "About",
     "Chain",
+    "Cost",
     "Finding",
     "audit_chain",
+    "check_crate",
+    "cost",
+    "costs_by_stage",
+    "draw_stages",
+    "duration",
     "git",
+    "on_gpu",
+    "run_seconds",
+    "write_crate",
 ]

@@ -12,13 +12,12 @@ from markupsafe import Markup
 from dash_repro.arrays import read_json
 from dash_repro.audit.audit import TRACED, Audit
 from dash_repro.audit.compare import Comparison
-from dash_repro.audit.cost import cost
-from dash_repro.audit.page.dag import by_stage
 from dash_repro.audit.taint import short
 from dash_repro.paper import web
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_html, to_plain
 from dash_repro.paper.registry import Section
+from runledger.audit import cost, costs_by_stage, duration
 
 escape = html.escape
 
@@ -214,10 +213,7 @@ def claims(audit: Audit) -> str:
 def costs(audit: Audit) -> str:
     """Runs, hours and devices by stage."""
     chain, rows = audit.evidence.chain, []
-    spent = {}
-    for stage, names in by_stage(audit).items():
-        records = (chain.record_of(name) for name in names)
-        spent[stage] = cost(record for record in records if record)
+    spent = costs_by_stage(chain)
     whole = cost(
         record for name in chain.instances if (record := chain.record_of(name))
     )
@@ -234,13 +230,6 @@ def costs(audit: Audit) -> str:
         )
     heads = ("stage", "runs", "time", "on a GPU", "resumed", "device", "")
     return _listed(heads, "".join(rows), "Cost by stage")
-
-
-def duration(hours: float) -> str:
-    """Hours, minutes or seconds, whichever reads best."""
-    if hours >= 1:
-        return f"{hours:.1f} h"
-    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"
 
 
 def facts(identity: Mapping[str, str], data: Mapping[str, Any]) -> str:

@@ -7,11 +7,13 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runledger import digest
-from runledger.audit import Chain
+from runledger.audit.chain import Chain
+from runledger.canonical import digest
+from runledger.project import ledger_folder, settings
 
 RUN = "https://w3id.org/ro/wfrun"
 PROFILES = {
@@ -24,8 +26,9 @@ CONTEXT = [
     "https://w3id.org/ro/crate/1.1/context",
     "https://w3id.org/ro/terms/workflow-run/context",
 ]
-WORKFLOW, DESCRIPTOR = "workflow/Snakefile", "ro-crate-metadata.json"
-LICENSE = "https://spdx.org/licenses/MIT"
+STAMP = ".snakemake_timestamp"  # what Snakemake leaves in a folder that a job made
+DESCRIPTOR = "ro-crate-metadata.json"
+SPDX = "https://spdx.org/licenses/"
 TYPES = {
     ".json": "application/json",
     ".yaml": "application/yaml",
@@ -36,12 +39,40 @@ TYPES = {
     ".html": "text/html",
     ".py": "text/x-python",
 }
+SNAKEFILES = ("workflow/Snakefile", "Snakefile")  # where Snakemake looks
 Entity = dict[str, Any]
+
+
+def _workflow(root: Path) -> str:
+    """Path of the workflow's own file: the Snakefile, or else dvc.yaml."""
+    named = settings(root).get("snakefile")
+    found = [p for p in (named, *SNAKEFILES) if p and (root / p).is_file()]
+    return found[0] if found else "dvc.yaml"
 
 
 def ref(id: str) -> Entity:
     """A reference to an entity."""
     return {"@id": id}
+
+
+@dataclass(frozen=True)
+class About:
+    """What a crate says of the workflow, for people.
+
+    Attributes:
+        name: of the run.
+        description: of it, in a sentence or two.
+        workflow: name of the workflow; "": that of the folder.
+        license: of the workflow and the crate: (identifier in SPDX's list, full name).
+    """
+
+    name: str = "A run of a Snakemake workflow"
+    description: str = (
+        "Every stage instance of one run, with inputs, outputs and params, from its "
+        "run records."
+    )
+    workflow: str = ""
+    license: tuple[str, str] | None = None
 
 
 class Crate:
@@ -50,10 +81,12 @@ class Crate:
     Args:
         chain: the checkout.
         folder: of the crate; files are linked into it.
+        about: what it says for people.
     """
 
-    def __init__(self, chain: Chain, folder: Path) -> None:
-        self.chain, self.folder = chain, folder
+    def __init__(self, chain: Chain, folder: Path, about: About) -> None:
+        self.chain, self.folder, self.about = chain, folder, about
+        self.workflow = _workflow(chain.root)
         self.entities: dict[str, Entity] = {}
         self.files: list[str] = []
 
@@ -63,8 +96,16 @@ class Crate:
         return ref(id)
 
     def file(self, path: str, md5: str = "", **about: Any) -> Entity:
-        """Add a file of the checkout; absent bytes are named by their md5."""
+        """Add a file, or folder, of the checkout; absent bytes are named by md5."""
         source = self.chain.root / path
+        if source.is_dir():
+            files = sorted(
+                one.relative_to(self.chain.root).as_posix()
+                for one in source.rglob("*")
+                if one.is_file() and one.name != STAMP
+            )
+            parts = [self.file(one) for one in files]
+            return self.add(f"{path}/", "Dataset", name=source.name, hasPart=parts)
         if not source.is_file():
             id = f"urn:md5:{md5}"
             text = f"not in this crate; recorded at {path}"
@@ -74,7 +115,7 @@ class Crate:
             _link(source, self.folder / path)
             content = source.read_bytes()
             known = {
-                "name": path.removeprefix("results/"),
+                "name": path.removeprefix(f"{ledger_folder(self.chain.root)}/"),
                 "contentSize": str(len(content)),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "encodingFormat": TYPES.get(source.suffix, "application/octet-stream"),

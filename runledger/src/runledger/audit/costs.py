@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runledger import Record
+from runledger.audit.chain import Chain
+from runledger.records import Record
 
 _GPU = re.compile(r"nvidia|tesla|geforce|quadro|rtx|radeon|instinct|[ahv]100|h200|p100")
 
@@ -52,7 +53,7 @@ class Cost:
         return f"{amount}, {self.runs} runs, {', '.join(self.devices)}{again}"
 
 
-def seconds(record: Record) -> float:
+def run_seconds(record: Record) -> float:
     """A run's own share of its process's wall time."""
     together = len((record.run.get("notes") or {}).get("packed") or [1])
     return float(record.run.get("seconds") or 0.0) / together
@@ -67,8 +68,39 @@ def on_gpu(run: Mapping[str, Any]) -> bool:
 def cost(records: Iterable[Record]) -> Cost:
     """Seconds, GPU-hours and devices of several runs together."""
     known = list(records)
-    hours = sum(seconds(record) for record in known) / 3600
-    gpu = sum(seconds(record) for record in known if on_gpu(record.run)) / 3600
+    hours = sum(run_seconds(record) for record in known) / 3600
+    gpu = sum(run_seconds(record) for record in known if on_gpu(record.run)) / 3600
     devices = {str(record.run.get("device")) for record in known}
     resumed = sum(len(record.run.get("legs") or []) > 1 for record in known)
     return Cost(len(known), hours, gpu, resumed, tuple(sorted(devices)))
+
+
+def costs_by_stage(chain: Chain) -> dict[str, Cost]:
+    """{stage: what the records behind its instances cost}, in the pipeline's order."""
+    found: dict[str, list[Record]] = {}
+    for name in chain.instances:
+        records = found.setdefault(chain.verdicts[name].instance.stage, [])
+        if record := chain.record_of(name):
+            records.append(record)
+    return {stage: cost(records) for stage, records in found.items()}
+
+
+def duration(hours: float) -> str:
+    """Hours, minutes or seconds, whichever reads best."""
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"
+
+
+def table(chain: Chain) -> str:
+    """Runs, wall time, time on a GPU, resumed runs and devices: a line a stage."""
+    spent = costs_by_stage(chain)
+    known = (chain.record_of(name) for name in chain.instances)
+    spent["all"] = cost(record for record in known if record)
+    heads = ("runs", "time", "on a GPU", "resumed")
+    lines = [f"{'stage':22s}" + "".join(f"{head:>10s}" for head in heads) + "  device"]
+    for stage, one in spent.items():
+        times = duration(one.hours), duration(one.gpu_hours)
+        numbers = "".join(f"{n!s:>10s}" for n in (one.runs, *times, one.resumed))
+        lines.append(f"{stage:22s}{numbers}  {', '.join(one.devices)}")
+    return "\n".join(lines)

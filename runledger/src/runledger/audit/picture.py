@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from dash_repro.audit.audit import TRACED, Audit
-from dash_repro.audit.cost import cost
-from runledger import CODE_STAGE
+from runledger.audit.chain import Chain
+from runledger.audit.costs import costs_by_stage
+from runledger.pipeline import CODE_STAGE
 
 WIDE, HIGH, GAP, RISE = 200, 62, 26, 46
-FILL = {TRACED: "#eef3f8", "notice": "#fff3d6", "not checked": "#e9ebf0"}
-BAD = "#fde4e4"
+SOUND, BAD = "#eef3f8", "#fde4e4"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: how many runs it has, how many are valid, and its time."""
+    """One stage: its runs, how many are valid, their time, and if none is in doubt."""
 
     name: str
     runs: int
     valid: int
     time: str
-    status: str
+    sound: bool
 
 
-def stages(audit: Audit) -> tuple[dict[str, Stage], set[tuple[str, str]]]:
-    """Stages in the pipeline's order, and (maker, reader) pairs."""
-    chain = audit.evidence.chain
+def stages(
+    chain: Chain, doubt: Collection[str] = ()
+) -> tuple[dict[str, Stage], set[tuple[str, str]]]:
+    """Stages in the pipeline's order, and (maker, reader) pairs.
+
+    Args:
+        chain: the checkout.
+        doubt: names of instances that something was found against.
+    """
     names: dict[str, list[str]] = {}
     edges: set[tuple[str, str]] = set()
     for name in chain.instances:
@@ -39,16 +44,12 @@ def stages(audit: Audit) -> tuple[dict[str, Stage], set[tuple[str, str]]]:
             stage = chain.verdicts[maker].instance.stage if maker else CODE_STAGE
             if stage not in (CODE_STAGE, instance.stage):
                 edges.add((stage, instance.stage))
-    doubt = {name for f in audit.objections for name in f.instances}
-    found = {}
+    spent, found = costs_by_stage(chain), {}
     for stage, members in names.items():
-        records = [chain.record_of(name) for name in members]
-        spent = cost(record for record in records if record)
         valid = sum(chain.verdicts[name].valid for name in members)
-        bad = valid < len(members) or doubt & set(members)
-        status = "objection" if bad else TRACED
-        time = spent.text.partition(",")[0]
-        found[stage] = Stage(stage, len(members), valid, time, status)
+        sound = valid == len(members) and not set(doubt) & set(members)
+        time = spent[stage].text.partition(",")[0]
+        found[stage] = Stage(stage, len(members), valid, time, sound)
     return found, edges
 
 
@@ -62,7 +63,8 @@ def layers(names: list[str], edges: set[tuple[str, str]]) -> list[list[str]]:
             depth[name] = 1 + max((level(maker) for maker in makers), default=-1)
         return depth[name]
 
-    rows: list[list[str]] = [[] for _ in range(1 + max(map(level, names)))]
+    depths = map(level, names)
+    rows: list[list[str]] = [[] for _ in range(1 + max(depths, default=-1))]
     for name in names:
         rows[depth[name]].append(name)
     place: dict[str, float] = {}
@@ -91,11 +93,18 @@ def direct(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
     return {edge for edge in edges if not reach(*edge, edge)}
 
 
-def draw(audit: Audit) -> str:
-    """The picture, with a description for those who do not see it."""
-    found, edges = stages(audit)
+def draw_stages(chain: Chain, doubt: Collection[str] = ()) -> str:
+    """The picture as an <svg>, with a description for those who do not see it.
+
+    A box is red if an instance of its stage is not valid or is in doubt.
+
+    Args:
+        chain: the checkout.
+        doubt: names of instances that something was found against.
+    """
+    found, edges = stages(chain, doubt)
     rows = layers(list(found), edges)
-    width = max(len(row) for row in rows) * (WIDE + GAP) + GAP
+    width = max(map(len, rows), default=0) * (WIDE + GAP) + GAP
     height = len(rows) * (HIGH + RISE) - RISE + 8
     at: dict[str, tuple[float, float]] = {}
     for level, row in enumerate(rows):
@@ -131,12 +140,13 @@ def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
 
 def _box(stage: Stage, x: float, y: float) -> str:
     middle = x + WIDE / 2
-    fill = FILL.get(stage.status, BAD)
+    fill = SOUND if stage.sound else BAD
+    name = html.escape(stage.name)
     return (
         f'<g><rect x="{x:.0f}" y="{y:.0f}" width="{WIDE}" height="{HIGH}" rx="9" '
         f'fill="{fill}" stroke="#b8c0cc"/>'
         f'<text x="{middle:.0f}" y="{y + 25:.0f}" text-anchor="middle" '
-        f'font-size="17" font-weight="600" fill="#1d2330">{stage.name}</text>'
+        f'font-size="17" font-weight="600" fill="#1d2330">{name}</text>'
         f'<text x="{middle:.0f}" y="{y + 47:.0f}" text-anchor="middle" '
         f'font-size="14" fill="#47505f">{_counts(stage)} · {stage.time}</text></g>'
     )
@@ -146,12 +156,3 @@ def _counts(stage: Stage) -> str:
     if stage.valid == stage.runs:
         return f"{stage.runs} valid"
     return f"{stage.valid} of {stage.runs} valid"
-
-
-def by_stage(audit: Audit) -> Mapping[str, list[str]]:
-    """{stage: names of its runs}."""
-    chain = audit.evidence.chain
-    found: dict[str, list[str]] = {}
-    for name in chain.instances:
-        found.setdefault(chain.verdicts[name].instance.stage, []).append(name)
-    return found
