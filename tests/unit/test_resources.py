@@ -11,10 +11,10 @@ import pytest
 import yaml
 from places import python_path
 
-from dash_repro.preflight import check_pdf, disk_of, packed_hours, plan_of
+from dash_repro.preflight import TOGETHER, check_pdf
 from dash_repro.resources import Counter, network_cost
-from dash_repro.slurm_checks import minutes
 from runledger.errors import UserError
+from runledger.preflight import disk_of, packed_hours, plan_of
 from runledger.project import load_pipeline
 from runledger.resources import Asks, Site, Work
 
@@ -152,9 +152,9 @@ def test_preflight_sums_the_paper() -> None:
     count = plans["train_teacher"].instances
     hours = plans["train_teacher"].gpu_hours
     assert hours == pytest.approx(count * teacher / 40e12 / 3600)
-    alone = packed_hours(pipeline, names, site, 1)
+    alone = packed_hours(pipeline, names, site, TOGETHER, 1)
     assert alone == pytest.approx(plans["train_student"].gpu_hours)
-    assert packed_hours(pipeline, names, site, 8) < 0.6 * alone
+    assert packed_hours(pipeline, names, site, TOGETHER, 8) < 0.6 * alone
     assert replace(plans["make_table"], disk_mb=0.0).gpu_hours == 0.0
 
 
@@ -174,12 +174,6 @@ def test_disk_is_outputs_twice_and_the_states_that_are_there_at_once() -> None:
     stages = ("train_teacher", "train_student", "distill_steps")
     trained = sum(plans[stage].disk_mb for stage in stages)
     assert all_states == pytest.approx(8 * trained + count * samples)
-
-
-def test_slurm_time_limits_are_read() -> None:
-    assert minutes("1-12:00:00") == 36 * 60
-    assert minutes("30:00") == 30
-    assert minutes("infinite") == float("inf")
 
 
 def test_parsing_needs_no_torch() -> None:

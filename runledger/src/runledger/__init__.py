@@ -20,6 +20,8 @@ PUBLIC = (  # modules for programs of stages come first: a fingerprint has their
     "runledger.audit",
     "runledger.commandline",
     "runledger.git",
+    "runledger.preflight",
+    "runledger.workspace",
 )
 _HOMES = {
     # for a Snakefile

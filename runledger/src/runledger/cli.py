@@ -267,6 +267,18 @@ def audit(root: Path, offline: bool) -> int:
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("params", type=click.Path(path_type=Path))
+@click.pass_obj
+def workspace(root: Path, folder: Path, params: Path) -> None:
+    """Make FOLDER, a checkout of the same code with PARAMS as its params.yaml."""
+    from runledger.canonical import read_text
+    from runledger.workspace import make_workspace
+
+    print(make_workspace(root, folder, read_text(params), str(params)))
+
+
+@main.command()
 @click.pass_obj
 def costs(root: Path) -> None:
     """What the runs behind today's results took: time, devices, by stage."""

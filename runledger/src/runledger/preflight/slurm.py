@@ -1,39 +1,18 @@
-"""What Slurm itself says of a site, before anything is submitted (preflight.py)."""
+"""What Slurm itself says of a site, before anything is submitted."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from runledger import Site
+from runledger.preflight.answers import FAIL, OK, WARN, Answer, output_of
+from runledger.resources import Site
 
 EXECUTOR = "snakemake-executor-plugin-slurm"
 LEAST = (2, 7, 1)  # earlier ones ran GPU jobs twice
 LOOKS = 240  # s: it looks at the queue every 180 s at the latest, and squeue takes time
-OK, WARN, FAIL = "ok", "warn", "FAIL"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One line of the report: how bad, what about, what was found and to do."""
-
-    level: str
-    subject: str
-    text: str
-
-
-def output_of(*command: str) -> str | None:
-    """Return a command's output; None if it is not there or fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return os.fsdecode(done.stdout) if done.returncode == 0 else None
 
 
 def check_executor() -> Iterator[Answer]:
@@ -41,7 +20,7 @@ def check_executor() -> Iterator[Answer]:
     try:
         version = metadata.version(EXECUTOR)
     except metadata.PackageNotFoundError:
-        yield Answer(FAIL, "executor", f"{EXECUTOR} is not installed: make setup")
+        yield Answer(FAIL, "executor", f"{EXECUTOR} is not installed: add it")
         return
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:3])
     good = numbers >= LEAST
@@ -49,8 +28,15 @@ def check_executor() -> Iterator[Answer]:
     yield Answer(OK if good else FAIL, "executor", text if good else f"{text}: < 2.7.1")
 
 
-def check_slurm(profile: Mapping[str, Any]) -> Iterator[Answer]:
-    """Controller, accounting, and the status command that goes with it."""
+def check_slurm(
+    profile: Mapping[str, Any], file: str = "the profile"
+) -> Iterator[Answer]:
+    """Controller, accounting, and the status command that goes with it.
+
+    Args:
+        profile: the settings that jobs are submitted with.
+        file: where they are, for what is to be done.
+    """
     config = output_of("scontrol", "show", "config")
     if config is None:
         yield Answer(FAIL, "slurm", "scontrol does not answer: not a login node?")
@@ -62,7 +48,7 @@ def check_slurm(profile: Mapping[str, Any]) -> Iterator[Answer]:
     wanted = "sacct" if accounting else "squeue"
     text = f"accounting {'on' if accounting else 'off'}; slurm-status-command: {chosen}"
     if chosen == "sacct" and not accounting:
-        text += ": set it to squeue in slurm/config.v9+.yaml, or the head waits forever"
+        text += f": set it to squeue in {file}, or the head waits forever"
     yield Answer(OK if chosen == wanted or accounting else FAIL, "status", text)
     age = int(re.findall(r"\d+", values.get("MinJobAge", "0"))[0])
     if chosen == "squeue" and age < LOOKS:
@@ -74,11 +60,15 @@ def check_slurm(profile: Mapping[str, Any]) -> Iterator[Answer]:
         yield Answer(WARN, "requeue", text)
 
 
-def check_partitions(site: Site, longest: Mapping[bool, float]) -> Iterator[Answer]:
+def check_partitions(
+    site: Site, longest: Mapping[bool, float], file: str = "the site's settings"
+) -> Iterator[Answer]:
     """Partitions, their limits and GPUs against what jobs ask.
 
     Args:
+        site: the cluster.
         longest: minutes of the longest job, {True: with GPU, False: without}.
+        file: where the site's settings are, for what is to be done.
     """
     text = output_of("sinfo", "-h", "-o", "%P|%l|%G|%D|%a")
     if text is None:
@@ -97,25 +87,26 @@ def check_partitions(site: Site, longest: Mapping[bool, float]) -> Iterator[Answ
             names = ", ".join(sorted({row[0].rstrip("*") for row in rows}))
             yield Answer(FAIL, key, f"{what} does not exist; there are {names}")
             continue
-        yield from _limits(site, what, key, mine, gpu, longest.get(gpu, 0.0))
+        limit = max(minutes(row[1]) for row in mine)
+        yield from _limits(site, what, key, limit, longest.get(gpu, 0.0), file)
+        if gpu:
+            yield from _gpus(site, what, mine)
 
 
 def _limits(
-    site: Site, what: str, key: str, mine: list, gpu: bool, longest: float
+    site: Site, what: str, key: str, limit: float, longest: float, file: str
 ) -> Iterator[Answer]:
-    limit = max(minutes(row[1]) for row in mine)
     asked = min(longest, site["max_minutes"])
     text = f"{what}: limit {limit:.0f} min, longest job asks {asked:.0f} min"
     if asked > limit:
-        text += (
-            f"; set max_minutes: {limit:.0f} in slurm/site.yaml (jobs go on in legs)"
-        )
+        text += f"; set max_minutes: {limit:.0f} in {file} (jobs go on in legs)"
     yield Answer(FAIL if asked > limit else OK, key, text)
     if longest > asked:
         legs = longest / max(asked - site["warning_seconds"] / 60, 1)
         yield Answer(OK, "legs", f"longest training: about {legs:.0f} legs")
-    if not gpu:
-        return
+
+
+def _gpus(site: Site, what: str, mine: list[list[str]]) -> Iterator[Answer]:
     found = sorted({row[2] for row in mine if "gpu" in row[2]})
     if not found:
         yield Answer(FAIL, "gpu", f"{what} has no GPUs that Slurm knows of (gres)")
