@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -78,6 +79,57 @@ def test_input_changed_under_a_job_fails_it(empty: Toy) -> None:
     assert "an input changed while the job ran" in out
     assert not list((empty.root / "results/records/measure").glob("a/*.json"))
     assert not (empty.root / "results/measure/a/value.txt").exists()
+
+
+STEPS = '''
+"""Measure, in ten steps; the fifth waits."""
+import _path  # noqa
+import time
+from toy.arithmetic import times
+from runledger.job import Interrupted, main
+
+def run(job):
+    value, state = job.params["measure"][job.id]["value"], job.state / "steps"
+    step, total = map(int, state.read_text().split()) if state.exists() else (0, 0)
+    while step < 10:
+        total += times(value, step)
+        step += 1
+        with open(job.root / "trained.log", "a") as log:
+            log.write(f"{step}\\n")
+        woken = job.root / "results/.state/woken"
+        while step == 5 and not woken.exists() and not job.stop_requested():
+            time.sleep(0.02)
+        if job.stop_requested():
+            state.write_text(f"{step} {total}")
+            raise Interrupted
+    job.output("value.txt").write_text(f"{total}\\n")
+
+if __name__ == "__main__":
+    main("measure", run)
+'''
+
+
+def test_a_job_that_was_stopped_goes_on_from_its_state(empty: Toy) -> None:
+    (empty.root / "stages/measure.py").write_text(STEPS)
+    target = "results/measure/c/value.txt"
+    process = empty.start(target)
+    log = empty.root / "trained.log"
+    wait_for(lambda: log.exists() and log.read_text().endswith("5\n"))
+    for job in jobs_of(empty, "measure"):
+        os.kill(job, signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode != 0, out
+    assert empty.trained() == [str(step) for step in range(1, 6)]
+    (state,) = (empty.root / "results/.state").rglob("steps")
+    assert state.read_text() == "5 30"
+    assert not list((empty.root / "results/records/measure").rglob("*.json"))
+    empty.wake()
+    empty.snakemake(target)
+    assert empty.trained() == [str(step) for step in range(1, 11)], "none of them twice"
+    assert empty.read(target) == f"{3 * sum(range(10))}\n"
+    (record,) = (empty.root / "results/records/measure").rglob("*.json")
+    assert len(json.loads(record.read_text())["run"]["legs"]) == 2
+    assert not state.exists(), "it is dropped once the result is there"
 
 
 def test_second_head_says_who_runs(empty: Toy) -> None:

@@ -344,3 +344,24 @@ def test_a_target_that_cannot_be_recorded_says_why_when_it_is_asked_for(
     assert flow.code != 0 and not (flow.root / "k.b").exists()
     flow.snakemake()
     assert flow.valid()
+
+
+@pytest.mark.slow
+def test_a_question_and_a_typo_write_nothing_and_a_run_does(tmp_path):
+    flow = adopted(tmp_path / "work", "sweep")
+    flow.edit("config.yaml", "[20, 40]", "[20, 30]")
+    before = {p: p.read_bytes() for p in flow.root.rglob("*") if p.is_file()}
+    flow.ledger("status")
+    flow.ledger("why")
+    flow.ledger("plan", "--check", check=False)
+    assert flow.code == 1
+    flow.snakemake("-n")
+    flow.snakemake("no/such/target", check=False)
+    assert flow.code != 0
+    flow.ledger("plam", check=False)
+    for path in flow.root.rglob("*"):
+        own = path.relative_to(flow.root).parts
+        if path.is_file() and not {".snakemake", ".state", "recipes"} & {*own}:
+            assert before.get(path) == path.read_bytes(), path
+    flow.snakemake("points/30.csv")
+    assert "draw-30" in flow.read("dvc.yaml"), "a run renews what DVC reads"

@@ -41,13 +41,6 @@ def check_folder(root: Path, workflow: Any) -> None:
     """
     if not workflow.executor_plugin.common_settings.non_local_exec:
         return
-    if shlex.quote(sys.executable) != sys.executable:
-        raise UserError(
-            "the path of Python has a space or another sign that a shell takes for its "
-            "own, and Snakemake writes it without quotes into the jobs of a cluster",
-            sys.executable,
-            "make the environment in a folder without such signs",
-        )
     path = str(root.resolve())
     found = " ".join(sorted(set("$`\\") & set(path)))
     if found:
@@ -55,4 +48,11 @@ def check_folder(root: Path, workflow: Any) -> None:
             f"the folder has {found} in its path: jobs of a cluster would not find it",
             path,
             "move the checkout",
+        )
+    if shlex.quote(sys.executable) != sys.executable:
+        raise UserError(
+            "the path of Python has a space or another sign that a shell takes for its "
+            "own, and Snakemake writes it without quotes into the jobs of a cluster",
+            sys.executable,
+            "make the environment in a folder without such signs",
         )

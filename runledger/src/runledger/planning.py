@@ -311,7 +311,7 @@ class Plan:
             raise UserError(
                 "a job does not know where the head's plan is",
                 PLAN,
-                "export the environment to jobs (sbatch --export=ALL)",
+                "export the environment to jobs (sbatch --export=ALL, qsub -V)",
             )
         plan = read_named(self.root / os.environ[PLAN], "the head's plan")
         self.recipes, self.wanted = plan["recipes"], plan["wanted"]
