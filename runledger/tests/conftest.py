@@ -20,7 +20,11 @@ RUNS = {"untouched_toy", "finished", "toy", "empty", "finished_survey"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name the marks."""
-    config.addinivalue_line("markers", "slow: runs snakemake or dvc, for seconds")
+    for mark in (
+        "slow: runs snakemake or dvc, for seconds",
+        "thorough: takes longest; not among what `pytest` alone runs (pyproject.toml)",
+    ):
+        config.addinivalue_line("markers", mark)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,6 +15,7 @@ from runledger.audit import Chain, Finding, audit_chain
 ODD = """it's a "test" {dir} $x ü"""
 
 
+@pytest.mark.thorough
 def test_a_project_and_its_python_lie_in_a_folder_of_any_name(
     untouched_toy: Path, tmp_path: Path
 ) -> None:

@@ -145,7 +145,9 @@ def lock_of(toy: Toy) -> dict[str, str]:
     return {o["path"]: o["md5"] for o in outs if "value.txt" in o["path"]}
 
 
-@pytest.mark.parametrize("link", ["symlink", "hardlink"])
+@pytest.mark.parametrize(
+    "link", ["symlink", pytest.param("hardlink", marks=pytest.mark.thorough)]
+)
 def test_a_shared_cache_elsewhere_serves_both_tools(empty: Toy, link: str) -> None:
     lab = empty.root.parent / "lab"
     lab.mkdir()

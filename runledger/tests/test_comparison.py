@@ -29,6 +29,7 @@ def start(self: Tool, *command: str) -> warm.Program:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [Snakemake, SnakemakeCache, Dvc, Runledger])
 def test_a_tool_does_what_the_table_says(
     kind: type[Tool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -30,6 +30,7 @@ def submitted(flow: Workflow, folder: Path, environment: str = "") -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name, jobs", [("align", 10), ("nested", 5), ("sweep", 12)])
 def test_jobs_of_a_cluster_are_recorded_like_others(
     name: str, jobs: int, tmp_path: Path

@@ -163,6 +163,7 @@ def test_orphan_of_a_killed_head_is_waited_for(empty: Toy) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_random_kills_then_the_same_command_completes(tmp_path: Path) -> None:
     """Kill -9 of jobs, heads and transfers; `make test-long` does it 1,000 times."""
     folder = tmp_path / "kills"
@@ -252,6 +253,7 @@ def sshd(tmp_path: Path):
     process.wait()
 
 
+@pytest.mark.thorough
 def test_remote_over_ssh(toy: Toy, sshd, tmp_path: Path) -> None:
     address, key = sshd
     url = f"ssh://{address}{tmp_path}/store"

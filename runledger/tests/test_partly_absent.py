@@ -103,7 +103,9 @@ def test_one_output_is_here_and_another_is_fetched(clone: Toy) -> None:
     assert clone.stale() == set()
 
 
-@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize(
+    "noise", [False, pytest.param(True, marks=pytest.mark.thorough)]
+)
 def test_what_was_made_from_lost_bytes_stays_valid(clone: Toy, noise: bool) -> None:
     """Only what is lost and needed runs, and what is edited; if it comes out otherwise,
     what was made from it follows."""

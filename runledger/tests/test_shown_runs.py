@@ -13,6 +13,7 @@ import subprocess
 import termios
 import time
 
+import pytest
 from toy import BIN, Toy
 
 
@@ -48,6 +49,7 @@ def test_a_failing_bundle_in_a_log(empty: Toy) -> None:
     assert str(log.relative_to(empty.root)) in said
 
 
+@pytest.mark.thorough
 def test_asked_for_snakemakes_own_output_is_as_ever(toy: Toy) -> None:
     toy.edit("params.yaml", "title: numbers", "title: other")
     assert "reason" not in (told := toy.run("env", "VERBOSE=1", "snakemake", "-n"))

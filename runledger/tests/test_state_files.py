@@ -94,7 +94,13 @@ def spoilt(planned: Path, tmp_path: Path) -> Iterator[Toy]:
     yield Toy(root)
 
 
-@some
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "half",
+        *(pytest.param(k, marks=pytest.mark.thorough) for k in ("empty", "zeros")),
+    ],
+)
 def test_the_same_command_goes_on_whatever_was_cut_short(
     spoilt: Toy, kind: str
 ) -> None:

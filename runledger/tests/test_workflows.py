@@ -113,7 +113,13 @@ def adopted(root: Path, name: str) -> Workflow:
     return flow
 
 
-@pytest.fixture(scope="module", params=EDITS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.thorough) for name in ("align", "sweep")
+    ]
+    + ["nested"],
+)
 def finished(request, tmp_path_factory):
     """An adopted example that has run, and was pushed to a folder."""
     top = tmp_path_factory.mktemp(request.param)
