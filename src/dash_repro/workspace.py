@@ -14,9 +14,9 @@ from dash_repro.params import load_params
 from dash_repro.params.overlay import Layers
 from dash_repro.params.text import complete
 from runledger import Judge, Verdict, failure, load_pipeline, optional, read_text
-from runledger import workspace as workspaces
 from runledger.errors import UserError
 from runledger.workspace import commit
+from runledger.workspace import make_workspace as made
 
 __all__ = ["commit", "make_workspace", "summary"]
 
@@ -57,7 +57,7 @@ def make_workspace(source: Path, target: Path, params: Path) -> Path:
         UserError: git fails, or the params are not valid.
     """
     text = _complete(params)
-    return workspaces.make_workspace(source, target, text, str(params), [PUBLISHED])
+    return made(source, target, text, str(params), without=[PUBLISHED])
 
 
 def summary(root: Path) -> str:
