@@ -68,7 +68,7 @@ def status(root: Path, as_json: bool, verify: bool) -> int:
 def why(root: Path, targets: tuple[str, ...]) -> int:
     """Why instances are stale, old value and new.
 
-    TARGET is an instance, stage/id, a pattern such as 'train_student/*dash*' or an
+    TARGET is an instance, stage/id, a pattern such as 'fit/*-s42' or an
     output's path; without, each edit is told once, with what it makes stale.
     """
     from runledger.display.reasons import reasons

@@ -177,7 +177,7 @@ class Pipeline:
                 f"there is no instance {name}{self._like(name)}",
                 "dvc.yaml and params.yaml",
                 "`python -m runledger status` lists the instances; a pattern such as "
-                "'train_student/*dash*' names several",
+                "'fit/*-s42' names several",
             ) from None
 
     def named_params(self, instance: Instance) -> dict[str, Any]:

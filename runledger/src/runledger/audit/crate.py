@@ -246,7 +246,7 @@ def _action(crate: Crate, record: Record, tool: Entity, agent: Entity) -> Entity
 
 
 def _run(crate: Crate, records: Mapping[str, Record | None], agent: Entity) -> Entity:
-    """The run as a whole: params and repository files in, tables and paper out."""
+    """The run as a whole: params and repository files in, what it is for out."""
     known = [record for record in records.values() if record]
     chain = crate.chain
     inputs = {

@@ -11,7 +11,7 @@ _SHOWN = 2  # members named in full
 
 
 def describe(instances: Sequence[Instance]) -> str:
-    """Name what a job makes: `train digits: dash, scratch, +9 (seed 42)`.
+    """Name what a job makes: `fit river: red, blue, +9 (seed 42)`.
 
     What the ids of several share is said once: names before the colon, numbers behind.
     """
