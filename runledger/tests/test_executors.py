@@ -52,6 +52,7 @@ def test_jobs_of_a_cluster_are_recorded_like_others(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_job_without_the_heads_environment_says_what_it_lacks(tmp_path: Path) -> None:
     flow = adopted(tmp_path / "work", "nested")
     submitted(flow, tmp_path, BARE)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+from pathlib import Path
 
 import pytest
+from once import copied
 from toy import DVC, PARAMS, SNAKEFILE, STAGES, Toy
 
 STAGE = '''
@@ -37,10 +39,11 @@ NOISY = STAGES["measure"].replace(
 )
 
 
-@pytest.fixture
-def clone(empty: Toy) -> Toy:
-    """A clone without bytes of a finished project, whose remote has them."""
-    toy, more, rules = empty, "", ""
+@pytest.fixture(scope="module")
+def shared(untouched_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished project, its remote, and a clone without bytes."""
+    folder = tmp_path_factory.mktemp("partly") / "lab"
+    toy, more, rules = Toy(copied(untouched_toy, folder / "project")), "", ""
     for stage, (reads, name, writes) in MORE.items():
         paths = {
             "pair": ["results/measure/a/value.txt"],
@@ -83,13 +86,19 @@ rule {stage}:
     toy.commit()
     toy.snakemake()
     toy.commit()
-    (toy.root.parent / "remote").mkdir()
-    toy.dvc("remote", "add", "-q", "-d", "shared", str(toy.root.parent / "remote"))
+    (folder / "remote").mkdir()
+    toy.dvc("remote", "add", "-q", "-d", "shared", "../remote")
     toy.commit("remote")
     toy.ledger("push")
     other = toy.clone("clone")
     (other.root / "results/.state").mkdir()
-    return other
+    return folder
+
+
+@pytest.fixture
+def clone(shared: Path, tmp_path: Path) -> Toy:
+    """A private copy of the clone, with the project and the remote beside it."""
+    return Toy(copied(shared, tmp_path / "lab") / "clone")
 
 
 def test_one_output_is_here_and_another_is_fetched(clone: Toy) -> None:
