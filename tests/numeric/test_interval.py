@@ -126,6 +126,18 @@ def _raw(values, role):
     ]
 
 
+@pytest.mark.parametrize(
+    ("spread", "most", "digits"), [(0.4, 3, 1), (0.02, 3, 2), (0.02, 1, 1), (0, 3, 0)]
+)
+def test_a_spread_is_not_printed_as_zero_where_it_is_none(spread, most, digits):
+    """Of a mean whose samples leave it no digit after the point."""
+    values = values_of(np.array([9.0, 9.0 + 2**0.5 * spread]), 30.0)
+    assert decimals_of(values, "mean", 1, 0, most) == 0
+    assert decimals_of(values, "std", 1, 0, most) == digits
+    expected = SimpleNamespace(statistic="std", decimals=most)
+    assert audit.digits(expected, _raw(values, ""), [], 0, 1) == digits
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (2, 1), (3, 1), (1, 3), (3, 3)])
 @pytest.mark.parametrize("statistic", ["mean", "difference", "std"])
 def test_the_audit_agrees_and_finds_another_interval(shape, statistic):
@@ -141,7 +153,7 @@ def test_the_audit_agrees_and_finds_another_interval(shape, statistic):
     raw, expected = [_raw(values, role) for role in ("", "second")], SimpleNamespace()
     expected.statistic, expected.decimals = statistic, 3
     expected.second = raw[1] or None
-    assert audit.digits(expected, *raw, 1) == digits
+    assert audit.digits(expected, *raw, 1, 1) == digits
     assert not list(audit.check_interval(expected, *raw, told))
     wrong = [*told["interval"]] or ["1.0", "2.0"]
     wrong[0] = str(Decimal(wrong[0]) + 2 * Decimal(1).scaleb(-digits))

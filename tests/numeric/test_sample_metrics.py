@@ -188,3 +188,27 @@ def test_at_infinity_the_bias_of_few_samples_is_gone() -> None:
             "frechet_infinity", normal(9, 3, 2), reference_of(normal(1, 9, 2))
         ).value
     )
+
+
+@pytest.mark.parametrize("dimension", [6, 300])
+def test_the_error_at_infinity_is_the_spread_over_sets_of_samples(dimension) -> None:
+    """With more images than dimensions, and with fewer."""
+    reference = replace(
+        reference_of(normal(0, 50, dimension)),
+        mu=np.zeros(dimension),
+        sigma=np.eye(dimension),
+    )
+    found = [
+        measured(
+            "frechet_infinity",
+            1.2 * normal(seed, 200, dimension, 0.5),
+            reference,
+            infinity_least=50,
+        )
+        for seed in range(100)
+    ]
+    errors = [one.standard_error for one in found]
+    spread = np.std([one.value for one in found], ddof=1)
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(spread, rel=0.3)
+    few = measured("frechet_infinity", normal(0, 18, 2), reference_of(normal(1, 9, 2)))
+    assert few.standard_error is None, "subsets of nine lose too much"

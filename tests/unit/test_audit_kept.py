@@ -8,19 +8,22 @@ import pytest
 import torch
 
 from dash_repro.arrays import save_npz, write_json
+from dash_repro.audit import kept, remeasured
 from dash_repro.audit.kept import check_kept
 from dash_repro.evaluation.calibration import Pairs, summarize_calibration
 from dash_repro.evaluation.features import save_features
+from dash_repro.evaluation.jackknife import interval
 from dash_repro.evaluation.metrics import quality
 from dash_repro.evaluation.reference import Reference, save_reference
 from dash_repro.evaluation.sample_metrics.frechet import gaussian_statistics
+from runledger.audit import OBJECTION, UNCHECKED
 
 SETTINGS = {
     "is_splits": 4,
     "kid_subsets": 3,
     "kid_subset_size": 20,
     "shuffle_seed": 5,
-    "infinity_least": 10,
+    "infinity_least": 20,
     "infinity_points": 3,
     "precision_images": 40,
     "precision_k": 3,
@@ -53,12 +56,14 @@ def evidence(tmp_path, request):
 def _samples(root, rng, count, dimension):
     extractor = SimpleNamespace(identity="x", metric_name=lambda metric: metric.short)
     real = rng.gamma(2.0, size=(200, dimension)).astype(np.float32)
-    reference = Reference("x", "train", 200, *gaussian_statistics(real), real)
+    about = (*gaussian_statistics(real), real, 2.5)
+    reference = Reference("x", "train", 200, *about)
     save_reference(root / "results/extract_reference/d/reference.npz", reference)
     features = 1.5 * rng.gamma(2.0, size=(count, dimension)).astype(np.float32)
     classes = rng.dirichlet(np.full(9, 0.2), size=count).astype(np.float32)
-    save_features(root / SET / "features.npz", "x", features, classes)
-    found = quality(features, classes, reference, extractor, SETTINGS)
+    hits = rng.random(count) < 0.8
+    save_features(root / SET / "features.npz", "x", features, classes, hits)
+    found = quality(features, classes, reference, extractor, SETTINGS, hits)
     write_json(root / SET / "metrics.json", {"num_samples": count, "metrics": found})
 
 
@@ -73,8 +78,58 @@ def _pairs(root, rng):
     write_json(root / STUDENT / "calibration.json", content)
 
 
-def test_what_was_computed_is_what_is_kept(evidence):
-    assert list(check_kept(evidence)) == []
+@pytest.mark.parametrize("every", [False, True])
+def test_what_was_computed_is_what_is_kept(evidence, every):
+    assert list(check_kept(evidence, every)) == []
+
+
+SLOW = ("kid", "nearest", "precision", "recall")
+
+
+def test_of_many_images_it_says_which_metrics_it_believes(evidence, monkeypatch):
+    monkeypatch.setattr(remeasured, "QUICK", 20)
+    (finding,) = check_kept(evidence)
+    assert finding.level == UNCHECKED and "--every-metric" in finding.detail
+    assert all(f"{name} (1 sets)" in finding.detail for name in SLOW)
+    assert "frechet" not in finding.detail and "accuracy" not in finding.detail
+    assert list(check_kept(evidence, every=True)) == []
+    monkeypatch.setattr(kept, "MOST", 20)  # and of these not all features are there
+    level, told = OBJECTION, [f for f in check_kept(evidence, every=True)]
+    assert level in {f.level for f in told}, "more features than may be kept"
+    assert "frechet_infinity (1 sets)" in told[-1].detail
+
+
+METRICS = (*SLOW, "frechet", "frechet_infinity", "inception_score", "class_accuracy")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_forged_metric_is_found_and_no_other(evidence, metric):
+    def better(content):
+        entry = content["metrics"][metric]
+        moved = entry["value"] + entry["standard_error"] + 0.1
+        if "interval" in entry:
+            entry["interval"] = [
+                end + moved - entry["value"] for end in entry["interval"]
+            ]
+        entry["value"] = moved
+
+    _edit(evidence.root / SET / "metrics.json", better)
+    (found,) = check_kept(evidence)
+    assert found.detail.startswith(f"{metric}: "), found.detail
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_forged_error_of_a_metric_is_found(evidence, metric):
+    def larger(content):
+        entry = content["metrics"][metric]
+        error = 1.1 * entry["standard_error"] + 0.1
+        entry |= {"standard_error": error, "interval": interval(entry["value"], error)}
+
+    if metric == "inception_score":
+        return  # of few images not printed, of many not kept: its error is believed
+    _edit(evidence.root / SET / "metrics.json", larger)
+    found = [f.detail for f in check_kept(evidence, every=True)]
+    assert len(found) == 1 and found[0].startswith(f"{metric} of the"), found
 
 
 def _change(path, name, change):

@@ -317,13 +317,15 @@ def test_a_file_that_is_no_torchscript_is_refused(config, tmp_path):
 
 def test_kept_features_are_the_first_images_in_half_precision(tmp_path):
     features = np.repeat(np.arange(KEPT_IMAGES + 9.0)[:, None] / 8, 2, axis=1)
-    save_features(tmp_path / "one.npz", "name", features, features / 2000)
+    hits = np.arange(len(features)) % 3 == 0
+    save_features(tmp_path / "one.npz", "name", features, features / 2000, hits)
     kept = np.load(tmp_path / "one.npz")
     for name, whole in (("features", features), ("probabilities", features / 2000)):
         assert kept[name].dtype == np.float16 and len(kept[name]) == KEPT_IMAGES
         error = np.abs(kept[name] - whole[:KEPT_IMAGES])[1:] / whole[1:KEPT_IMAGES]
         assert error.max() < 0.0005
     assert kept["extractor"] == "name"
+    np.testing.assert_array_equal(kept["recognised"], hits[:KEPT_IMAGES])
     features[7] = 1e5
     with pytest.raises(EvaluationError, match="half precision"):
         save_features(tmp_path / "two.npz", "name", features, features)

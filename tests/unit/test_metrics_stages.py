@@ -202,6 +202,7 @@ def test_metrics_from_images_to_json(images, classifier, tmp_path):
     kept = np.load(tmp_path / "features.npz")
     assert kept["features"].dtype == kept["probabilities"].dtype == np.float16
     assert len(kept["features"]) == len(kept["probabilities"]) == 40
+    assert kept["recognised"].mean() == right["value"]
     mu, sigma = (np.load(reference[1])[name] for name in ("mu", "sigma"))
     again = frechet_to_reference(kept["features"].astype(float), mu, sigma)
     assert again == pytest.approx(found["metrics"]["frechet"]["value"], rel=1e-3)

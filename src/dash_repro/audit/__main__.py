@@ -31,6 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
 @click.option("--crate", type=FILE, help="Write a Workflow Run RO-Crate here.")
 @click.option("--strict", is_flag=True, help="Notices and unchecked bytes fail, too.")
 @click.option("--no-remote", is_flag=True, help="Do not ask the DVC remote.")
+@click.option(
+    "--every-metric",
+    is_flag=True,
+    help="Compute metrics of samples again that take long, too.",
+)
 def audit(
     cell: str | None,
     as_json: bool,
@@ -38,6 +43,7 @@ def audit(
     crate: Path | None,
     strict: bool,
     no_remote: bool,
+    every_metric: bool,
 ) -> int:
     root = Path.cwd()
     from dash_repro.audit.audit import render, run_audit
@@ -47,7 +53,7 @@ def audit(
 
         print(write(root, crate))
         return 0
-    audit = run_audit(root, not no_remote)
+    audit = run_audit(root, not no_remote, every_metric)
     failed = bool(audit.findings if strict else audit.objections)
     if cell:
         from dash_repro.audit.account import account, render_account

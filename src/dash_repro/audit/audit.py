@@ -86,8 +86,14 @@ class Audit:
         }
 
 
-def run_audit(root: Path, ask_remote: bool = True) -> Audit:
-    """Audit a checkout; reads everything, writes nothing."""
+def run_audit(root: Path, ask_remote: bool = True, every_metric: bool = False) -> Audit:
+    """Audit a checkout; reads everything, writes nothing.
+
+    Args:
+        root: of the checkout.
+        ask_remote: whether the DVC remote has what is not here.
+        every_metric: metrics of samples that take long are computed again, too.
+    """
     start = time.perf_counter()
     chain = Chain(Path(root))
     evidence = Evidence(chain)
@@ -96,7 +102,7 @@ def run_audit(root: Path, ask_remote: bool = True) -> Audit:
         *audit_chain(chain, ask_remote),
         *check_tables(evidence),
         *check_rebuild(evidence),
-        *check_kept(evidence),
+        *check_kept(evidence, every_metric),
         *check_prose(chain.root, _displayed(evidence)),
         *check_differences(evidence, taint),
     ]

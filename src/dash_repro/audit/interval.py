@@ -17,8 +17,8 @@ from scipy.special import stdtrit
 from dash_repro.audit import exact
 from dash_repro.audit.evidence import RawNumber
 from dash_repro.audit.expected import Expected
+from dash_repro.audit.remeasured import GROUPS
 
-GROUPS = 10  # that metrics are computed without, of the samples
 LEVEL = 0.95
 _SQUARE_OF_STEPS = Fraction(355, 100) ** 2  # of the last digit, in a standard error
 
@@ -67,13 +67,23 @@ def digits(
     first: Sequence[RawNumber],
     second: Sequence[RawNumber],
     exponent: int,
+    ddof: int,
 ) -> int:
-    """Digits after the point that the standard error supports."""
+    """Digits after the point that the standard error supports.
+
+    A spread that these would print as zero has more, if it is none.
+    """
     spread = expected.statistic in exact.SPREADS
     parts = variances("mean" if spread else expected.statistic, first, second)
     square = sum((part for part, _ in parts), Fraction(0)) * Fraction(100) ** exponent
     fine = (d for d in range(expected.decimals) if square * 100**d >= _SQUARE_OF_STEPS)
-    return next(fine, expected.decimals) if square else expected.decimals
+    enough = next(fine, expected.decimals) if square else expected.decimals
+    seeded = [value.seeded for value in first]
+    if not spread or not exact.spread_groups(seeded, expected.statistic):
+        return enough
+    own = exact.variance(seeded, ddof, expected.statistic) * Fraction(100) ** exponent
+    seen = (d for d in range(enough, expected.decimals) if 4 * own * 100**d >= 1)
+    return next(seen, expected.decimals) if own else enough
 
 
 def check_interval(

@@ -1,37 +1,68 @@
 """Metrics computed again from the features and pairs that are kept beside them.
 
-A second opinion: it shares no code with dash_repro.evaluation. Features are kept in
-half precision, and of 10,000 images at the most; of more, no metric can be had again.
+Features are kept of 10,000 images at the most; of more, no metric can be had again.
+Those that take long are computed again of few images, or where they are asked for.
 """
 
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit, xlogy
+from scipy.special import stdtrit
 
 from dash_repro.audit.evidence import Evidence
-from dash_repro.audit.interval import GROUPS, LEVEL
-from runledger.audit import OBJECTION, Finding
+from dash_repro.audit.interval import LEVEL
+from dash_repro.audit.remeasured import (
+    GROUPS,
+    MOST,
+    Again,
+    Arrays,
+    Samples,
+    group_error,
+    real_images,
+)
+from runledger.audit import OBJECTION, UNCHECKED, Finding
 
-MOST = 10_000
-ROUNDING = 2e-3  # of a metric of features in half precision
-OF_ERRORS = 0.05  # likewise, of its standard error
+OF_ERRORS = 0.05  # of a standard error, that half precision may move it by
+SLOW = (
+    "With --every-metric those of sets of 10,000 images and fewer are; of larger ones, "
+    "not all features are kept."
+)
 GAPS = {"gap_mse": "gap_sq_err", "err_cond": "err_cond", "err_uncond": "err_uncond"}
 
-Arrays = Mapping[str, np.ndarray]
-Found = dict[str, tuple[float, float | None]]  # metric -> value, standard error
+Found = Mapping[str, Again]
 
 
-def check_kept(evidence: Evidence) -> Iterator[Finding]:
-    """Files of features and pairs that give other metrics than are recorded."""
+def check_kept(evidence: Evidence, every: bool = False) -> Iterator[Finding]:
+    """Files of features and pairs that give other metrics than are recorded.
+
+    Args:
+        every: the metrics that take long are computed again, too.
+    """
+    believed: Counter[str] = Counter()
+
+    def of_samples(item: Mapping[str, Any], arrays: Arrays, content: Any) -> Any:
+        yield from _of_set(arrays, content)
+        found = {}
+        reference = f"results/extract_reference/{item['dataset']}/reference.npz"
+        if content["num_samples"] <= MOST and (evidence.root / reference).is_file():
+            real = real_images(evidence.root / reference)
+            settings = evidence.params["compute_metrics"]
+            found = Samples(arrays, real, settings).metrics(every)
+        metrics = content["metrics"]
+        believed.update(set(metrics) - set(found))
+        yield from _differ(
+            {name: one for name, one in found.items() if name in metrics},
+            lambda name: (metrics[name]["value"], metrics[name].get("standard_error")),
+        )
+
     kept = {
-        "compute_metrics": ("features.npz", _of_samples),
+        "compute_metrics": ("features.npz", of_samples),
         "measure_calibration": ("pairs.npz", _of_pairs),
     }
     for stage, (file, details) in kept.items():
@@ -41,9 +72,14 @@ def check_kept(evidence: Evidence) -> Iterator[Finding]:
             content = evidence.raw_json(stage, id)
             if arrays is None or content is None:
                 continue  # the chain says so
-            for detail in details(evidence, item, arrays, content):
+            for detail in details(item, arrays, content):
                 of = (f"{stage}@{id}",)
                 yield Finding(OBJECTION, "not what is kept", path, detail, of)
+    if believed:
+        counts = ", ".join(f"{name} ({n} sets)" for name, n in sorted(believed.items()))
+        detail = f"taken from their records, not computed again: {counts}. {SLOW}"
+        where = "results/compute_metrics"
+        yield Finding(UNCHECKED, "metrics of samples", where, detail)
 
 
 def _load(path: Path) -> dict[str, np.ndarray] | None:
@@ -55,27 +91,34 @@ def _load(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def _differ(
-    found: Found, recorded: Callable[[str], tuple[Any, Any]], precise: bool
+    found: Found, recorded: Callable[[str], tuple[Any, Any]], share: float = OF_ERRORS
 ) -> Iterator[str]:
-    """Details of numbers that are recorded otherwise; `recorded`: value and error."""
-    for name, pair in found.items():
-        tolerances = (1e-9, 1e-9) if precise else (ROUNDING, OF_ERRORS)
-        for what, ours, theirs, tolerance in zip(
-            ("", " of the standard error"),
-            pair,
-            recorded(name),
-            tolerances,
-            strict=True,
-        ):
+    """Details of numbers that are recorded otherwise.
+
+    Args:
+        found: metrics, computed again.
+        recorded: from a metric's name to its value and its standard error.
+        share: by which standard errors may differ.
+    """
+    for name, again in found.items():
+        value, error = recorded(name)
+        numbers = (
+            ("", again.value, value, again.slack + 1e-9 * abs(again.value)),
+            (
+                " of the standard error",
+                again.error,
+                error,
+                again.error_slack + share * abs(again.error or 0.0),
+            ),
+        )
+        for what, ours, theirs, slack in numbers:
             if ours is None or (theirs is None and np.isnan(ours)):
                 continue
-            if theirs is None or not np.isclose(ours, theirs, tolerance, 1e-9):
+            if theirs is None or not abs(ours - theirs) <= slack + 1e-9:
                 yield f"{name}{what}: {ours:.6g} from the file, {theirs} recorded"
 
 
-def _of_pairs(
-    _evidence: Evidence, _item: Any, arrays: Arrays, content: Mapping[str, Any]
-) -> Iterator[str]:
+def _of_pairs(_item: Any, arrays: Arrays, content: Mapping[str, Any]) -> Iterator[str]:
     indices = arrays["indices"]
     if len(indices) != content["pairs"]:
         yield f"{len(indices)} pairs, {content['pairs']} recorded"
@@ -89,88 +132,29 @@ def _of_pairs(
     rank = np.argsort(np.argsort(first))[image]  # of the image, as they came
     group = rank * GROUPS // len(first)
     parts = [group != number for number in range(GROUPS)]
-    found: Found = {}
+    found: dict[str, Again] = {}
     with np.errstate(invalid="ignore"):
         for name, column in columns.items():
-            error = _error([column[left].mean() for left in parts])
-            found[name] = column.mean(), error
+            error = group_error(column[left].mean() for left in parts)
+            found[name] = Again(column.mean(), error, 0.0)
         s, t = arrays["norm_s"], arrays["norm_t"]
-        error = _error([s[left].sum() / t[left].sum() for left in parts])
-        found["rho"] = s.sum() / t.sum(), error
+        error = group_error(s[left].sum() / t[left].sum() for left in parts)
+        found["rho"] = Again(s.sum() / t.sum(), error, 0.0)
     if len(first) < GROUPS:
-        found = {name: (value, None) for name, (value, _) in found.items()}
+        found = {name: one._replace(error=None) for name, one in found.items()}
     errors = content["standard_error"]
-    yield from _differ(found, lambda name: (content[name], errors[name]), True)
+    yield from _differ(found, lambda name: (content[name], errors[name]), 1e-9)
 
 
-def _error(without: list[float]) -> float:
-    values = np.array(without)
-    return np.sqrt(((values - values.mean()) ** 2).sum() * (GROUPS - 1) / GROUPS)
-
-
-def _of_samples(
-    evidence: Evidence, item: Mapping[str, Any], arrays: Arrays, content: Any
-) -> Iterator[str]:
-    metrics, count = content["metrics"], content["num_samples"]
+def _of_set(arrays: Arrays, content: Mapping[str, Any]) -> Iterator[str]:
+    """How many images there are, and intervals that do not follow from the errors."""
     quantile = stdtrit(GROUPS - 1, (1 + LEVEL) / 2)
-    for name, entry in metrics.items():
+    for name, entry in content["metrics"].items():
         error = entry.get("standard_error")
         if error is not None:
             ends = entry["value"] + quantile * error * np.array([-1.0, 1.0])
             if not np.allclose(entry["interval"], ends, 1e-6, 1e-9):
                 yield f"{name}: the interval {entry['interval']} is not {ends.tolist()}"
+    count = content["num_samples"]
     if len(arrays["features"]) != min(count, MOST):
         yield f"features of {len(arrays['features'])} images of {count}"
-    reference = evidence.root / f"results/extract_reference/{item['dataset']}"
-    if count > MOST or not (reference / "reference.npz").is_file():
-        return
-    found = _again(arrays, reference / "reference.npz", evidence.params)
-
-    def recorded(name: str) -> tuple[Any, Any]:
-        return metrics[name]["value"], metrics[name].get("standard_error")
-
-    yield from _differ(found, recorded, False)
-
-
-@lru_cache(maxsize=2)
-def _reference(path: Path) -> tuple[Arrays, np.ndarray]:
-    """What a reference.npz holds, and a factor B of its covariance B B^T."""
-    arrays = _load(path) or {}
-    levels, axes = np.linalg.eigh(arrays["sigma"])
-    return arrays, axes * np.sqrt(np.maximum(levels, 0.0))
-
-
-def _again(arrays: Arrays, path: Path, params: Mapping[str, Any]) -> Found:
-    """The metrics of features.npz, those of sample_metrics that are known here."""
-    reference, factor = _reference(path)
-    x = arrays["features"].astype(np.float64)
-    seen, total = x @ factor, (factor**2).sum()
-    group = np.arange(len(x)) * GROUPS // len(x)
-
-    def frechet(left: np.ndarray) -> float:
-        """The nuclear norm of X B is the trace of the root of the covariances."""
-        y, z = x[left], seen[left] - seen[left].mean(axis=0)
-        own = np.square(y - y.mean(axis=0)).sum() / (len(y) - 1)
-        gram = z.T @ z if len(z) > z.shape[1] else z @ z.T
-        levels = np.linalg.eigvalsh(gram / (len(y) - 1))
-        overlap = np.sqrt(np.maximum(levels, 0.0)).sum()
-        shift = np.square(y.mean(axis=0) - reference["mu"]).sum()
-        return shift + own + total - 2.0 * overlap
-
-    error = None
-    if len(x) >= GROUPS:
-        error = _error([frechet(group != number) for number in range(GROUPS)])
-    found: Found = {"frechet": (frechet(group >= 0), error)}
-    settings = params["compute_metrics"]
-    seed, splits = settings["shuffle_seed"], settings["is_splits"]
-    rows = arrays["probabilities"].astype(np.float64)
-    order = np.random.default_rng(seed).permutation(len(rows))
-    scores = []
-    for part in np.array_split(rows[order], splits):
-        part = part / part.sum(axis=1, keepdims=True)
-        mean = part.mean(axis=0)
-        scores.append(
-            np.exp(xlogy(part, part).sum(axis=1).mean() - xlogy(mean, mean).sum())
-        )
-    found["inception_score"] = float(np.mean(scores)), None
-    return found

@@ -102,12 +102,12 @@ def check_cell(
         yield "unsupported number", "a score of fewer than 10,000 samples"
     yield from _seeds(evidence, expected, cell)
     yield from _values(cell, first, second)
-    most = digits(expected, first, second, unit)
+    ddof = evidence.params["make_table"]["ddof"]
+    most = digits(expected, first, second, unit, ddof)
     for key, wanted in (("statistic", expected.statistic), ("decimals", most)):
         if cell[key] != wanted:
             yield "other rule", f"{key} {cell[key]}, expected {wanted}"
     yield from check_interval(expected, first, second, cell)
-    ddof = evidence.params["make_table"]["ddof"]
     if cell["ddof"] != ddof:
         yield "other rule", f"ddof {cell['ddof']}, params.yaml says {ddof}"
     if expected.exponent is not None and cell["exponent"] != expected.exponent:
@@ -145,7 +145,7 @@ def recomputed(
             expected.statistic,
             [value.seeded for value in first],
             [value.seeded for value in second],
-            digits(expected, first, second, exponent),
+            digits(expected, first, second, exponent, ddof),
             ddof,
             exponent,
         )

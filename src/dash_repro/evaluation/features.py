@@ -123,18 +123,24 @@ def extract_features(
 
 
 def save_features(
-    path: Path | str, extractor: str, features: np.ndarray, probabilities: np.ndarray
+    path: Path | str,
+    extractor: str,
+    features: np.ndarray,
+    probabilities: np.ndarray,
+    recognised: np.ndarray | None = None,
 ) -> None:
     """Write features.npz, from which samples can be measured without their images.
 
     It holds "extractor", and of the first K images, KEPT_IMAGES at the most, "features"
     (K, D) and "probabilities" (K, C) in float16, whose rounding moves a value by 0.05 %
-    at the most. Image i is the sample set's, whose classes go round.
+    at the most, and "recognised" bool (K,). Image i is the sample set's, whose classes
+    go round.
 
     Args:
         path: of the file.
         extractor: its identity.
         features, probabilities: of `extract_features`, all images.
+        recognised: whether a classifier sees in each image its class; None: not known.
 
     Raises:
         EvaluationError: a feature is too large for float16 (65,504).
@@ -146,6 +152,7 @@ def save_features(
         extractor=extractor,
         features=require_finite(halves, "features in half precision"),
         probabilities=probabilities[:KEPT_IMAGES].astype(np.float16),
+        **({} if recognised is None else {"recognised": recognised[:KEPT_IMAGES]}),
     )
 
 

@@ -29,7 +29,7 @@ def compute_metrics(
     settings: Mapping[str, Any],
     device: torch.device,
     progress: Progress | None = None,
-    keep: Callable[[np.ndarray, np.ndarray], None] | None = None,
+    keep: Callable[[np.ndarray, np.ndarray, np.ndarray | None], None] | None = None,
     hits: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Every metric of sample_metrics, with names that say whose they are.
@@ -39,7 +39,7 @@ def compute_metrics(
         reference: made with the same extractor.
         settings: section `compute_metrics` of params.yaml.
         progress: called with (images done, images in all).
-        keep: called with the features (N, D) and class probabilities (N, C).
+        keep: called with the features (N, D), class probabilities (N, C) and hits.
         hits: bool (N,), of `recognised`; None: the class accuracy is not measured.
 
     Returns:
@@ -51,7 +51,7 @@ def compute_metrics(
     _require_same(reference, extractor)
     features, classes = extract_features(images, extractor, device, progress=progress)
     if keep is not None:
-        keep(features, classes)
+        keep(features, classes, hits)
     return {
         "extractor": extractor.name,
         "num_samples": len(images),

@@ -12,6 +12,7 @@ from dash_repro.paper.aggregate import SPREADS, Value, mean, statistic_of
 
 _PRECISION = Context(prec=50)
 _LEAST_STEPS = Decimal("3.55")  # of the last digit in a standard error
+_HALF_A_STEP = Decimal("0.5")
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ def decimals_of(
     """Digits after the point that a number's standard error supports.
 
     So many that the error is 3.55 to 35.5 steps of the last digit (the rule of the
-    Particle Data Group), `most` at the most; a spread has those of its mean.
+    Particle Data Group), `most` at the most. A spread has those of its mean, or as many
+    more as it needs to be told from zero.
 
     Args:
         values, statistic, ddof: of the cell.
@@ -180,4 +182,9 @@ def decimals_of(
     if not error:
         return most
     enough = (d for d in range(most) if error.scaleb(d) >= _LEAST_STEPS)
-    return next(enough, most)
+    digits = next(enough, most)
+    if statistic in SPREADS:
+        spread = statistic_of(values, statistic, ddof).scaleb(exponent)
+        while spread and digits < most and spread.scaleb(digits) < _HALF_A_STEP:
+            digits += 1
+    return digits

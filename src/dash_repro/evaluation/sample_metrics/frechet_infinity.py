@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dash_repro.evaluation.jackknife import GROUPS, group_of, standard_error
 from dash_repro.evaluation.metric import Measured, metric
 from dash_repro.evaluation.sample_metrics.frechet import frechet_of_subsets
 
@@ -39,14 +40,28 @@ def of_images(
 ) -> Measured:
     """The distance of infinitely many such images to the reference; see metric.Metric.
 
-    The subsets have from infinity_least, or of few images from half of them, to all. No
-    standard error: they overlap, so that the scatter about the line tells none.
+    The subsets have from infinity_least, or of few images from half of them, to all.
+    Standard error: without a group of images, each subset takes in its place the next
+    ones of its order, so that all subsets of a size shrink alike.
     """
     count = len(features)
     least = max(2, min(settings["infinity_least"], count // 2))
     sizes = np.linspace(least, count, settings["infinity_points"]).astype(int)
     rng = np.random.default_rng(settings["shuffle_seed"])
-    subsets = [rng.permutation(count)[:size] for size in sizes]
-    against = reference.mu, reference.sigma
-    found = frechet_of_subsets(features, subsets, *against)
-    return Measured(at_infinity(sizes, np.array(found)))
+    orders = [rng.permutation(count) for _ in sizes]
+    lines = [[order[:size] for order, size in zip(orders, sizes, strict=True)]]
+    group = group_of(count)
+    if group is not None and least > GROUPS:
+        for number in range(GROUPS):
+            left = [order[group[order] != number] for order in orders]
+            fewer = sizes * len(left[0]) // count
+            lines.append([rows[:n] for rows, n in zip(left, fewer, strict=True)])
+    every = [rows for line in lines for rows in line]
+    found = frechet_of_subsets(features, every, reference.mu, reference.sigma)
+    ends = [
+        at_infinity(np.array([len(rows) for rows in line]), distances)
+        for line, distances in zip(
+            lines, np.array(found).reshape(len(lines), -1), strict=True
+        )
+    ]
+    return Measured(ends[0], standard_error=standard_error(ends[1:] or None))

@@ -1,0 +1,264 @@
+"""Metrics of a set of samples from its features.npz, by code of the audit's own.
+
+A second opinion: it shares no code with dash_repro.evaluation. The features are in half
+precision, so that a metric comes out close to the recorded one, not equal to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import xlogy
+
+GROUPS = 10  # that metrics are computed without, of the samples
+MOST = 10_000  # images of a set whose features are kept
+QUICK = 1_000  # images of a set of which every metric takes little time
+ROUNDING = 2e-3  # of a metric of features in half precision, as a share of it
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Again(NamedTuple):
+    """A metric that was computed again.
+
+    Attributes:
+        value: the metric.
+        error: its standard error over samples; None: not computed.
+        slack: by how much rounding to half precision may move the value.
+        error_slack: likewise the error, besides a share of it.
+    """
+
+    value: float
+    error: float | None
+    slack: float
+    error_slack: float = 0.0
+
+
+def group_error(without: Iterable[float]) -> float:
+    """Standard error from a number without each of GROUPS groups: the jackknife's."""
+    values = np.array(list(without))
+    return np.sqrt(((values - values.mean()) ** 2).sum() * (GROUPS - 1) / GROUPS)
+
+
+@lru_cache(maxsize=2)
+def real_images(path: Path) -> Real:
+    """What a reference.npz holds."""
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    levels, axes = np.linalg.eigh(arrays["sigma"])
+    factor = axes * np.sqrt(np.maximum(levels, 0.0))
+    return Real(arrays["features"], arrays["mu"], factor, arrays["held_out_distance"])
+
+
+@dataclass(frozen=True, eq=False)
+class Real:
+    """The real images: factor B of their covariance B B^T, and what else is kept."""
+
+    features: np.ndarray
+    mu: np.ndarray
+    factor: np.ndarray
+    held_out: np.ndarray
+
+    @lru_cache(maxsize=2)  # noqa: B019 - two datasets, and as many sizes of sets
+    def balls(
+        self, samples: int, count: int, seed: int, k: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which samples are compared with which real images, and these's balls.
+
+        Args:
+            samples: how many there are.
+            count: how many of either are chosen at random.
+            seed, k: as in params.yaml.
+
+        Returns:
+            Numbers of samples, features of real images, and the squared distance of
+            each of these to its k-th nearest other one.
+        """
+        rng = np.random.default_rng(seed)
+        made = np.sort(rng.permutation(samples)[:count])
+        real = self.features[np.sort(rng.permutation(len(self.features))[:count])]
+        return made, real, np.sort(_apart(real, real), axis=1)[:, min(k, count - 1)]
+
+
+def _apart(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances, (N, M) in float64."""
+    x, y = rows.astype(np.float64), columns.astype(np.float64)
+    products = x @ y.T
+    products *= -2.0
+    products += np.einsum("nd,nd->n", x, x)[:, None]
+    products += np.einsum("md,md->m", y, y)
+    return products
+
+
+class Samples:
+    """One set of samples, and what its metrics are measured against.
+
+    Args:
+        kept: content of features.npz.
+        real: of real_images.
+        settings: section compute_metrics of params.yaml.
+    """
+
+    def __init__(self, kept: Arrays, real: Real, settings: Mapping[str, Any]) -> None:
+        self.x = kept["features"].astype(np.float64)
+        self.kept, self.real, self.settings = kept, real, settings
+        self.seen = self.x @ real.factor
+        self.count, self.seed = len(self.x), settings["shuffle_seed"]
+        self.group = np.arange(self.count) * GROUPS // self.count
+
+    def metrics(self, every: bool) -> dict[str, Again]:
+        """Those of the metrics that are known here; `every`: the slow ones, too."""
+        found = {
+            "frechet": self.frechet(),
+            "frechet_infinity": self.frechet_infinity(every),
+        }
+        if "recognised" in self.kept:
+            found["class_accuracy"] = self.accuracy()
+        if self.kept["probabilities"].shape[1]:
+            found["inception_score"] = self.score()
+        if every or self.count <= QUICK:
+            found |= self.neighbours() | {"kid": self.kid()}
+        return found
+
+    def _without(self, of: Callable[[np.ndarray], float]) -> float | None:
+        """Standard error of a metric of chosen samples; None of too few."""
+        if self.count < GROUPS:
+            return None
+        return group_error(of(self.group != number) for number in range(GROUPS))
+
+    def _frechet(self, some: np.ndarray) -> float:
+        """The nuclear norm of X B is the trace of the root of the covariances."""
+        y, z = self.x[some], self.seen[some] - self.seen[some].mean(axis=0)
+        own = np.square(y - y.mean(axis=0)).sum() / (len(y) - 1)
+        gram = z.T @ z if len(z) > z.shape[1] else z @ z.T
+        levels = np.linalg.eigvalsh(gram / (len(y) - 1))
+        overlap = np.sqrt(np.maximum(levels, 0.0)).sum()
+        shift = np.square(y.mean(axis=0) - self.real.mu).sum()
+        return shift + own + np.square(self.real.factor).sum() - 2.0 * overlap
+
+    def frechet(self) -> Again:
+        """The distance of all samples."""
+        value = self._frechet(self.group >= 0)
+        return Again(value, self._without(self._frechet), ROUNDING * value)
+
+    def frechet_infinity(self, with_error: bool) -> Again:
+        """Where the line through the distances of subsets over 1 / size ends."""
+        least = max(2, min(self.settings["infinity_least"], self.count // 2))
+        points = self.settings["infinity_points"]
+        sizes = np.linspace(least, self.count, points).astype(int)
+        rng = np.random.default_rng(self.seed)
+        orders = [rng.permutation(self.count) for _ in sizes]
+
+        def end(left: np.ndarray) -> float:
+            fewer = sizes * int(left.sum()) // self.count
+            pairs = zip(orders, fewer, strict=True)
+            parts = [order[left[order]][:size] for order, size in pairs]
+            line = np.array([1.0 / len(rows) for rows in parts])
+            distances = np.array([self._frechet(rows) for rows in parts])
+            line -= line.mean()
+            flat = not np.square(line).sum() > 0
+            slope = 0.0 if flat else (line @ distances) / (line @ line)
+            middle = np.mean([1.0 / len(rows) for rows in parts])
+            return distances.mean() - slope * middle
+
+        everything = self.group >= 0
+        error = self._without(end) if with_error and least > GROUPS else None
+        far = self._frechet(everything)
+        return Again(end(everything), error, ROUNDING * far, ROUNDING * far)
+
+    def score(self) -> Again:
+        """The inception score: mutual information of image and class, by splits."""
+        rows = self.kept["probabilities"].astype(np.float64)
+        order = np.random.default_rng(self.seed).permutation(self.count)
+        scores = []
+        for part in np.array_split(rows[order], self.settings["is_splits"]):
+            part = part / part.sum(axis=1, keepdims=True)
+            mean = part.mean(axis=0)
+            sure = xlogy(part, part).sum(axis=1).mean()
+            scores.append(np.exp(sure - xlogy(mean, mean).sum()))
+        value = float(np.mean(scores))
+        return Again(value, None, ROUNDING * value)
+
+    def _share(self, hits: np.ndarray) -> Again:
+        """A share of samples, of which rounding may have moved one or two."""
+        slack = 0.002 + 1.5 / len(hits)
+        return Again(float(hits.mean()), self._error_of_share(hits), slack, slack)
+
+    @staticmethod
+    def _error_of_share(hits: np.ndarray) -> float | None:
+        count = len(hits)
+        if count < GROUPS:
+            return None
+        group = np.arange(count) * GROUPS // count
+        return group_error(hits[group != number].mean() for number in range(GROUPS))
+
+    def accuracy(self) -> Again:
+        """The share of samples that the classifier recognised."""
+        hits = self.kept["recognised"]
+        return Again(float(hits.mean()), self._error_of_share(hits), 1e-9, 1e-9)
+
+    def neighbours(self) -> dict[str, Again]:
+        """Precision, recall, and how near the nearest real images are."""
+        k, real = self.settings["precision_k"], self.real
+        count = min(self.count, len(real.features), self.settings["precision_images"])
+        rows, others, reach = real.balls(self.count, count, self.seed, k)
+        made = self.x[rows]
+        between, within = _apart(made, others), _apart(made, made)
+        found = {"precision": self._share((between <= reach).any(axis=1))}
+
+        def recall(left: np.ndarray) -> float:
+            inside = np.sort(within[np.ix_(left, left)], axis=1)
+            mine = inside[:, min(k, left.sum() - 1)]
+            return (between[left] <= mine[:, None]).any(axis=0).mean()
+
+        group, error = np.arange(count) * GROUPS // count, None
+        if count >= GROUPS:
+            error = group_error(recall(group != number) for number in range(GROUPS))
+        slack = 0.002 + 1.5 / count
+        found["recall"] = Again(recall(group >= 0), error, slack, slack)
+        usual = float(real.held_out)
+        if not np.isnan(usual):
+            far = np.sqrt(np.maximum(_apart(self.x, real.features).min(axis=1), 0.0))
+            error = self._without(lambda left: float(np.median(far[left])) / usual)
+            found["nearest"] = Again(float(np.median(far)) / usual, error, 5e-3, 2e-3)
+        return found
+
+    def kid(self) -> Again:
+        """The unbiased squared MMD: mean over subsets, error of all samples."""
+        subsets, size = self.settings["kid_subsets"], self.settings["kid_subset_size"]
+        theirs = self.real.features.astype(np.float64)
+        rng = np.random.default_rng(self.seed)
+        values = []
+        for _ in range(subsets):
+            x = self.x[rng.choice(self.count, size, replace=False)]
+            y = theirs[rng.choice(len(theirs), size, replace=False)]
+            inside = [_mean_of_pairs(_kernel(one, one)) for one in (x, y)]
+            values.append(sum(inside) - 2.0 * _kernel(x, y).mean())
+        value, error = float(np.mean(values)), None
+        if self.count >= GROUPS and subsets > 1:
+            some = theirs[:: -(-len(theirs) // MOST)]
+            within, across = _kernel(self.x, self.x), _kernel(self.x, some).mean(axis=1)
+
+            def whole(left: np.ndarray) -> float:
+                pairs = _mean_of_pairs(within[np.ix_(left, left)])
+                return pairs - 2.0 * across[left].mean()
+
+            drawn = np.var(values) / (subsets - 1)
+            error = float(np.sqrt(self._without(whole) ** 2 + drawn))
+        slack = ROUNDING * abs(value) + 0.1 * float(np.std(values))
+        return Again(value, error, slack)
+
+
+def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.power(x @ y.T / x.shape[1] + 1.0, 3)
+
+
+def _mean_of_pairs(kernel: np.ndarray) -> float:
+    """Of all pairs of two different images."""
+    count = len(kernel)
+    return (kernel.sum() - np.einsum("nn->", kernel)) / (count * (count - 1))
