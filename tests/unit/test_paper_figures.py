@@ -11,6 +11,8 @@ from paper_fixtures import SIDE, Workspace, small_params
 from PIL import Image
 
 from dash_repro.arrays import load_npz, read_json
+from dash_repro.paper.figures import make
+from dash_repro.paper.figures import style as look
 from dash_repro.paper.figures.grids import GAP, tile
 from dash_repro.paper.figures.make import build_figure
 from dash_repro.paper.figures.style import Style, spread
@@ -76,6 +78,41 @@ def test_figures_of_another_scale_say_so_and_the_papers_do_not(workspace, tmp_pa
     assert sizes["study"] > sizes["demo"] > 20 and sizes["paper"] == 0
     diagrams = {item for item in FIGURES if ITEMS[item].diagram}
     assert diagrams == {"figure1", "figure2", "figure3"}
+
+
+SEEDS = "training seeds 42, 123; sampling seed 0; 10000 samples"
+MEMBERS = [{"dataset": "cifar10", "seed": "42", "sampling_seed": "0"}]
+
+
+@pytest.mark.parametrize(
+    ("item", "members", "says"),
+    [
+        ("figure5c", [], SEEDS),
+        ("figureS2", [], "training seed 42"),
+        ("figure6", MEMBERS, "training seed 42; sampling seed 0"),
+    ],
+)
+@pytest.mark.parametrize("scale", ["paper", "study"])
+def test_a_picture_that_travels_alone_says_seeds_and_counts(
+    workspace, tmp_path, monkeypatch, item, members, says, scale
+):
+    """Below what is drawn, on lines that leave the mark of the scale free."""
+    drawn, settings = [], workspace.params["plot_figure"]
+    monkeypatch.setattr(make, "save", lambda *of: (drawn.append(of[0]), look.save(*of)))
+    outputs = [tmp_path / f"one.{suffix}" for suffix in ("pdf", "png", "json")]
+    make.plot_figure(item, workspace.data(item), members, scale, settings, outputs)
+    (figure,) = drawn
+    figure.canvas.draw()  # at its own resolution, not that of the file
+    told = {text.get_gid(): text for text in figure.texts}
+    assert told["data"].get_text().replace("\n", " ").replace("\u00a0", " ") == says
+    below = told["data"].get_window_extent()
+    assert below.x0 >= 0 and below.y0 >= 0 and below.x1 <= figure.bbox.x1
+    inside = [axes.get_tightbbox() for axes in figure.axes if axes.get_visible()]
+    inside += [legend.get_window_extent() for legend in figure.legends]
+    assert below.y1 <= min(box.y0 for box in inside) + 2
+    assert ("scale" in told) == (scale == "study")
+    if scale == "study":
+        assert told["scale"].get_window_extent().x1 < below.x0
 
 
 @pytest.mark.parametrize(

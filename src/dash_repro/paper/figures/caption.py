@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,9 @@ from dash_repro.paper.names import dataset_name
 from dash_repro.paper.registry import FigureSpec
 from dash_repro.paper.scale import mark
 
-COUNTED = {  # what n counts in the rows of a stage
-    "compute_metrics": "samples a point",
-    "measure_calibration": "pairs of image and noise a point",
+COUNTED = {  # what n counts in the rows of a stage, in a picture and behind it
+    "compute_metrics": ("samples", " a point"),
+    "measure_calibration": ("pairs", " of image and noise a point"),
 }
 
 
@@ -52,15 +53,40 @@ def data_sentence(sources: Iterable[Mapping[str, Any]]) -> str:
     steps = _numbers(found, "steps")
     parts += [f"DDIM with {_listed(steps[::-1])} steps"] if steps else []
     parts += _guidance(found)
+    parts += _seeds(found)
+    parts += [f"{count}{more}" for count, more in _counts(found)]
+    parts = [part for part in parts if part]
+    return f"Data: {'; '.join(parts)}." if parts else ""
+
+
+def picture_line(sources: Iterable[Mapping[str, Any]]) -> str:
+    """Seeds and counts, short enough to stand in the picture itself.
+
+    Args:
+        sources: see `data_sentence`.
+    """
+    found = list(sources)
+    parts = [*_seeds(found), *[count for count, _ in _counts(found)]]
+    kept = (re.sub("(?<!,) ", "\u00a0", part) for part in parts)  # on one line
+    return "; ".join(kept)
+
+
+def _seeds(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    told = []
     for key, name in (("seed", "training seed"), ("sampling_seed", "sampling seed")):
         seeds = _numbers(found, key)
         plural = "s" if len(seeds) > 1 else ""
-        parts += [f"{name}{plural} {', '.join(seeds)}"] if seeds else []
-    for stage, what in COUNTED.items():
+        told += [f"{name}{plural} {', '.join(seeds)}"] if seeds else []
+    return told
+
+
+def _counts(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """("100 samples", " a point") and the like, for each kind that is there."""
+    told = []
+    for stage, (what, more) in COUNTED.items():
         counts = _numbers([one for one in found if one.get("stage") == stage], "n")
-        parts += [f"{' or '.join(counts)} {what}"] if counts else []
-    parts = [part for part in parts if part]
-    return f"Data: {'; '.join(parts)}." if parts else ""
+        told += [(f"{' or '.join(counts)} {what}", more)] if counts else []
+    return told
 
 
 def _guidance(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GAP = 2  # white pixels between images
-FOOT = 0.05
 
 
 def tile(images: np.ndarray) -> np.ndarray:
@@ -61,8 +60,7 @@ def image_figure(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
         figure = _classes(arrays, style)
     else:
         figure = _grids(arrays, style)
-    # A strip below the pictures, for the mark of a demo.
-    figure.get_layout_engine().set(rect=(0, FOOT, 1, 1 - FOOT), wspace=0.06)
+    figure.get_layout_engine().set(wspace=0.06)
     return figure
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dash_repro.arrays import load_npz, write_json
-from dash_repro.paper.figures.caption import sidecar
+from dash_repro.paper.figures.caption import picture_line, sidecar
 from dash_repro.paper.figures.labels import unnamed
 from dash_repro.paper.figures.style import Style, save
 from dash_repro.paper.registry import FIGURES
@@ -59,14 +59,17 @@ def plot_figure(
     """
     pdf, png, json = outputs
     spec = FIGURES[item]
-    style = Style.from_params(settings, "paper" if spec.diagram else scale)
-    figure = build_figure(item, data, style)
-    with style.applied():
-        save(figure, style, pdf, png)
     rows = [] if spec.images else read_rows(data).rows
     # the n of a point over t is that of its bin
     whose = [asdict(replace(row, n="") if row.x else row) for row in rows]
-    write_json(json, sidecar(spec, scale, [*whose, *members]))
+    sources = [*whose, *members]
+    style = Style.from_params(settings, "paper" if spec.diagram else scale)
+    if not spec.diagram:
+        style = replace(style, told=picture_line(sources))
+    figure = build_figure(item, data, style)
+    with style.applied():
+        save(figure, style, pdf, png)
+    write_json(json, sidecar(spec, scale, sources))
     return _shown_by_number(data) if spec.images else []
 
 

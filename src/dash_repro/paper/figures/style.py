@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class Style:
     Attributes:
         dpi, font_size (points), width (inches), palette: as in params.yaml.
         scale: as in params.yaml.
+        told: of the seeds and counts behind the figure, in small letters below it.
         given: colours of rows that the palette lacks.
     """
 
@@ -40,6 +42,7 @@ class Style:
     width: float
     palette: Mapping[str, str]
     scale: str
+    told: str = ""
     given: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -67,14 +70,36 @@ class Style:
         return known[name]
 
     def new(self, width: float = 1.0, height: float = 0.4) -> Figure:
-        """A figure of a share of the full width, and a height in the same unit."""
+        """A figure of a share of the full width, and a height in the same unit.
+
+        What is said below it makes it higher.
+        """
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        size = (self.width * width, self.width * height)
+        foot = len(self.foot(self.width * width)) * self.line / 72
+        size = (self.width * width, self.width * height + foot)
         figure = Figure(figsize=size, layout="constrained")
+        share = foot / size[1]
+        figure.get_layout_engine().set(rect=(0, share, 1, 1 - share))
         FigureCanvasAgg(figure)
         return figure
+
+    @property
+    def line(self) -> float:
+        """Height of a line below a figure, in points."""
+        return 1.3 * (self.font_size - 2)
+
+    def foot(self, width: float) -> list[str]:
+        """The lines below a figure of that width in inches, right of the scale's mark.
+
+        An empty line where there is only the mark.
+        """
+        letter = 0.55 * (self.font_size - 2)  # of DejaVu Sans, on average
+        short = mark(self.scale).short
+        room = int(width * 72 / letter) - len(short) - 3
+        lines = textwrap.wrap(self.told, max(room, 12), break_on_hyphens=False)
+        return lines or ([""] if short else [])
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -127,28 +152,24 @@ def _tones(start: int) -> Iterator[str]:
 
 def save(figure: Figure, style: Style, pdf: Path, png: Path) -> None:
     """Write both files; equal figures give equal bytes (no dates, no versions)."""
-    mark_scale(figure, style)
+    tell(figure, style)
     none = {"Creator": None, "Producer": None, "CreationDate": None}
     figure.savefig(pdf, format="pdf", metadata=none)
     figure.savefig(png, format="png", dpi=style.dpi, metadata={"Software": None})
 
 
-def mark_scale(figure: Figure, style: Style) -> None:
-    """Say in the figure itself that the run is not at the paper's scale."""
-    said = mark(style.scale).short
-    if not said:
-        return
-    figure.text(
-        0.004,
-        0.004,
-        said,
-        ha="left",
-        va="bottom",
-        color="#B00020",
-        fontsize=style.font_size - 2,
-        fontstyle="italic",
-        gid="scale",
-    )
+def tell(figure: Figure, style: Style) -> None:
+    """Say in the figure itself whose numbers it shows, and what scale they are of."""
+    small = {"va": "bottom", "fontsize": style.font_size - 2}
+    width, height = figure.get_size_inches()
+    lines = "\n".join(style.foot(width))
+    red = {"color": "#B00020", "fontstyle": "italic", "gid": "scale"}
+    for x, side, text, look in (
+        (0.004, "left", mark(style.scale).short, red),
+        (0.996, "right", lines, {"color": GREY, "linespacing": 1.1, "gid": "data"}),
+    ):
+        if text:
+            figure.text(x, 1 / 72 / height, text, ha=side, **small, **look)
 
 
 def end_labels(

@@ -182,7 +182,7 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
 
 
 def _legend(drawing: Figure) -> None:
-    """What the lines are, in one row under all panels."""
+    """What the lines are, in one row over all panels."""
     from matplotlib.lines import Line2D
 
     shown = (
@@ -192,7 +192,7 @@ def _legend(drawing: Figure) -> None:
         ("ρ = 1, as the teacher", {"color": GREY, "lw": 0.5}),
     )
     lines = [Line2D([], [], label=name, **{"lw": 1.2, **how}) for name, how in shown]
-    drawing.legend(handles=lines, loc="outside lower center", ncols=len(lines))
+    drawing.legend(handles=lines, loc="outside upper center", ncols=len(lines))
 
 
 def _log_limits(lines: Sequence[np.ndarray]) -> tuple[float, float]:
