@@ -1,6 +1,7 @@
 """Tables at the edges: missing and double numbers, other data, new students, order."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import paper_results
 import pytest
@@ -72,6 +73,21 @@ def test_gap_mse_unit_keeps_two_digits_of_the_smallest():
     assert unit(0.5, 0.0003) == 3
     assert unit(0.0, 2e-6) == 6
     assert unit() == 0
+
+
+@pytest.mark.parametrize(("largest", "power"), [(9.99, 3), (10.0, 0), (2500.0, 0)])
+def test_kid_leaves_thousandths_where_it_is_large(largest, power):
+    from dash_repro.paper.columns import heads_of, power_of, unit_text
+    from dash_repro.paper.rows import Collected, Row
+
+    rows = [
+        Row(metric="kid", name="kid_toy", value=repr(v)) for v in (-0.01, 0.5, largest)
+    ]
+    rows += [Row(metric="precision", name="precision_toy", value="1000.0")]
+    context = SimpleNamespace(collected=Collected(rows, "toy.csv"))
+    assert power_of(context, "kid") == power
+    assert ("10^{−3}" in heads_of(context, ["kid"])[0]) == (power == 3)
+    assert unit_text(power_of(context, "precision")) == " %", "of whatever size"
 
 
 def test_a_new_student_becomes_a_row(tmp_path):

@@ -19,7 +19,7 @@ MEASURES: dict[str, tuple[str, str, str, int | None, bool]] = {
     # (None: one unit a column, a multiple of three), whether it is a distance
     "fd": (SAMPLES, "frechet", "decimals", 0, True),
     "is": (SAMPLES, "inception_score", "decimals", 0, False),
-    "kid": (SAMPLES, "kid", "decimals", 3, True),
+    "kid": (SAMPLES, "kid", "decimals", None, True),
     "fd_inf": (SAMPLES, "frechet_infinity", "decimals", 0, True),
     "precision": (SAMPLES, "precision", "decimals", 2, False),
     "recall": (SAMPLES, "recall", "decimals", 2, False),

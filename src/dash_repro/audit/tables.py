@@ -233,20 +233,34 @@ def _values(
             yield "wrong raw value", f"{key} {cell[key]}, the raw files say {said}"
 
 
+UNITS = {"gap MSE": "_gap_mse", "KID": "_kid"}  # word of the heading: of the column
+
+
 def check_units(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
     """A column printed in thousandths says so, and is so in every row."""
-    powers: dict[str, set[int]] = {}
-    for address, cell in sidecar["cells"].items():
-        if cell["kind"] == "measured" and address.endswith("_gap_mse"):
-            powers.setdefault("gap MSE", set()).add(cell["exponent"])
-    heads = " ".join(sidecar["header"])
-    for column, found in powers.items():
-        power = max(found)
-        mark = f"10^{{−{power}}}"
-        if len(found) > 1 or (power != 0) != (mark in heads):
-            detail = f"{column} in units of 10^-{sorted(found)}, heading {heads!r}"
-            cells = [a for a in sidecar["cells"] if a.endswith("_gap_mse")]
+    for word, end in UNITS.items():
+        cells = {
+            address: cell
+            for address, cell in sidecar["cells"].items()
+            if cell["kind"] == "measured" and address.endswith(end)
+        }
+        found = {cell["exponent"] for cell in cells.values()}
+        if not found:
+            continue
+        power, heads = max(found), [h for h in sidecar["header"] if word in h]
+        said = {f"10^{{−{power}}}" in head for head in heads}
+        if len(found) > 1 or said - {power != 0} or not _fits(word, power, cells):
+            detail = f"{word} in units of 10^-{sorted(found)}, heading {heads!r}"
             yield Finding(OBJECTION, "wrong unit", item, detail, cells=tuple(cells))
+
+
+def _fits(word: str, power: int, cells: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether networks' KID is in thousandths where that has four digits at most."""
+    trained = [c for c in cells.values() if c["metric"] == "kid"]
+    numbers = [abs(float(v["number"])) for c in trained for v in c["values"]]
+    if word != "KID" or not numbers:
+        return True
+    return power == (3 if max(numbers) < 1 else 0) or 1 <= max(numbers) < 10
 
 
 def check_names(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:

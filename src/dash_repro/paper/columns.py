@@ -187,7 +187,7 @@ class Quality(Column):
         address = f"{row.id}/{name}"
         if few := too_few(view.context, column):
             return Entry((dash(f"{view.context.item}/{address}", few, paper),))
-        rows, about = view.quality(row, dataset, column), _unit(column)
+        rows, about = view.quality(row, dataset, column), _unit(view.context, column)
         digits = MEASURES[column].digits(view.context.settings)
         cell = view.context.measured(address, rows, digits, paper=paper, **about)
         return Entry((cell,))
@@ -201,6 +201,7 @@ def too_few(context: Context, column: str) -> str:
 
 
 PERCENT = 2  # exponent of the unit
+MOST_IN_UNIT = 10_000  # a larger number makes its column leave a small unit
 LITERATURE = {"fd": "FID", "is": "IS"}  # what a column's metric is called elsewhere
 
 
@@ -242,7 +243,7 @@ class Spread(Quality):
             if why := too_few(context, column) or single:
                 unprinted.append(dash(f"{context.item}/{address}", why, paper))
                 continue
-            about = {"statistic": statistic, "paper": paper, **_unit(column)}
+            about = {"statistic": statistic, "paper": paper, **_unit(context, column)}
             digits = MEASURES[column].digits(context.settings)
             printed.append(context.measured(address, rows, digits, **about))
         return Entry((*whole.cells, *printed), " ± ", tuple(unprinted))
@@ -262,9 +263,24 @@ def leading(context: Context, names: list[str]) -> list[str]:
     return ["kid", *(name for name in names if name != "kid")]
 
 
-def _unit(column: str) -> dict[str, Any]:
+def power_of(context: Context, column: str) -> int:
+    """Exponent of a column's unit: none for numbers that are large without it.
+
+    KID is small of Inception's features, and in thousandths by custom. Of others it may
+    be large; in a table, no number in thousandths has more than four digits before its
+    point.
+    """
+    measure = MEASURES[column]
+    rows = context.collected.find(measure.metric)
+    if measure.exponent in (0, PERCENT) or not rows:
+        return measure.exponent
+    largest = max(abs(row.number) for row in rows).scaleb(measure.exponent)
+    return measure.exponent if largest < MOST_IN_UNIT else 0
+
+
+def _unit(context: Context, column: str) -> dict[str, Any]:
     """The unit of a column's cells."""
-    power = MEASURES[column].exponent
+    power = power_of(context, column)
     unit = "%" if power == PERCENT else f"10^-{power}" if power else ""
     return {"exponent": power, "unit": unit}
 
@@ -281,7 +297,7 @@ def heads_of(context: Context, columns: Sequence[str]) -> list[str]:
         measure = MEASURES[column]
         rows = context.collected.find(measure.metric)
         names = sorted({metric_name(row.name) for row in rows}) or [measure.metric]
-        unit = unit_text(measure.exponent)
+        unit = unit_text(power_of(context, column))
         heads.append(f"{' or '.join(names)}{unit} {measure.heading}".rstrip())
     return heads
 

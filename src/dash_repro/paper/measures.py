@@ -24,7 +24,8 @@ class Measure:
         decimals: key of section make_table that says how many digits are printed at
             the most.
         of_many: it is not printed of fewer samples than MANY.
-        exponent: it is printed in units of 10^-exponent; 2: in percent.
+        exponent: it is printed in units of 10^-exponent, unless that makes large
+            numbers (columns.power_of); 2: in percent.
         best: which of two values is better: "low", "high" or, nearest to it, "one".
         distance: zero is best, so that one above the constant image's is marked.
         shown: of sample metrics: MAIN in every table of results, SPREAD only where
