@@ -13,7 +13,7 @@ from dash_repro.evaluation.distances import distances, nearest
 from dash_repro.evaluation.errors import EvaluationError
 from dash_repro.evaluation.jackknife import GROUPS, group_of
 from dash_repro.evaluation.reference import Reference
-from dash_repro.evaluation.sample_metrics import METRICS
+from dash_repro.evaluation.sample_metrics import METRICS, frechet_infinity
 from dash_repro.evaluation.sample_metrics.frechet import (
     frechet_distance,
     frechet_of_subsets,
@@ -191,7 +191,9 @@ def test_at_infinity_the_bias_of_few_samples_is_gone() -> None:
 
 
 @pytest.mark.parametrize("dimension", [6, 300])
-def test_the_error_at_infinity_is_the_spread_over_sets_of_samples(dimension) -> None:
+def test_the_error_at_infinity_is_the_spread_over_sets_of_samples(
+    dimension, monkeypatch
+) -> None:
     """With more images than dimensions, and with fewer."""
     reference = replace(
         reference_of(normal(0, 50, dimension)),
@@ -212,3 +214,6 @@ def test_the_error_at_infinity_is_the_spread_over_sets_of_samples(dimension) -> 
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(spread, rel=0.3)
     few = measured("frechet_infinity", normal(0, 18, 2), reference_of(normal(1, 9, 2)))
     assert few.standard_error is None, "subsets of nine lose too much"
+    monkeypatch.setattr(frechet_infinity, "LARGEST", min(200, dimension) - 1)
+    large = measured("frechet_infinity", normal(0, 200, dimension), reference)
+    assert large.standard_error is None and np.isfinite(large.value)

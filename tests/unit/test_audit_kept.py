@@ -83,6 +83,17 @@ def test_what_was_computed_is_what_is_kept(evidence, every):
     assert list(check_kept(evidence, every)) == []
 
 
+def test_at_infinity_large_features_have_no_error_on_either_side(evidence, monkeypatch):
+    def none(content):
+        entry = content["metrics"]["frechet_infinity"]
+        del entry["standard_error"], entry["interval"]
+
+    _edit(evidence.root / SET / "metrics.json", none)
+    assert list(check_kept(evidence, every=True)), "a missing error is found"
+    monkeypatch.setattr(remeasured, "QUICK", 5)
+    assert list(check_kept(evidence, every=True)) == []
+
+
 SLOW = ("kid", "nearest", "precision", "recall")
 
 

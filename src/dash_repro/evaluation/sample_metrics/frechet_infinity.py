@@ -19,6 +19,8 @@ from dash_repro.evaluation.sample_metrics.frechet import frechet_of_subsets
 if TYPE_CHECKING:
     from dash_repro.evaluation.reference import Reference
 
+LARGEST = 1000  # matrices whose eigenvalues a standard error may take
+
 
 def at_infinity(sizes: np.ndarray, distances: np.ndarray) -> float:
     """Where the least-squares line of distances over 1/size meets 1/size = 0.
@@ -42,7 +44,9 @@ def of_images(
 
     The subsets have from infinity_least, or of few images from half of them, to all.
     Standard error: without a group of images, each subset takes in its place the next
-    ones of its order, so that all subsets of a size shrink alike.
+    ones of its order, so that all subsets of a size shrink alike. None where images
+    and dimensions are both more than LARGEST: 150 decompositions would take longer
+    than the samples.
     """
     count = len(features)
     least = max(2, min(settings["infinity_least"], count // 2))
@@ -51,7 +55,7 @@ def of_images(
     orders = [rng.permutation(count) for _ in sizes]
     lines = [[order[:size] for order, size in zip(orders, sizes, strict=True)]]
     group = group_of(count)
-    if group is not None and least > GROUPS:
+    if group is not None and least > GROUPS and min(features.shape) <= LARGEST:
         for number in range(GROUPS):
             left = [order[group[order] != number] for order in orders]
             fewer = sizes * len(left[0]) // count
