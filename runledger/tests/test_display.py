@@ -251,6 +251,8 @@ def test_lines_of_a_log_that_count_are_reports() -> None:
     assert found == [{"images": 40, "of": 100}]
     assert how_far(found[0]) == ("images", 40, 100)
     assert how_far({"leg": 2, "step": 50, "iterations": 200}) == ("step", 50, 200)
+    counting = {"time": 1.5, "iterations": 50, "of": 200}
+    assert how_far(counting) == ("iterations", 50, 200)
     assert how_far({"step": 50}) is None
 
 

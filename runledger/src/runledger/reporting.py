@@ -40,9 +40,10 @@ def how_far(report: Mapping[str, Any]) -> tuple[str, int, int] | None:
 
     The total stands right behind what it is the total of.
     """
-    for unit, key in itertools.pairwise(report):
-        if key in TOTALS and report[key]:
-            return unit, report[unit], report[key]
+    before = {key: unit for unit, key in itertools.pairwise(report)}
+    for total in TOTALS:  # iterations may themselves be what is counted
+        if report.get(total):
+            return before[total], report[before[total]], report[total]
     return None
 
 
