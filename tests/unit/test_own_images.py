@@ -150,8 +150,10 @@ def test_the_paper_itself_is_no_choice() -> None:
     choice = Choice(SIZES[-1], 391_000, 234_000, 50_000, {})
     data = PAPER["prepare_data"]["cifar10"]
     found = settings.overlay("cifar10", data, choice, "inception", True, 10_000, PAPER)
-    assert found.keys() <= {"scale", "prepare_data", "experiments", "train_student"}
+    own = {"generate_samples", "train_student"}
+    assert found.keys() <= {"scale", "prepare_data", "experiments"} | own
     assert found.get("train_student", {}).keys() <= {"monitor_every"}
+    assert found["generate_samples"] == {"use_clipped_model_output": True}
 
 
 def test_the_rate_is_work_over_time(monkeypatch) -> None:

@@ -106,3 +106,40 @@ def test_wrong_params_make_no_workspace(checkout: Path, name: str) -> None:
         made(checkout, name)
     assert caught.value.where == str(checkout / name)
     assert not (checkout.parent / "demo").exists()
+
+
+def test_commits_are_the_same_wherever_a_workspace_goes_the_same_way(
+    checkout: Path,
+) -> None:
+    """Results that were made in between are no part of them."""
+    heads = []
+    for name in ("demo", "again"):
+        target, head = checkout.parent / name, "HEAD~1" if heads else "HEAD"
+        git(checkout, "checkout", "-q", head)
+        make_workspace(checkout, target, checkout / "config" / "demo.params.yaml")
+        result = target / "results" / f"{name}.txt"
+        result.parent.mkdir(exist_ok=True)
+        result.write_text("made\n")
+        if not heads:
+            edit(checkout / "params.yaml", "dpi: 200 ", "dpi: 100 ")
+            git(checkout, "commit", "-qam", "later")
+        else:
+            git(checkout, "checkout", "-q", "-")
+        make_workspace(checkout, target, checkout / "config" / "demo.params.yaml")
+        assert git(target, "ls-files", "results") == ""
+        heads.append(git(target, "rev-parse", "HEAD"))
+        first, parent = git(target, "show", "-s", "--format=%P").split()
+        assert parent == git(checkout, "rev-parse", "HEAD")
+        assert git(target, "rev-list", "--parents", "-1", first).split()[1:] == [
+            git(checkout, "rev-parse", "HEAD~1")
+        ]
+    assert heads[0] == heads[1]
+    make_workspace(checkout, target, checkout / "config" / "demo.params.yaml")
+    assert git(target, "rev-parse", "HEAD") == heads[1]  # nothing is new
+
+
+def git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()

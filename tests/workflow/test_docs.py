@@ -111,9 +111,9 @@ RUN = {
         "python -m dash_repro params --set experiments.sampling.guidance_scale=3.0 && "
         "make why; mv ../kept params.yaml"
     ),
-    "dash-repro params --set experiments.sampling.guidance_scale=2.0": (
+    "dash-repro params --set experiments.sampling.guidance_scale=4.0": (
         "cp params.yaml ../kept && "
-        "python -m dash_repro params --set experiments.sampling.guidance_scale=2.0; "
+        "python -m dash_repro params --set experiments.sampling.guidance_scale=4.0; "
         "mv ../kept params.yaml"
     ),
     "dash-repro params KEY": "python -m dash_repro params train_teacher.width",

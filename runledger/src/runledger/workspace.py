@@ -110,6 +110,8 @@ def make_workspace(
         )
     if not (target / ".git").exists():
         _git(source, "clone", "-q", "--no-hardlinks", str(source), str(target))
+    _git(target, "fetch", "-q", "--update-shallow", str(source), "HEAD")
+    newer = _git(target, "rev-list", "-1", "HEAD..FETCH_HEAD").split()
     _overlay(source, target, without)
     if (source / ".venv").exists() and not (target / ".venv").exists():
         (target / ".venv").unlink(missing_ok=True)
@@ -119,17 +121,29 @@ def make_workspace(
     for key, value in NOBODY.items():
         if not _git(target, "config", "--default", "", key).strip():
             _git(target, "config", key, value)
-    _git(target, "add", "-A")
-    if _git(target, "status", "--porcelain").strip():
-        commit(target, f"workspace with {Path(origin).name}")
+    # results are no part of it, for then its name would tell when it was renewed
+    results = f":(exclude){ledger_folder(target)}"
+    _git(target, "add", "-A", "--", ".", results)
+    if newer or _git(target, "diff", "--cached", "--name-only").strip():
+        commit(target, f"workspace with {Path(origin).name}", *newer)
     return target
 
 
-def commit(root: Path, message: str) -> None:
+def commit(root: Path, message: str, *merged: str) -> None:
     """Commit what is added, at the time of the last commit: equal content, equal name.
 
     So a workspace that is made again elsewhere has the commits that records name.
+
+    Args:
+        root: of the workspace.
+        message: of the commit.
+        merged: commits whose content has been added, further parents.
     """
     date = _git(root, "show", "-s", "--format=%cI").strip()
     dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-    git(root, *PLAIN, "commit", "-q", "-m", message, variables=dates)
+    tree = _git(root, "write-tree").strip()
+    parents = [word for one in ("HEAD", *merged) for word in ("-p", one)]
+    made = git(
+        *(root, *PLAIN, "commit-tree", tree, *parents, "-m", message), variables=dates
+    )
+    _git(root, "update-ref", "-m", "workspace", "HEAD", os.fsdecode(made).strip())
