@@ -17,7 +17,8 @@ from typing import Any
 
 from paper_workspace import ROOT, TINY, Workspace
 
-from dash_repro.workspace import make_workspace
+from dash_repro.workspace import commit, make_workspace
+from runledger.git import git
 
 ODD = """it's a "test" {dir} $x ü"""
 NEEDED = ("sh", "bash", "which", "git", "make", "grep", "sed", "expand", "tr", "mkdir")
@@ -73,6 +74,8 @@ class BareMachine:
         make_workspace(ROOT, self.root, ROOT / "params.yaml")
         tiny = TINY.read_text().replace("base: ../../params", "base: ../params")
         (self.root / "config" / "demo.params.yaml").write_text(tiny)
+        git(self.root, "add", "-A")
+        commit(self.root, "the smallest demo")
         link_environment(self.root)
         said: dict[str, Any] = {"interrupted": self.interrupt("make", "demo")}
         said["whole"] = self.run("make", "demo")

@@ -176,6 +176,7 @@ NOT_HERE = {
     "python -m bench.contact": "test_first_contact runs it",
     "python -m bench.numerics": "trains for half an hour",
     "dvc gc": "is named as a danger",
+    "python -m dash_repro.publication": "test_publication runs it",
     "dvc push": "is named as less than make push",
     "dvc exp run": "runs the whole paper",
     "cd demo": "is a shell's",

@@ -153,9 +153,21 @@ def _tones(start: int) -> Iterator[str]:
 def save(figure: Figure, style: Style, pdf: Path, png: Path) -> None:
     """Write both files; equal figures give equal bytes (no dates, no versions)."""
     tell(figure, style)
+    _settle(figure)
     none = {"Creator": None, "Producer": None, "CreationDate": None}
     figure.savefig(pdf, format="pdf", metadata=none)
     figure.savefig(png, format="png", dpi=style.dpi, metadata={"Software": None})
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out and leave it so, at positions of six decimals.
+
+    The solver's last bits differ from run to run, and so would the file's.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(one, 6) for one in axes.get_position(True).bounds])
 
 
 def tell(figure: Figure, style: Style) -> None:

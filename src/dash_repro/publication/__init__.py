@@ -1,0 +1,17 @@
+"""A run published in this repository with its bytes: make it, publish it, check it.
+
+A published run is a folder such as ``study``:
+
+- ``results`` and ``dvc.lock`` are what git tracks of its workspace: records, metrics,
+  tables;
+- ``store`` is a DVC remote with the bytes that are kept, and ``history.bundle``, the
+  commits of the workspace, which its records name;
+- ``code`` names the commits of this repository that the workspace was made by.
+
+Its params are ``config/<folder>.params.yaml`` of those commits. Images and samples are
+not kept: they are made again where something needs them.
+
+All is done by the code of the last of those commits, in workspaces inside the folder.
+So a published run stays what it was while the checkout goes on, and nothing calls it
+stale.
+"""

@@ -1,0 +1,206 @@
+"""Is a published run what is said of it, and what does another setting do to it?"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dash_repro.arrays import read_json
+from dash_repro.publication.published import (
+    NOT_KEPT,
+    Publication,
+    run_git,
+    run_module,
+    start,
+)
+from runledger.errors import UserError
+
+DRAWN = ("make_table", "plot_figure")
+SAMPLED = ("generate_samples", "compute_metrics", "measure_calibration")
+PROFILE = "workflow/profiles/demo"  # many small instances on one machine
+CHECK, AGAIN, VARIED = "check", "again", "varied"
+TEXT: Mapping[str, Any] = {"capture_output": True, "encoding": "utf-8"}
+
+
+def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bool]]:
+    """Bring a published run's bytes and see whether they are what is said of them.
+
+    Args:
+        publication: what to check.
+        samples: the id of a set of samples that is made again, with its metrics.
+
+    Yields:
+        What was looked at, what was found, and whether it is as published.
+    """
+    target, again = (publication.folder / name for name in (CHECK, AGAIN))
+    for old in (target, again):
+        shutil.rmtree(old, ignore_errors=True)
+    publication.restore(target)
+    yield _bytes(target)
+    done = start(target, "snakemake", "-n", "--cores", "1", **TEXT)
+    nothing = "Nothing to be done" in done.stdout + done.stderr
+    yield "state", "nothing to be done" if nothing else done.stdout, nothing
+    done = start(target, "dash_repro.audit", **TEXT)
+    yield "audit", done.stdout.strip().splitlines()[-1], done.returncode == 0
+    yield from _again(target, again, samples)
+    yield "code", _since(publication, target, publication.code[-1]), True
+
+
+def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
+    """Make a set of samples of a published run again with another setting.
+
+    Args:
+        publication: what to vary, in a copy.
+        setting: ``key=value`` of params.yaml.
+        samples: the set's id; its metrics are made, and its network's calibration.
+
+    Yields:
+        How many instances of each stage were made, then the numbers of both.
+
+    Raises:
+        UserError: the setting is wrong, nothing has this id, or the run fails.
+    """
+    target = publication.folder / VARIED
+    shutil.rmtree(target, ignore_errors=True)
+    publication.restore(target)
+    records = target / "results" / "records"
+    before = {path: read_json(path) for path in records.glob("*/*/*.json")}
+    wanted = [
+        path
+        for path in before
+        if path.parent.parent.name in SAMPLED[1:]
+        and f"{samples}-".startswith(f"{path.parent.name}-")
+    ]
+    if not wanted:
+        raise UserError(
+            f"no samples are called {samples}",
+            str(records / SAMPLED[0]),
+            "take a folder's name from there",
+        )
+    run_module(target, "dash_repro", "params", "--set", setting)
+    outs = [out for path in wanted for out in before[path]["outputs"]]
+    run_module(target, "snakemake", "--profile", PROFILE, *outs)
+    after = set(records.glob("*/*/*.json")) - before.keys()
+    stages = Counter(path.parent.parent.name for path in after)
+    made = ", ".join(f"{count} {stage}" for stage, count in sorted(stages.items()))
+    yield f"made again for {setting}: {made or 'nothing, for nothing reads it'}"
+    for path in wanted:
+        for new in after & set(path.parent.glob("*.json")):
+            pair = before[path]["outputs"], read_json(new)["outputs"]
+            yield from _numbers(*pair, "with it")
+
+
+def _bytes(target: Path) -> tuple[str, str, bool]:
+    """Fetch what the store has; only what is not kept may be absent."""
+    done = start(target, "runledger", "pull", **TEXT)
+    lines = done.stderr.splitlines()
+    absent = [line for line in lines if line.startswith("missing: ")]
+    records = target / "results" / "records"
+    paths = [path for stage in NOT_KEPT for path in records.glob(f"{stage}/*/*.json")]
+    left_out = {out for path in paths for out in read_json(path)["outputs"]}
+    lost = [
+        line
+        for line in absent
+        if line.removeprefix("missing: ").split(" (")[0] not in left_out
+    ]
+    said = done.stdout.splitlines()[-1] if done.stdout else done.stderr
+    if absent:
+        said += f"; {len(absent)} files of images and samples are not kept"
+    return "bytes", "\n".join([said, *lost]), not lost and bool(done.stdout)
+
+
+def _again(target: Path, again: Path, samples: str) -> Iterator[tuple[str, str, bool]]:
+    """Draw all and sample a student again, in a copy that lacks their records."""
+    run_git(target, "clone", "-q", str(target), str(again))
+    shutil.copy2(target / ".dvc" / "config.local", again / ".dvc" / "config.local")
+    cache = str(target / ".dvc" / "cache")
+    run_module(again, "dvc", "cache", "dir", "-q", "--local", cache)
+    records = again / "results" / "records"
+    made = {path: path.parent.name for path in records.glob("*/*/*.json")}
+    parts = {
+        "drawn": [path for path in made if path.parent.parent.name in DRAWN],
+        "sampled": [
+            path
+            for path, id in made.items()
+            if path.parent.parent.name in SAMPLED and f"{samples}-".startswith(f"{id}-")
+        ],
+    }
+    before = {path: read_json(path) for paths in parts.values() for path in paths}
+    for path in before:
+        path.unlink()
+    done = start(again, "snakemake", "--profile", PROFILE, **TEXT)
+    for what, paths in parts.items():
+        missing = [path for path in paths if not path.exists()]
+        if missing:
+            yield what, done.stdout[-2000:] + done.stderr[-2000:], False
+            continue
+        pairs = [
+            (before[path]["outputs"], read_json(path)["outputs"]) for path in paths
+        ]
+        other = [
+            name
+            for old, new in pairs
+            for name in old
+            if old[name]["md5"] != new[name]["md5"]
+        ]
+        count = sum(len(old) for old, _ in pairs)
+        said = f"{count} files made again, {count - len(other)} of equal bytes"
+        numbers = [line for old, new in pairs for line in _numbers(old, new)]
+        yield what, "\n".join([said, *other, *numbers]), not other
+
+
+def _numbers(
+    old: Mapping[str, Any], new: Mapping[str, Any], what: str = "now"
+) -> Iterator[str]:
+    """Each metric of a file as published and as it is now."""
+    for name in old:
+        if not name.endswith(("metrics.json", "calibration.json")):
+            continue
+        was, now = (numbers(json.loads(one[name]["inline"])) for one in (old, new))
+        for key in was:
+            if "standard_error" not in key and not key.endswith(".std"):
+                name = key.removeprefix("metrics.").removesuffix(".value")
+                values = f"{_with_error(was, key)}, {what} {_with_error(now, key)}"
+                yield f"{name:18s}  published {values}"
+
+
+def _with_error(values: Mapping[str, float], key: str) -> str:
+    """A number of a metric or of calibration with its standard error, if it has one."""
+    stem = key.removesuffix(".value")
+    error = values.get(
+        f"standard_error.{key}" if stem == key else f"{stem}.standard_error"
+    )
+    return f"{values[key]:.5g}" + ("" if error is None else f" ± {error:.2g}")
+
+
+def numbers(value: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """{dotted key: number} of a tree; lists, such as curves, are left out."""
+    found = {}
+    for key, part in value.items():
+        if isinstance(part, Mapping):
+            found |= numbers(part, f"{prefix}{key}.")
+        elif isinstance(part, float):
+            found[prefix + key] = part
+    return found
+
+
+def _since(publication: Publication, target: Path, code: str) -> str:
+    """Which modules of the run's records differ in the checkout, and how to go back."""
+    paths = (target / "results" / "records").glob("*/*/*.json")
+    modules = {name for path in paths for name in read_json(path)["code_modules"]}
+    changed = run_git(
+        publication.root, "diff", "--name-only", code, "--", *sorted(modules)
+    )
+    date = run_git(publication.root, "show", "-s", "--format=%cs", code)
+    names = changed.split()
+    said = f"made by commit {code[:12]} of {date}"
+    if not names:
+        return f"{said}; the checkout has the same {len(modules)} modules"
+    return (
+        f"{said}; {len(names)} of its {len(modules)} modules differ in the checkout "
+        f"({', '.join(names)}). To have that code: git checkout {code[:12]}"
+    )
