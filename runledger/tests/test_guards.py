@@ -22,7 +22,7 @@ def test_a_python_that_jobs_would_not_find(monkeypatch, name: str) -> None:
     check_folder(Path("/lab"), workflow(remote=False))
     with pytest.raises(UserError, match="the path of Python") as caught:
         check_folder(Path("/lab"), workflow(remote=True))
-    assert caught.value.where == name and "without such signs" in caught.value.remedy
+    assert caught.value.where == name and "by a link" in caught.value.remedy
 
 
 def test_a_folder_that_a_shell_would_change(monkeypatch) -> None:

@@ -7,9 +7,7 @@ Snakemake and DVC, cloned with git, and shares bytes through a folder.
 
 import json
 import os
-import shlex
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +18,6 @@ from runledger.audit import check_crate
 from runledger.audit.crate_files import DESCRIPTOR
 from runledger.watching import WATCH
 
-pytestmark = pytest.mark.skipif(
-    shlex.quote(sys.executable) != sys.executable,
-    reason="Python's path has a space, with which Snakemake runs no `script:`",
-)
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 MADE = {".dvc/.gitignore", ".dvc/config", ".runledger/.gitignore", "dvc.yaml"}
 BELOW = {"report", "collect", "best", "shared"}  # stale for what they read alone

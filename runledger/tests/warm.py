@@ -14,6 +14,8 @@ import importlib
 import itertools
 import json
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +26,23 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-BIN = Path(sys.executable).parent
+
+def _programs() -> Path:
+    """The environment's programs, by a path that a shell takes as it is.
+
+    Snakemake writes Python's path without quotes into `script:` and a cluster's jobs,
+    and the checkout may lie in a folder with a space: then a link stands for it.
+    """
+    if shlex.quote(sys.executable) == sys.executable:
+        return Path(sys.executable).parent
+    folder = tempfile.mkdtemp(prefix="environment-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    link = Path(folder) / "link"
+    link.symlink_to(sys.prefix)
+    return link / "bin"
+
+
+BIN = _programs()
 KILL_AT = "WARM_KILL_AT"  # a program's variable: see _kill_at
 CHANGES = {  # of the file system, as sys.audit names them
     *("os.rename", "os.remove", "os.link", "os.symlink", "os.mkdir", "os.rmdir"),
@@ -174,7 +192,7 @@ def _address() -> str:
         if world not in _started:
             path = f"{tempfile.mkdtemp()}/socket"
             own = subprocess.Popen(
-                [sys.executable, __file__, path],
+                [str(BIN / "python"), __file__, path],
                 stdin=subprocess.PIPE,  # closed when this process ends, however it does
                 start_new_session=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},

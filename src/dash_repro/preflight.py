@@ -11,30 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from dash_repro import cost, wallclock
 from dash_repro.paper.pdf import unusable
-from runledger import Judge, Site, Verdict, load_pipeline
+from runledger import Judge, Verdict, load_pipeline, preflight
 from runledger.errors import UserError
-from runledger.preflight import (
-    FAIL,
-    OK,
-    WARN,
-    Answer,
-    check_cache,
-    check_disk,
-    check_executor,
-    check_git,
-    check_partitions,
-    check_remote,
-    check_slurm,
-    disk_of,
-    longest_jobs,
-    packed_hours,
-    plan_of,
-    plan_text,
-)
+from runledger.preflight import FAIL, OK, WARN, Answer
 
 TOGETHER = "train_student"  # students of a teacher share a job
 
@@ -70,29 +52,11 @@ def check_pdf(root: Path) -> Iterator[Answer]:
 
 def report(root: Path, profile: Path) -> tuple[list[Answer], str]:
     """Return one answer a line of the report, and the plan as text."""
-    settings = yaml.safe_load(profile.read_text(encoding="utf-8"))
-    where = settings["configfile"]
-    config = yaml.safe_load((root / where).read_text("utf-8"))
-    site, pipeline = Site.from_config(config), load_pipeline(root)
-    verdicts = Judge(root, pipeline).judge()
-    stale = {name for name, verdict in verdicts.items() if not verdict.valid}
-    plans = plan_of(pipeline, stale, site)
-    pack = int(config.get("pack", 1))
-    at_once = pack * int(settings.get("jobs", 1))
-    answers = [
-        *check_git(root),
-        *check_executor(),
-        *check_slurm(settings, str(profile)),
-        *check_partitions(site, longest_jobs(pipeline, plans, site), where),
-        *check_disk(root, *disk_of(plans, at_once)),
-        *check_cache(root),
-        *check_remote(root),
-        *check_files(root, pipeline.params, verdicts),
-        *check_pdf(root),
-    ]
-    hours = packed_hours(pipeline, stale, site, TOGETHER, pack)
-    text = plan_text(plans, site, {TOGETHER: (pack, hours)}, where)
-    return answers, f"{text}\n{cost.line(pipeline)}\n{wallclock.line(pipeline)}"
+    answers, plan = preflight.report(root, profile, TOGETHER)
+    pipeline = load_pipeline(root)
+    answers += check_files(root, pipeline.params, Judge(root, pipeline).judge())
+    answers += check_pdf(root)
+    return answers, f"{plan}\n{cost.line(pipeline)}\n{wallclock.line(pipeline)}"
 
 
 @click.command(help=__doc__)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -64,10 +62,6 @@ def test_lsf_gives_a_gpu_and_a_warning_to_gpu_jobs_only(space: Workspace) -> Non
     assert extra["export_tirt"] == extra["make_table"] == {False}
 
 
-@pytest.mark.skipif(
-    shlex.quote(sys.executable) != sys.executable,
-    reason="Python's path has a space: runs on a cluster are refused (test_guards)",
-)
 def test_jobs_go_through_the_submit_command(space: Workspace, tmp_path: Path) -> None:
     requests = tmp_path / "requests"
     qsub = tmp_path / "qsub"

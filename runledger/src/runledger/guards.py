@@ -54,5 +54,6 @@ def check_folder(root: Path, workflow: Any) -> None:
             "the path of Python has a space or another sign that a shell takes for its "
             "own, and Snakemake writes it without quotes into the jobs of a cluster",
             sys.executable,
-            "make the environment in a folder without such signs",
+            "start snakemake by a link to the environment whose path has no such sign, "
+            "or make the environment elsewhere",
         )

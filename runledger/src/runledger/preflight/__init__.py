@@ -14,6 +14,7 @@ from runledger.preflight.plan import (
     plan_of,
     plan_text,
 )
+from runledger.preflight.report import report
 from runledger.preflight.slurm import check_executor, check_partitions, check_slurm
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "packed_hours",
     "plan_of",
     "plan_text",
+    "report",
 ]
