@@ -98,8 +98,6 @@ class Publication:
         run_git(self.root, "clone", "-q", "-n", str(self.root), str(target))
         run_git(target, "fetch", "-q", str(self.history), "HEAD")
         run_git(target, "checkout", "-q", "-B", "published", "FETCH_HEAD")
-        for key, value in (("name", "workspace"), ("email", "workspace@local")):
-            run_git(target, "config", f"user.{key}", value)
         self.use_store(target)
         shutil.rmtree(target / "results", ignore_errors=True)
         shutil.copytree(self.folder / "results", target / "results")
