@@ -41,6 +41,13 @@ def test_the_pdf_by_its_own_name_fails_with_its_reason(bare: BareMachine) -> Non
     assert "look first at" in out, "the summary follows a failure, too"
 
 
+def test_a_page_that_cannot_be_written_fails_the_demo(bare: BareMachine) -> None:
+    code, out = bare.said("page")
+    assert code != 0
+    assert "where: results/report.html" in out and "Traceback" not in out
+    assert "17 of 17 tables" in out, "the summary follows a failure, too"
+
+
 def test_dvc_and_audit_take_the_missing_pdf_for_what_it_is(bare: BareMachine) -> None:
     assert list(json.loads(bare.said("dvc"))) == ["build_paper"]
     code, out = bare.said("audit")
