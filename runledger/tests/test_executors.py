@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def submitted(flow: Workflow, folder: Path, environment: str = "") -> str:
     program.write_text(SUBMIT.format(folder=folder, environment=environment))
     program.chmod(0o755)
     cluster = ("--executor", "cluster-generic", "--seconds-between-status-checks", "1")
-    submit = ("--cluster-generic-submit-cmd", str(program))
+    submit = ("--cluster-generic-submit-cmd", shlex.quote(str(program)))
     return flow.snakemake(*cluster, *submit, "--jobs", "4", check=False)
 
 
