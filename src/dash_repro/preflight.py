@@ -14,9 +14,10 @@ import click
 
 from dash_repro import cost, wallclock
 from dash_repro.paper.pdf import unusable
-from runledger import Judge, Verdict, load_pipeline, preflight
+from runledger import Judge, Verdict, load_pipeline
 from runledger.errors import UserError
 from runledger.preflight import FAIL, OK, WARN, Answer
+from runledger.preflight import report as general_report
 
 TOGETHER = "train_student"  # students of a teacher share a job
 
@@ -52,7 +53,7 @@ def check_pdf(root: Path) -> Iterator[Answer]:
 
 def report(root: Path, profile: Path) -> tuple[list[Answer], str]:
     """Return one answer a line of the report, and the plan as text."""
-    answers, plan = preflight.report(root, profile, TOGETHER)
+    answers, plan = general_report(root, profile, TOGETHER)
     pipeline = load_pipeline(root)
     answers += check_files(root, pipeline.params, Judge(root, pipeline).judge())
     answers += check_pdf(root)
