@@ -23,6 +23,14 @@ def small_params(scale: str = "demo") -> dict[str, Any]:
     params["generate_samples"]["num_samples"] = 10_000
     for name in ("table2", "table3", "table4", "tableC6", "released", "stepwise"):
         params["experiments"][name]["seeds"] = [42, 123]
+    code = {**params["teachers"]["tirt"], "base": "min_snr", "normalizer": "batch"}
+    params["teachers"]["tirt_code"] = code
+    compared = {
+        "datasets": ["cifar10"],
+        "seeds": [42],
+        "teachers": ["tirt", "tirt_code"],
+    }
+    params["experiments"]["weightings"] = compared
     return params
 
 

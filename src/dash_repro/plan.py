@@ -22,6 +22,7 @@ from dash_repro.paper.needs import (
     FIRST,
     SECOND,
     STUDENTS,
+    TEACHERS,
     Need,
     stepped,
 )
@@ -53,6 +54,11 @@ def students_of(experiment: Mapping[str, Any]) -> list[str]:
     if "student" in experiment:
         return [experiment["student"]]
     return list(experiment.get("students", []))
+
+
+def teachers_of(experiment: Mapping[str, Any]) -> list[str]:
+    """Return the teacher blocks that an experiment compares."""
+    return list(experiment.get("teachers", []))
 
 
 def widths_of(experiment: Mapping[str, Any]) -> list[int]:
@@ -238,6 +244,9 @@ class Plan:
         ]
         named = {
             "students": [f"students.{s}" for b in blocks for s in students_of(b)],
+            "teachers": [
+                f"teachers.{t}" for b in blocks for t in b.get("teachers", [])
+            ],
             "prepare_data": [
                 f"prepare_data.{dataset}.image_size"
                 for block in blocks
@@ -342,6 +351,7 @@ class Plan:
         present, found = students_of(experiment), []
         for model in need.models:
             names = {STUDENTS: present}
+            names[TEACHERS] = [f"teacher_{t}" for t in teachers_of(experiment)]
             if model == DISTILLED:
                 fewer = experiment["steps"][1:]
                 names[model] = [f"{s}_k{k}" for s in present for k in fewer]

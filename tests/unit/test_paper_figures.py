@@ -10,6 +10,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from paper_fixtures import SIDE, Workspace, small_params
 from PIL import Image
+from scipy.stats import spearmanr
 
 from dash_repro.arrays import load_npz, read_json
 from dash_repro.paper.figures import make
@@ -225,6 +226,26 @@ def test_curriculum_figure_draws_snapshots_and_loss(workspace):
     assert len(panels[0].get_lines()) == 6
     dots = [c for c in panels[3].collections if isinstance(c, PathCollection)]
     assert len(dots) == 1 and len(dots[0].get_offsets()) == 40
+
+
+def test_weightings_are_told_by_formula_and_by_their_rank_with_the_loss(workspace):
+    """A column a teacher; the number beneath is that of its own last snapshot."""
+    figure = drawn(workspace, "figureS5")
+    above, below = figure.axes[:2], figure.axes[2:4]
+    heads = [axes.get_title() for axes in above]
+    assert "/ SNR" in heads[0] and "all timesteps" in heads[0]
+    assert "/ SNR" not in heads[1] and "the batch" in heads[1]
+    rows = read_rows(workspace.data("figureS5"))
+    for axes, teacher in zip(below, ("teacher_tirt", "teacher_tirt_code"), strict=True):
+        learned = rows.find("lambda_snapshot", model=teacher)
+        last = str(max(int(row.step) for row in learned))
+        learned = rows.find("lambda_snapshot", model=teacher, step=last)
+        losses = {row.x: row for row in rows.find("loss_mean", model=teacher)}
+        pairs = [(float(row.value), float(losses[row.x].value)) for row in learned]
+        expected = spearmanr(pairs)
+        (text,) = [text.get_text() for text in axes.texts]  # sigmoid keeps the order
+        shown = f"rank correlation {expected.statistic:+.2f}"
+        assert text == shown.replace("-", "\u2212")
 
 
 def test_training_figure_shows_every_student(workspace):

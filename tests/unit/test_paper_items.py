@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from paper_fixtures import small_params
 
 from dash_repro.paper.items import ITEMS, contents
 from dash_repro.paper.registry import FigureSpec, Section, TableSpec, register
@@ -21,7 +22,7 @@ FIGURES = {
     *("figure1", "figure2", "figure3", "figure4a", "figure4b", "figure4c"),
     *("figure5a", "figure5b", "figure5c", "figure6", "figure7"),
     *(f"figureD{index}" for index in range(1, 8)),
-    *("figureS1", "figureS2", "figureS3", "figureS4"),
+    *("figureS1", "figureS2", "figureS3", "figureS4", "figureS5"),
 }
 
 
@@ -87,9 +88,7 @@ def test_a_name_is_taken_once_of_what_else_registers():
 
 
 def test_sources_exist_and_needs_name_known_experiments():
-    import yaml
-
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = small_params()
     for item, spec in ITEMS.items():
         for source in spec.sources:
             assert (ROOT / source).exists(), source

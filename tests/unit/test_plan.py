@@ -67,6 +67,18 @@ def test_the_teachers_of_table_2(params: dict[str, Any]) -> None:
     assert found == both | {"cfg3.0-k50-n0"}
 
 
+def test_the_teachers_that_are_compared_by_their_weightings(
+    params: dict[str, Any],
+) -> None:
+    """Those that the experiment names, of its first seed and nowhere else."""
+    found = ids(params, "figureS5", "train_teacher", "cifar10-")
+    assert found == {"tirt-s8", "tirt_code-s8"}
+    assert ids(params, "figureS1", "train_teacher", "cifar10-") == {"tirt-s8"}
+    del params["experiments"]["weightings"]
+    plan = Plan(SimpleNamespace(params=params, id_pattern=IDS.__getitem__))
+    assert "figureS5" not in plan.paper(SimpleNamespace())["figures"]
+
+
 def test_a_table_has_all_seeds_and_what_shows_one_has_the_first(
     params: dict[str, Any],
 ) -> None:

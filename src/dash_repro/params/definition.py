@@ -267,6 +267,10 @@ class Stepwise(OneWidth):
     student: Name = key(..., "a block of students", "Appendix F")
     steps: Counts = key(..., "numbers of DDIM steps: the student's own, then those it is distilled to", "Table C5")
 
+class Weightings(Experiment):
+    """teachers side by side, by how they weight timesteps; the paper has none of this"""
+    teachers: Names = key(..., "blocks of teachers, a panel each")
+
 class Sampling(Section):
     """shared by all experiments"""
     steps: Count = key(50, "K, DDIM steps", A2, protocol=True)
@@ -285,6 +289,7 @@ class Experiments(Section):
     anchor: StudentTable = None
     released: StudentTable = None
     stepwise: Stepwise = None
+    weightings: Weightings = None
     sampling: Sampling
 
 class MakeTable(Section):
