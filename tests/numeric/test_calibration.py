@@ -85,6 +85,7 @@ def _by_hand(pairs):
                 ((s_y - t_y) ** 2).mean(),
                 ((s_0 - t_0) ** 2).mean(),
                 t,
+                ((s_y - t_y) * (s_0 - t_0)).mean(),
             ]
         )
     return np.array(rows)
@@ -103,6 +104,7 @@ def test_summary_equals_float64_written_out():
         "err_cond": mean[4],
         "err_uncond": mean[5],
         "teacher_gap_norm": mean[1],
+        "err_cos": mean[7] / np.sqrt(mean[4] * mean[5]),
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-5), name

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLES = {
     *("table1", "table2", "table3", "table4", "tableA1", "tableA2", "tableB3"),
     *("tableB4", "tableC5", "tableC6", "tableC7", "anchor", "claims", "tableS1"),
-    *("tableS2", "tableS3", "tableS4"),
+    *("tableS2", "tableS3", "tableS4", "tableS5"),
 }
 FIGURES = {
     *("figure1", "figure2", "figure3", "figure4a", "figure4b", "figure4c"),

@@ -17,6 +17,7 @@ from runledger.git import git
 
 pytestmark = pytest.mark.slow
 CHANGED = "src/dash_repro/diffusion/noise.py"
+LEFT_OUT = "train_student/*-scratch-*"
 SAMPLES = "digits-dash-w4-s42-cfg4.0-k4-n0"
 
 
@@ -31,9 +32,11 @@ def published(
     shutil.copytree(bare.demo, root / "demo" / RUN, symlinks=True)
     found = Publication(root, "demo")
     with pytest.raises(UserError, match="git should not hold more than 1"):
-        publish(found, 2**20)
-    assert not (found.folder / "code").exists()
-    said = publish(found, 2**26)  # a tiny run's features are those of a large network
+        publish(found, limit=2**20)
+    assert not (found.folder / "code").exists() and not [*found.stored()]
+    said = publish(
+        found, [LEFT_OUT], 2**26
+    )  # a tiny run's features are those of a large network
     assert said.endswith(f"made by {git(root, 'rev-parse', 'HEAD').decode()[:12]}")
     module = root / CHANGED
     module.write_text(module.read_text() + "\n\nLATER = 1\n")
@@ -52,6 +55,10 @@ def test_a_published_run_is_whole_and_its_code_is_told(published: Publication) -
     assert all(good for _, good in found.values()), found
     assert "nothing to be done" in found["state"][0]
     assert "nothing to object to" in found["audit"][0]
+    left, *_ = published.folder.glob(f"results/records/{LEFT_OUT}/*.json")
+    kept = {path.name for path in published.stored()}
+    assert not kept & {out["md5"][2:] for out in read_json(left)["outputs"].values()}
+    assert int(re.search(r"(\d+) files are not kept", found["bytes"][0])[1]) > 10
     drawn, _, numbers = found["sampled"][0].partition("\n")
     assert drawn == "5 files made again, 5 of equal bytes"
     rho, frechet = (

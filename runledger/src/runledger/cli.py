@@ -145,13 +145,18 @@ def plan(root: Path, check: bool) -> int:
 @main.command()
 @click.option("--remote")
 @click.option("--new", is_flag=True, help="The remote is new or emptied: make it.")
-@click.option("--stage", "stages", multiple=True, help="Only what this stage made.")
+@click.option(
+    "--without",
+    metavar="PATTERN",
+    multiple=True,
+    help="Send nothing that these instances made (stage/id, with * and ?).",
+)
 @click.pass_obj
-def push(root: Path, remote: str | None, new: bool, stages: tuple[str, ...]) -> int:
+def push(root: Path, remote: str | None, new: bool, without: tuple[str, ...]) -> int:
     """Send the bytes of every record."""
     from runledger.sharing import push
 
-    done = push(root, remote, new, stages)
+    done = push(root, remote, new, without)
     print(f"sent {done.moved} objects; the remote had {done.present}")
     if done.missing:
         for line in done.missing:

@@ -16,7 +16,7 @@ from runledger.errors import UserError
 from runledger.judge import Judge, Verdict
 from runledger.places import check_cache
 from runledger.project import load_pipeline
-from runledger.records import Record, Records
+from runledger.records import Record, Records, is_among
 from runledger.remote import find_remote, open_remote
 from runledger.store import Digest, Store
 
@@ -91,22 +91,21 @@ def push(
     root: Path,
     name: str | None = None,
     new: bool = False,
-    stages: Collection[str] = (),
+    without: Collection[str] = (),
 ) -> Moved:
     """Send the bytes of every record that the remote has not got whole.
 
     Args:
         name: of the remote; None: the default one.
         new: make the remote without asking whether it may only be out of reach.
-        stages: send only what these made; empty: everything.
+        without: send nothing that instances of these patterns made: stage/id, with *
+            and ?.
 
     Raises:
         UserError: no remote, or it cannot be reached; what was sent stays sent.
     """
     remote, store = open_remote(root, name), Store(root)
-    records = Records(root).all()
-    if stages:
-        records = (record for record in records if record.recipe["stage"] in stages)
+    records = (one for one in Records(root).all() if not is_among(one, without))
     objects = collect(records)
     sizes = {md5: wanted.size for md5, wanted in objects.items()}
     there = remote.is_there()

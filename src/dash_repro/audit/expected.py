@@ -28,7 +28,11 @@ MEASURES: dict[str, tuple[str, str, str, int | None, bool]] = {
     "rho": (GAPS, "rho", "calibration_decimals", 0, False),
     "cos": (GAPS, "cos", "calibration_decimals", 0, False),
     "gap_mse": (GAPS, "gap_mse", "gap_decimals", None, False),
+    "err_cond": (GAPS, "err_cond", "gap_decimals", None, False),
+    "err_uncond": (GAPS, "err_uncond", "gap_decimals", None, False),
+    "err_cos": (GAPS, "err_cos", "calibration_decimals", 0, False),
 }
+ERRORS = ("err_cond", "err_uncond")  # of the branches, one over the other
 DISTANCES = {(stage, name) for stage, name, _, _, far in MEASURES.values() if far}
 PROFILED = {  # row, or column -> key of profile.json, exponent, decimals
     "params_m": ("parameters", -6, 1),
@@ -111,6 +115,9 @@ LAYOUTS = {
     "anchor": Layout("anchor", columns=(_MEASURE,)),
     "tableA1": Layout("table3", (r"(?P<key>parameters)",), (_ROLE,)),
     "tableS3": Layout("table3", columns=(_MEASURE,)),
+    "tableS5": Layout(
+        "table3", columns=(_MEASURE, r"(?P<dataset>{d})_(?P<over>err_ratio)")
+    ),
     "tableS1": Layout(
         "table3",
         (f"(?P<key>{'|'.join(PROFILED)})",),
@@ -255,6 +262,10 @@ class Expectations:
                 return None  # by definition
             source = self._measure(place, model, width, change)
             return self._cell(facts["measure"], source, facts.get("std", ""))
+        if "over" in facts:
+            places = ((experiment, m, facts["dataset"]) for m in ERRORS)
+            pair = (self._measure(place, model, width, change) for place in places)
+            return Expected("ratio", self._digits(ERRORS[0]), *pair)
         if "steps" in facts:
             change = {"steps": int(facts["steps"])}
         else:

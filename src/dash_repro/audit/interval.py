@@ -33,7 +33,7 @@ def variances(
         first, second: its raw values.
     """
     if statistic == "ratio":
-        return []
+        return _of_ratio(first, second)
     table = {(v.seed, v.sampling_seed): Fraction(v.text) for v in first}
     for value in second:  # paired by seeds
         pair = value.seed, value.sampling_seed
@@ -56,6 +56,26 @@ def variances(
             of_samples = sum(_average(list(map(Fraction, e))) ** 2 for e in errors)
             found.append((Fraction(of_samples), GROUPS - 1))
     return found
+
+
+def _of_ratio(
+    first: Sequence[RawNumber], second: Sequence[RawNumber]
+) -> list[tuple[Fraction, int]]:
+    """Over trainings only: a ratio of means has no closed form, so one is left out."""
+    seeds = sorted({value.seed for value in first})
+    count = len(seeds)
+    if count < 2:
+        return []
+    sides = [
+        [_average([Fraction(v.text) for v in side if v.seed == s]) for s in seeds]
+        for side in (first, second)
+    ]
+    ratios = [
+        Fraction(*(sum(side) - side[place] for side in sides)) for place in range(count)
+    ]
+    centre = _average(ratios)
+    squares = sum((ratio - centre) ** 2 for ratio in ratios)
+    return [(squares * Fraction(count - 1, count), count - 1)]
 
 
 def _average(numbers: Sequence[Fraction]) -> Fraction:
@@ -104,7 +124,8 @@ def check_interval(
     degrees = float(square**2 / sum(part**2 / count for part, count in parts))
     half = sqrt(square) * stdtrit(degrees, (1 + LEVEL) / 2) * 10.0 ** cell["exponent"]
     seeded = [[v.seeded for v in side] for side in (first, second)]
-    middle = exact.average(seeded[0]) - (exact.average(seeded[1]) if second else 0)
+    middle, other = (exact.average(side) if side else 0 for side in seeded)
+    middle = middle / other if expected.statistic == "ratio" else middle - other
     middle = float(middle * Fraction(10) ** cell["exponent"])
     step = 0.5 * 10.0 ** -cell["decimals"] + 1e-9 * (abs(middle) + half)
     wanted = [middle - half, middle + half]

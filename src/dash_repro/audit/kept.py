@@ -140,10 +140,20 @@ def _of_pairs(_item: Any, arrays: Arrays, content: Mapping[str, Any]) -> Iterato
         s, t = arrays["norm_s"], arrays["norm_t"]
         error = group_error(s[left].sum() / t[left].sum() for left in parts)
         found["rho"] = Again(s.sum() / t.sum(), error, 0.0)
+        error = group_error(_errors_cosine(arrays, left) for left in parts)
+        everything = np.ones(len(indices), bool)
+        found["err_cos"] = Again(_errors_cosine(arrays, everything), error, 0.0)
     if len(first) < GROUPS:
         found = {name: one._replace(error=None) for name, one in found.items()}
     errors = content["standard_error"]
     yield from _differ(found, lambda name: (content[name], errors[name]), 1e-9)
+
+
+def _errors_cosine(arrays: Arrays, chosen: np.ndarray) -> float:
+    """Between the errors of the two branches, by the law of cosines."""
+    sides = ("err_cond", "err_uncond", "gap_sq_err")
+    a, b, opposite = (arrays[name][chosen].sum() for name in sides)
+    return (a + b - opposite) / np.sqrt(4 * a * b)
 
 
 def _of_set(arrays: Arrays, content: Mapping[str, Any]) -> Iterator[str]:

@@ -174,7 +174,7 @@ def may_be_dash(
     student = expected.first.identity["student"]
     if student == "scratch" or evidence.expectations.one_branch(student):
         return True
-    if not column.endswith("_cos"):
+    if not column.endswith("_cos") or column.endswith("_err_cos"):
         return False
     rho = evidence.expectations.expected_for(address.removesuffix("cos") + "rho")
     numbers = evidence.numbers(rho.first) if rho else []

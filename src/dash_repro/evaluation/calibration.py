@@ -121,11 +121,12 @@ def summarize_calibration(
         bins: of equal width; bin k holds t in [T k / bins, T (k + 1) / bins).
 
     Returns:
-        "pairs", the five numbers of `summarize_gaps` (rho is Eq. 9),
-        "teacher_gap_norm" = E||Delta_T||, "standard_error" of the five over sets of as
-        many test images (jackknife.py), and "bins" with rho(t), cos and gap MSE. What
-        is undefined (an empty bin, a teacher without a gap, the standard error of too
-        few images) is None.
+        "pairs", the five numbers of `summarize_gaps` (rho is Eq. 9), "err_cos",
+        "teacher_gap_norm" = E||Delta_T||, "standard_error" of the six over sets of as
+        many test images (jackknife.py), and "bins" with rho(t), cos and gap MSE.
+        "err_cos" is the cosine between the two branches' errors, all pairs taken as
+        one vector. What is undefined (an empty bin, a teacher without a gap, a branch
+        without error, the standard error of too few images) is None.
 
     Raises:
         EvaluationError: a network gave NaN or infinity, or more bins than timesteps.
@@ -135,7 +136,7 @@ def summarize_calibration(
     timesteps = pairs.timesteps
     return {
         "pairs": len(timesteps),
-        **_defined(summarize_gaps(stats)),
+        **_defined(_summary(stats)),
         "standard_error": standard_errors(stats, pairs.indices),
         "teacher_gap_norm": stats["norm_t"].mean().item(),
         "bins": [
@@ -148,7 +149,7 @@ def summarize_calibration(
 def standard_errors(
     stats: dict[str, Tensor], indices: Tensor
 ) -> dict[str, float | None]:
-    """Of `summarize_gaps` over sets of as many images.
+    """Of the numbers of `summarize_calibration` over sets of as many images.
 
     All pairs of an image are left out together; images are in the order in which they
     were drawn, so that groups are random.
@@ -157,7 +158,7 @@ def standard_errors(
         stats: of `measure_gaps`, (P,) each.
         indices: (P,) of the pairs' images.
     """
-    names = ("rho", "cos", "gap_mse", "err_cond", "err_uncond")
+    names = ("rho", "cos", "gap_mse", "err_cond", "err_uncond", "err_cos")
     images = indices.unique().numel()
     group = group_of(images)
     if group is None:
@@ -167,9 +168,20 @@ def standard_errors(
     without = []
     for number in range(GROUPS):
         left = torch.from_numpy(member != number)
-        without.append(summarize_gaps({k: column[left] for k, column in stats.items()}))
+        without.append(_summary({k: column[left] for k, column in stats.items()}))
     found = {name: standard_error([one[name] for one in without]) for name in names}
     return _defined(found)
+
+
+def _summary(stats: dict[str, Tensor]) -> dict[str, float]:
+    """`summarize_gaps`, and the cosine between the branches' errors a and b.
+
+    The gap's error is their difference, so that 2 <a, b> = |a|^2 + |b|^2 - |a - b|^2.
+    """
+    found = summarize_gaps(stats)
+    length = math.sqrt(found["err_cond"] * found["err_uncond"])
+    inner = (found["err_cond"] + found["err_uncond"] - found["gap_mse"]) / 2
+    return {**found, "err_cos": inner / length if length > 0 else math.nan}
 
 
 def _require_usable(stats: dict[str, Tensor], total: int, bins: int) -> None:

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
     from dash_repro.paper.results import ResultsTable, View
 
 
+ERRORS = ("err_cond", "err_uncond")
+SQUARED = ("gap_mse", *ERRORS)  # mean squared errors
+ERROR_RATIO = "E_{y} / E_{∅}"
+
+
 @dataclass(frozen=True)
 class Calibration(Column):
     """Statistics of the guidance gap; the teacher's own are so by definition.
 
     Attributes:
-        measures: rho, cos, gap_mse.
+        measures: rho, cos, gap_mse, err_cond, err_uncond, err_cos; "err_ratio" is the
+            ratio of the two errors.
         datasets: ALL or FIRST of the experiment's.
         joined: the datasets side by side in each box, rather than in columns.
         titled: the datasets are named over the columns.
@@ -42,15 +48,19 @@ class Calibration(Column):
         return view.datasets[:1] if self.datasets == FIRST else view.datasets
 
     def heads(self, view: View) -> list[str]:
-        unit = unit_text(view.gap_exponent) if "gap_mse" in self.measures else ""
         heads = [
-            MEASURES[name].heading + (unit if name == "gap_mse" else "")
+            ERROR_RATIO
+            if name == "err_ratio"
+            else MEASURES[name].heading + unit_text(_power(view, name))
             for name in self.measures
         ]
         return heads if self.joined else heads * len(self._datasets(view))
 
     def groups(self, view: View) -> list[tuple[str, int]]:
-        names = " / ".join(dataset_name(dataset) for dataset in self._datasets(view))
+        datasets = [dataset_name(dataset) for dataset in self._datasets(view)]
+        if not self.joined and len(datasets) > 1:
+            return [(name, len(self.measures)) for name in datasets]
+        names = " / ".join(datasets)
         title = f"Calibration ({names})" if self.titled else ""
         return [(title, len(self.heads(view)))]
 
@@ -76,7 +86,8 @@ class Calibration(Column):
         if row.bound:
             return no_network(context, row.id, column)
         paper = view.paper.value(row.id, column)
-        address, measure = f"{context.item}/{row.id}/{column}", MEASURES[name]
+        address = f"{context.item}/{row.id}/{column}"
+        measure = MEASURES["err_cond" if name == "err_ratio" else name]
         digits = measure.digits(context.settings)
         if row.model == TEACHER:
             text = round_half_up(Decimal(0 if name == "gap_mse" else 1), digits)
@@ -85,7 +96,10 @@ class Calibration(Column):
         reason = shown_as_dash(context, place, name)
         if reason:
             return dash(address, reason, paper)
-        power = view.gap_exponent if name == "gap_mse" else 0
+        if name == "err_ratio":
+            both = (context.calibration(one, *place) for one in ERRORS)
+            return context.of_two("ratio", f"{row.id}/{column}", *both, digits, paper)
+        power = _power(view, name)
         return context.measured(
             f"{row.id}/{column}",
             context.calibration(measure.metric, *place),
@@ -94,6 +108,11 @@ class Calibration(Column):
             exponent=power,
             unit=f"10^-{power}" if power else "",
         )
+
+
+def _power(view: View, name: str) -> int:
+    """Exponent of a column's unit: that of a mean squared error may be small."""
+    return view.exponent(name) if name in SQUARED else 0
 
 
 def shown_as_dash(

@@ -149,7 +149,7 @@ def read_calibration(path: Path, base: Row) -> Iterator[Row]:
     """
     content = read_json(path)
     row = replace(base, n=str(content["pairs"]))
-    for metric in (*CALIBRATION_METRICS, "teacher_gap_norm"):
+    for metric in (*CALIBRATION_METRICS, "err_cos", "teacher_gap_norm"):
         if content[metric] is not None:
             error = _text(content["standard_error"].get(metric))
             yield _number(row, metric, metric, content[metric], error=error)

@@ -209,7 +209,7 @@ class Context:
             address: without the item.
             rows: of the number, over its seeds.
             decimals: the most digits after the point.
-            more: fields of Cell; "values" instead of those of the rows.
+            more: fields of Cell; "values" and "name" instead of those of the rows.
         """
         address = f"{self.item}/{address}"
         reasons = ", ".join(dict.fromkeys(getattr(rows, "reasons", ())))
@@ -230,7 +230,7 @@ class Context:
             decimals_of(values, statistic, ddof, unit, decimals),
             ddof,
             metric=rows[0].metric,
-            name=_same(rows, "name"),
+            name=more.pop("name", "") or _same(rows, "name"),
             n=_same(rows, "n"),
             extractor=_same(rows, "extractor"),
             **more,
@@ -245,11 +245,12 @@ class Context:
         decimals: int,
         paper: str = "",
     ) -> Cell:
-        """A cell of the difference or ratio of two means."""
+        """A cell of the difference or ratio of two means, named for the first."""
         values = [value_of(row) for row in first]
         values += [value_of(row, "second") for row in second]
         rows = [*first, *second] if first and second else []
         about = {"statistic": statistic, "values": values, "paper": paper}
+        about["name"] = first[0].name if first else ""
         return self.measured(address, rows, decimals, **about)
 
     def _mark(self, row: Row, values: Sequence[Value]) -> str:

@@ -15,6 +15,7 @@ _MATH = {
     "ρ": r"\rho",
     "λ": r"\lambda",
     "Δ": r"\Delta",
+    "δ": r"\delta",
     "ε": r"\varepsilon",
     "∅": r"\varnothing",
     "×": r"\times",

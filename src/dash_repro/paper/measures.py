@@ -10,6 +10,7 @@ from typing import Any
 QUALITY, CALIBRATION = "compute_metrics", "measure_calibration"
 MANY = 10_000  # samples: with fewer, KID stands first, and there is no score
 MAIN, SPREAD, STANDIN, EXTRA = "main", "spread", "stand-in", "extra"
+BRANCHES = "branches"
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,12 @@ class Measure:
         of_many: it is not printed of fewer samples than MANY.
         exponent: it is printed in units of 10^-exponent, unless that makes large
             numbers (columns.power_of); 2: in percent.
-        best: which of two values is better: "low", "high" or, nearest to it, "one".
+        best: which of two values is better: "low", "high" or, nearest to it, "one";
+            "" where none is.
         distance: zero is best, so that one above the constant image's is marked.
         shown: of sample metrics: MAIN in every table of results, SPREAD only where
             spreads are, STANDIN only there and beside a stand-in for FID, EXTRA only
-            in Table S3.
+            in Table S3. BRANCHES: only in Table S5.
     """
 
     metric: str
@@ -66,6 +68,20 @@ MEASURES: dict[str, Measure] = {  # by the end of a column's name
     "rho": Measure("rho", CALIBRATION, "ρ", "calibration_decimals", best="one"),
     "cos": Measure("cos", CALIBRATION, "cos(Δ)", "calibration_decimals", best="high"),
     "gap_mse": Measure("gap_mse", CALIBRATION, "gap MSE", "gap_decimals"),
+    "err_cond": Measure(
+        "err_cond", CALIBRATION, "E_{y}", "gap_decimals", shown=BRANCHES
+    ),
+    "err_uncond": Measure(
+        "err_uncond", CALIBRATION, "E_{∅}", "gap_decimals", shown=BRANCHES
+    ),
+    "err_cos": Measure(
+        "err_cos",
+        CALIBRATION,
+        "cos(δ_{y}, δ_{∅})",
+        "calibration_decimals",
+        best="",
+        shown=BRANCHES,
+    ),
 }
 DISTANCES = tuple(one.metric for one in MEASURES.values() if one.distance)
 
@@ -74,7 +90,7 @@ def worth(metric: str, number: Decimal) -> Decimal | None:
     """The number as something that is better the larger; None: of no such metric."""
     kinds = {one.metric: one.best for one in MEASURES.values()}
     signed = {"low": -number, "high": number, "one": -abs(number - 1)}
-    return signed[kinds[metric]] if metric in kinds else None
+    return signed[kinds[metric]] if kinds.get(metric) else None
 
 
 def quality(*shown: str) -> list[str]:

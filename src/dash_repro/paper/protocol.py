@@ -19,12 +19,18 @@ def protocol(context: Context, experiment: str, varied: str = "default") -> str:
 
     Args:
         experiment: its seeds are named.
-        varied: the samplers of the table's Need; what they vary is not repeated.
+        varied: the samplers of the table's Need; what they vary is not repeated. "": a
+            table without samples.
     """
     sampling = context.param("experiments.sampling")
     seeds = context.param(f"experiments.{experiment}.seeds")
-    parts = [f"{_counts(context, 'frechet') or 'no'} samples"]
     pairs = _counts(context, "rho")
+    if not varied:
+        named = f"training seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        means = f"{'means over ' if len(seeds) > 1 else ''}{named}"
+        on = f"Measured on {pairs or 'no'} pairs of image and noise"
+        return f"{on}; {means}. {mark(context.scale).caption}"
+    parts = [f"{_counts(context, 'frechet') or 'no'} samples"]
     parts += [f"calibration on {pairs} pairs of image and noise"] if pairs else []
     parts += [] if varied == "steps" else [f"{sampling['steps']}-step DDIM"]
     parts += [] if varied in ("scales", "table2") else [guidance(sampling)]

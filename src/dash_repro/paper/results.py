@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
-from dash_repro.paper.bounds import BOUNDS, quality_notes
+from dash_repro.paper.bounds import BOUNDS, DIGITS_NOTE, quality_notes
 from dash_repro.paper.columns import Column, TableRow, small_unit
 from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.measures import MEASURES, worth
@@ -38,7 +38,7 @@ class ResultsTable(TableSpec):
     Attributes:
         experiment: block of `experiments` that names datasets, seeds and students.
         models: of the rows, as Need has them.
-        samplers: as Need has them.
+        samplers: as Need has them; "": it shows no samples, and so no bounds of theirs.
         rows: the rows without those of the bounds.
         columns: see dash_repro.paper.columns.
         caption: before the sentence on the protocol; may name {width} and {datasets}.
@@ -72,7 +72,7 @@ class ResultsTable(TableSpec):
     def table(self, context: Context) -> Table:
         """Build the table from its collected rows."""
         view = View(self, context)
-        rows = [*self.rows(view), *_bounds()]
+        rows = [*self.rows(view), *(_bounds() if self.samplers else [])]
         boxes = [
             [e for column in self.columns for e in column.entries(view, row)]
             for row in rows
@@ -87,6 +87,7 @@ class ResultsTable(TableSpec):
         words["spread"] = spread_words(context, self.experiment)
         words["datasets"] = ", ".join(map(dataset_name, view.datasets))
         notes = self.notes if view.paper.by_id or not self.csv else ()
+        bounded = quality_notes(context, view.datasets) if self.samplers else []
         how = protocol(context, self.experiment, self.samplers)
         after = self.after.format(**words)
         if self.spread and len(view.block["seeds"]) > 1:
@@ -101,7 +102,7 @@ class ResultsTable(TableSpec):
             (
                 BEST_NOTE[STUDENTS in self.models],
                 *notes,
-                *quality_notes(context, view.datasets),
+                *(bounded or [DIGITS_NOTE]),
                 *view.fitnets_note,
             ),
         )
@@ -193,19 +194,23 @@ class View:
         """A network's number of parameters."""
         return self.context.profile("parameters", self.datasets[0], model, width)
 
-    @cached_property
-    def gap_exponent(self) -> int:
-        """One unit for the table's column of gap MSE."""
+    @cache  # noqa: B019 - a view lives as long as its table is built
+    def exponent(self, column: str) -> int:
+        """One unit for the table's column of a mean squared error."""
         rows = [
             row
             for model in self.block["students"]
             if model != "scratch"
             for dataset in self.datasets
             for row in self.context.calibration(
-                "gap_mse", self.spec.experiment, dataset, model, self.block["width"]
+                MEASURES[column].metric,
+                self.spec.experiment,
+                dataset,
+                model,
+                self.block["width"],
             )
         ]
-        return small_unit(rows, MEASURES["gap_mse"].digits(self.context.settings))
+        return small_unit(rows, MEASURES[column].digits(self.context.settings))
 
     @property
     def fitnets_note(self) -> tuple[str, ...]:

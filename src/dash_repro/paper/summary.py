@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dash_repro.paper.aggregate import mean
-from dash_repro.paper.measures import MEASURES
+from dash_repro.paper.measures import BRANCHES, MEASURES
 from dash_repro.paper.rows import Collected
 
 
@@ -17,7 +17,7 @@ def summarize(collected: Collected) -> dict[str, dict[str, dict[str, float]]]:
         {dataset: {model: {name of the metric: mean}}}.
     """
     found: dict[tuple[str, str, str], list] = {}
-    for measure in MEASURES.values():
+    for measure in [one for one in MEASURES.values() if one.shown != BRANCHES]:
         for row in collected.find(measure.metric, stage=measure.stage):
             found.setdefault((row.dataset, row.model, row.name), []).append(row.number)
     summary: dict[str, dict[str, dict[str, float]]] = {}

@@ -28,9 +28,15 @@ def run_command(name: str, from_nothing: bool, arguments: tuple[str, ...]) -> in
 
 @main.command("publish")
 @click.argument("name")
-def publish_command(name: str) -> None:
+@click.option(
+    "--leave-out",
+    metavar="PATTERN",
+    multiple=True,
+    help="Instances (stage/id, with * and ?) whose bytes are not kept.",
+)
+def publish_command(name: str, leave_out: tuple[str, ...]) -> None:
     """Copy the results of the run NAME, finished or not, and its bytes to the store."""
-    print(publish(Publication(Path.cwd(), name)))
+    print(publish(Publication(Path.cwd(), name), leave_out))
 
 
 @main.command("check")

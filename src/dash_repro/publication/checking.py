@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dash_repro.arrays import read_json
 from dash_repro.publication.published import (
-    NOT_KEPT,
     Publication,
     run_git,
     run_module,
@@ -40,7 +39,7 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     for old in (target, again):
         shutil.rmtree(old, ignore_errors=True)
     publication.restore(target)
-    yield _bytes(target)
+    yield _bytes(target, publication.not_kept)
     done = start(target, "snakemake", "-n", "--cores", "1", **TEXT)
     nothing = "Nothing to be done" in done.stdout + done.stderr
     yield "state", "nothing to be done" if nothing else done.stdout, nothing
@@ -94,13 +93,13 @@ def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
             yield from _numbers(*pair, "with it")
 
 
-def _bytes(target: Path) -> tuple[str, str, bool]:
+def _bytes(target: Path, not_kept: Collection[str]) -> tuple[str, str, bool]:
     """Fetch what the store has; only what is not kept may be absent."""
     done = start(target, "runledger", "pull", **TEXT)
     lines = done.stderr.splitlines()
     absent = [line for line in lines if line.startswith("missing: ")]
     records = target / "results" / "records"
-    paths = [path for stage in NOT_KEPT for path in records.glob(f"{stage}/*/*.json")]
+    paths = [path for one in not_kept for path in records.glob(f"{one}/*.json")]
     left_out = {out for path in paths for out in read_json(path)["outputs"]}
     lost = [
         line
@@ -109,7 +108,7 @@ def _bytes(target: Path) -> tuple[str, str, bool]:
     ]
     said = done.stdout.splitlines()[-1] if done.stdout else done.stderr
     if absent:
-        said += f"; {len(absent)} files of images and samples are not kept"
+        said += f"; {len(absent)} files are not kept (the file not_kept says whose)"
     return "bytes", "\n".join([said, *lost]), not lost and bool(done.stdout)
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +18,13 @@ from runledger.errors import UserError
 from runledger.git import GitError, git
 
 # large, and made again where something needs it: images, samples and their features
-NOT_KEPT = ("prepare_data", "generate_samples", "compute_metrics", "plot_figure")
-NOT_KEPT += ("build_paper",)
+NOT_KEPT = (
+    "prepare_data/*",
+    "generate_samples/*",
+    "compute_metrics/*",
+    "plot_figure/*",
+    "build_paper/*",
+)
 LIMIT = 30 * 2**20  # bytes of a store: it lies in git
 RUN, NOTHING = "run", "from-nothing"  # workspaces, which git ignores
 
@@ -47,6 +52,15 @@ class Publication:
     @property
     def history(self) -> Path:
         return self.store / "history.bundle"
+
+    @property
+    def not_kept(self) -> list[str]:
+        """Patterns of the instances (stage/id) whose bytes the store does not hold."""
+        return (self.folder / "not_kept").read_text(encoding="utf-8").split()
+
+    def stored(self) -> Iterator[Path]:
+        """The files of the store."""
+        return (path for path in self.store.rglob("*") if path.is_file())
 
     @property
     def is_there(self) -> bool:
@@ -203,13 +217,17 @@ def _committed(publication: Publication) -> str:
     return run_git(publication.root, "rev-parse", "HEAD")
 
 
-def publish(publication: Publication, limit: int = LIMIT) -> str:
+def publish(
+    publication: Publication, leave_out: Collection[str] = (), limit: int = LIMIT
+) -> str:
     """Commit a run's results in its workspace, copy them, and send bytes to the store.
 
     A run that is not finished can be published, too: it goes on from there elsewhere.
 
     Args:
         publication: where it is published.
+        leave_out: patterns of instances (stage/id) whose bytes are not kept, besides
+            those that are never kept.
         limit: of the store, in bytes; above it nothing is published.
 
     Returns:
@@ -222,33 +240,34 @@ def publish(publication: Publication, limit: int = LIMIT) -> str:
     if not source.exists():
         raise UserError("there is no run", str(source), "make one first")
     made_by = _bases(publication, source)
-    kept = [
-        stage.name
-        for stage in sorted((source / "results" / "records").iterdir())
-        if stage.name not in NOT_KEPT
-    ]
+    not_kept = [*NOT_KEPT, *leave_out]
     publication.store.mkdir(parents=True, exist_ok=True)
+    before = set(publication.stored())
     publication.use_store(source)
     run_git(source, "add", "-A")
     if run_git(source, "diff", "--cached", "--name-only"):
         commit(source, "what is published")
-    run_module(source, "runledger", "push", "--new", *_each("--stage", kept))
+    run_module(source, "runledger", "push", "--new", *_each("--without", not_kept))
     bases = [f"^{code}" for code in made_by]
     bundle = str(publication.history)
     run_git(source, "bundle", "create", "-q", bundle, "HEAD", *bases)
-    size = sum(p.stat().st_size for p in publication.store.rglob("*") if p.is_file())
+    size = sum(path.stat().st_size for path in publication.stored())
     if size > limit:
+        for path in set(publication.stored()) - before:
+            path.unlink()
         raise UserError(
             f"the store has {size / 2**20:.1f} MiB, and git should not hold more than "
             f"{limit / 2**20:.0f}",
             str(publication.store),
-            "train fewer or smaller networks, or keep fewer stages",
+            "train fewer or smaller networks, or leave some out: --leave-out",
         )
     names = run_git(source, "ls-files", "-z", "--", "results", "dvc.lock").split("\0")
     shutil.rmtree(folder / "results", ignore_errors=True)
     for name in filter(None, names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source / name, folder / name)
+    lines = "".join(f"{pattern}\n" for pattern in not_kept)
+    (folder / "not_kept").write_text(lines, encoding="utf-8")
     (folder / "code").write_text("".join(f"{c}\n" for c in made_by), encoding="utf-8")
     return f"{len(names)} files and {size / 2**20:.1f} MiB, made by {made_by[-1][:12]}"
 
