@@ -13,7 +13,7 @@ STANDIN_NOTE = (
     "with FID or IS."
 )
 FEW_NOTE = (
-    "Below {many} samples a Fréchet distance is too high and an inception score too "
+    "Below {many:,} samples a Fréchet distance is too high and an inception score too "
     "low, by what depends on their number (Chong and Forsyth, 2020): the score is not "
     "printed, and KID, which has no such bias, stands first where a table has it."
 )

@@ -30,8 +30,9 @@ LABEL_ROOM = 1.34  # x range beyond the data, for labels at the ends of lines
 TIMESTEP = "timestep t  (0: image, T: noise)"
 BANDS = (
     "Lines are means over training seeds; a band, where there are several, reaches "
-    "from the lowest to the highest. Grey: ρ = 1, the teacher's gap."
+    "from the lowest to the highest."
 )
+TEACHERS_GAP = "Grey: ρ = 1, the teacher's gap."
 
 
 SHORT = {
@@ -140,7 +141,7 @@ def figure4b(collected: Collected, style: Style) -> Figure:
     needs=(Need(CALIBRATION, "table3", COMPARED, FIRST, optional_models=True),),
     params=("diffusion.timesteps", "experiments.table3"),
     caption="Ratio ρ of the guidance gap of a student to the teacher's, by bin of "
-    f"timesteps. {BANDS}",
+    f"timesteps. {BANDS} {TEACHERS_GAP}",
     share=PANEL_SHARE,
 )
 def figure4c(collected: Collected, style: Style) -> Figure:

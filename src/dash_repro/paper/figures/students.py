@@ -11,6 +11,7 @@ from dash_repro.paper.context import value_of
 from dash_repro.paper.figures.curves import (
     BANDS,
     PANEL_SHARE,
+    TEACHERS_GAP,
     draw_band,
     leave_room,
     new_panel,
@@ -56,7 +57,7 @@ def iterations_axis(axes: Axes, last: float) -> None:
     section=Section.STUDENTS,
     needs=(HISTORY_NEED,),
     params=("experiments.table4",),
-    caption=f"Ratio ρ of guidance gaps during training. {BANDS}",
+    caption=f"Ratio ρ of guidance gaps during training. {BANDS} {TEACHERS_GAP}",
     share=PANEL_SHARE,
 )
 def figure5a(collected: Collected, style: Style) -> Figure:

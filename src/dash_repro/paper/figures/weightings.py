@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dash_repro.paper.figures.data import Curve, curve
-from dash_repro.paper.figures.style import GREY, Style
+from dash_repro.paper.figures.style import GREY, Style, log_ticks
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import CURRICULUM, FIRST, TEACHERS, Need
 from dash_repro.paper.registry import Section, figure
@@ -46,7 +46,7 @@ def figure_s5(collected: Collected, style: Style) -> Figure:
     teachers = collected.param(f"{block}.teachers")
     drawing = style.new(1.25, 0.45 * len(datasets) + 0.06)
     grid = drawing.subplots(
-        2 * len(datasets), len(teachers), squeeze=False, sharey="row"
+        2 * len(datasets), len(teachers), squeeze=False, sharex="row", sharey="row"
     )
     base = curve(collected.find("omega_min_snr"), "x")
     for column, teacher in enumerate(teachers):
@@ -59,10 +59,11 @@ def figure_s5(collected: Collected, style: Style) -> Figure:
             weights = _last(collected, "omega_hat_snapshot", where)
             above.plot(weights.x, weights.mean, color=style.color("dash"))
             above.plot(base.x, base.mean, color=GREY, lw=0.9, linestyle=(0, (4, 2)))
-            above.set_ylim(0, None)
+            above.set_ylim(0, auto=True)
             above.set_xlabel("timestep t")
             _against_loss(below, collected, where, style)
     for index, dataset in enumerate(datasets):
+        log_ticks(grid[2 * index + 1][0].xaxis, *grid[2 * index + 1][0].get_xlim())
         grid[2 * index][0].set_ylabel(rf"{dataset_name(dataset)}: $\hat{{\omega}}_t$")
         grid[2 * index + 1][0].set_ylabel(r"$\sigma(\lambda_t)$")
     return drawing
@@ -88,6 +89,6 @@ def _against_loss(axes: Axes, collected: Collected, where: dict, style: Style) -
     axes.set_xlabel(r"loss $\ell_t$ (MSE)")
     ranks = pd.DataFrame({"loss": loss.mean, "factor": at}).rank()
     correlation = f"{ranks['loss'].corr(ranks['factor']):+.2f}".replace("-", "−")
-    about = {"ha": "right", "fontsize": style.font_size - 2, "color": GREY}
-    about |= {"va": "top", "transform": axes.transAxes}
-    axes.text(0.98, 0.98, f"rank correlation {correlation}", **about)
+    about = {"fontsize": style.font_size - 2, "color": GREY}
+    about["transform"] = axes.transAxes
+    axes.text(0.03, 0.05, f"rank correlation {correlation}", **about)

@@ -31,12 +31,13 @@ results_table(
     after=SPREAD,
     notes=(
         "FD∞: the Fréchet distance at infinitely many samples, from a line over 1/N "
-        "(Chong and Forsyth, 2020). Precision: the share of samples among real images; "
-        "recall: the share of real images among samples (Kynkäänniemi et al., 2019), "
-        "of as many of either. NN ratio: the median distance of samples to the nearest "
-        "training image over that of held-out images; near 1 samples are as new as "
-        "these, near 0 copies. Class accuracy: the share of samples in which a "
-        "classifier of the training images sees the class that was asked for; of "
-        "held-out images it is the classifier’s own.",
+        "(Chong and Forsyth, 2020); of large sets its interval is over seeds alone. "
+        "Precision: the share of samples among real images; recall: the share of real"
+        " images among samples (Kynkäänniemi et al., 2019), of as many of either. NN "
+        "ratio: the median distance of samples to the nearest training image over "
+        "that of held-out images; near 1 samples are as new as these, near 0 copies. "
+        "Class accuracy: the share of samples in which a classifier of the training "
+        "images sees the class that was asked for; of held-out images it is the "
+        "classifier’s own.",
     ),
 )
