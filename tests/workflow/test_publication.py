@@ -95,7 +95,7 @@ def test_another_setting_trains_one_student_and_shows_both(
 
 
 def test_a_damaged_object_of_the_store_is_named(published: Publication) -> None:
-    path = next(published.folder.glob("results/records/train_student/*/*.json"))
+    path = next(published.folder.glob("results/records/train_student/*-dash-*/*.json"))
     outputs = read_json(path)["outputs"]
     (out,) = [outputs[name] for name in outputs if name.endswith("model.safetensors")]
     stored = published.store / "files" / "md5" / out["md5"][:2] / out["md5"][2:]

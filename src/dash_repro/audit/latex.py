@@ -13,6 +13,7 @@ _SYMBOLS = {
     r"\rho": "ρ",
     r"\lambda": "λ",
     r"\Delta": "Δ",
+    r"\delta": "δ",
     r"\varepsilon": "ε",
     r"\varnothing": "∅",
     r"\times": "×",
