@@ -21,6 +21,7 @@ from dash_repro.audit import latex
 from dash_repro.audit.audit import TRACED
 from dash_repro.audit.page import parts
 from dash_repro.audit.report import embedded
+from dash_repro.paper import markup
 from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.figures.labels import class_label, drawable, wrapped
 from dash_repro.paper.figures.make import build_figure
@@ -240,6 +241,12 @@ def to_page(sidecar: dict) -> str:
     evidence = SimpleNamespace(cells=sidecar["cells"], sidecars={"x": sidecar})
     audit = SimpleNamespace(evidence=evidence, status=lambda address: TRACED)
     return parts.table(audit, "x", {})
+
+
+@pytest.mark.parametrize("symbol", markup._MATH)
+def test_the_audit_reads_every_symbol_that_tables_write(symbol: str) -> None:
+    for text in (symbol, f"{symbol}_{{y}} = 1"):
+        assert latex.plain_tex(to_tex(text)) == latex.plain_text(text)
 
 
 def test_a_negative_number_has_a_minus_and_data_has_its_hyphen() -> None:
