@@ -245,7 +245,7 @@ def to_page(sidecar: dict) -> str:
 
 @pytest.mark.parametrize("symbol", markup._MATH)
 def test_the_audit_reads_every_symbol_that_tables_write(symbol: str) -> None:
-    for text in (symbol, f"{symbol}_{{y}} = 1"):
+    for text in (symbol, f"E_{{{symbol}}} = 1"):
         assert latex.plain_tex(to_tex(text)) == latex.plain_text(text)
 
 
