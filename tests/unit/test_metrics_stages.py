@@ -14,6 +14,7 @@ import pytest
 import rank_pairs
 import torch
 import train_classifier
+from vit_weights import clip_state, config, dinov2_state
 
 from dash_repro.arrays import ArrayFileError, save_npz
 from dash_repro.data.dataset import load_dataset
@@ -245,6 +246,31 @@ def test_the_classifier_is_an_extractor_of_its_own_features(
         compute_metrics.run(StandInJob(tmp_path, files, dataset="tiny"))
     with pytest.raises(EvaluationError, match="the stage train_classifier"):
         build_extractor({"name": "classifier"}, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", ["dinov2", "clip"])
+def test_other_networks_features_go_from_images_to_json(
+    images, classifier, tmp_path, monkeypatch, name
+):
+    """Real images are near themselves and noise is far; there are no class scores."""
+    weights = tmp_path / "weights.pth"
+    torch.save({"dinov2": dinov2_state, "clip": clip_state}[name](), weights)
+    monkeypatch.setitem(PARAMS, "extractor", config(name, weights))
+    job = StandInJob(tmp_path, [("prepare_data", images), classifier], dataset="tiny")
+    extract_reference.run(job)
+    bounds = json.loads((tmp_path / "bounds.json").read_text())["bounds"]
+    near, far = (bounds[of]["sets"][0]["frechet"]["value"] for of in ("real", "noise"))
+    assert 0 < near < far / 2
+    samples = _samples(tmp_path, load_dataset(images).train_images[:40], "some")
+    files = [("extract_reference", tmp_path / "reference.npz"), classifier, samples]
+    compute_metrics.run(StandInJob(tmp_path, files, dataset="tiny"))
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert found["extractor"] == name
+    assert found["metrics"]["frechet"]["name"] == f"fd_{name}"
+    assert found["metrics"]["frechet"]["value"] < far / 2
+    assert found["metrics"]["nearest"]["value"] == pytest.approx(0, abs=1e-3)
+    assert "inception_score" not in found["metrics"]
+    assert "class_accuracy" in found["metrics"]
 
 
 def test_a_sample_file_cut_short_is_named(images, classifier, tmp_path):
