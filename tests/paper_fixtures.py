@@ -31,6 +31,7 @@ def small_params(scale: str = "demo") -> dict[str, Any]:
         "teachers": ["tirt", "tirt_code"],
     }
     params["experiments"]["weightings"] = compared
+    params["experiments"]["tableC7"]["beside"] = ["composite"]
     return params
 
 

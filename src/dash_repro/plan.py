@@ -18,6 +18,7 @@ from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_plain
 from dash_repro.paper.needs import (
     ALL,
+    BESIDE,
     DISTILLED,
     FIRST,
     SECOND,
@@ -351,6 +352,7 @@ class Plan:
         present, found = students_of(experiment), []
         for model in need.models:
             names = {STUDENTS: present}
+            names[BESIDE] = list(experiment.get("beside", []))
             names[TEACHERS] = [f"teacher_{t}" for t in teachers_of(experiment)]
             if model == DISTILLED:
                 fewer = experiment["steps"][1:]

@@ -248,6 +248,21 @@ def test_weightings_are_told_by_formula_and_by_their_rank_with_the_loss(workspac
         assert text == shown.replace("-", "\u2212")
 
 
+def test_guidance_figure_shows_those_beside_the_tables_student(workspace):
+    left, right = drawn(workspace, "figureS6").axes
+    rows = read_rows(workspace.data("figureS6"))
+    for axes, metric, unit in ((left, "frechet", 1), (right, "class_accuracy", 100)):
+        names = {text.get_text() for text in axes.texts}
+        assert names == {"DASH", "Composite", "Teacher"}
+        shown = [tuple(line.get_ydata()) for line in axes.get_lines()]
+        for model in ("dash", "composite", "teacher_tirt"):
+            found = rows.find(metric, model=model)
+            found = sorted((float(row.scale), unit * float(row.value)) for row in found)
+            assert tuple(value for _, value in found) in shown
+    assert rows.find("frechet", model="composite")
+    assert left.get_yscale() == "log" and "%" in right.get_ylabel()
+
+
 def test_training_figure_shows_every_student(workspace):
     figure = drawn(workspace, "figureS2")
     visible = [axes for axes in figure.axes if axes.get_visible()]

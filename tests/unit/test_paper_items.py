@@ -23,6 +23,7 @@ FIGURES = {
     *("figure5a", "figure5b", "figure5c", "figure6", "figure7"),
     *(f"figureD{index}" for index in range(1, 8)),
     *("figureS1", "figureS2", "figureS3", "figureS4", "figureS5"),
+    "figureS6",
 }
 
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 ALL, FIRST, SECOND = "all", "first", "second"
 STUDENTS = "students"  # every student of the experiment
 TEACHERS = "teachers"  # every teacher of the experiment
+BESIDE = "beside"  # students that a figure shows beside the experiment's own
 DISTILLED = "distilled"  # its student, distilled to each of its numbers of steps
 TEACHER, MIN_SNR_TEACHER = "teacher_tirt", "teacher_min_snr"
 
@@ -62,8 +63,8 @@ class Need:
     Attributes:
         source: (stage, name of the one output file that is read).
         experiment: block of `experiments` that gives datasets, seeds, widths, students.
-        models: (STUDENTS,), (TEACHERS,), (DISTILLED,) or names: student blocks and
-            `teacher_<block>`; () where the stage has no model (rank_pairs,
+        models: (STUDENTS,), (TEACHERS,), (BESIDE,), (DISTILLED,) or names: student
+            blocks and `teacher_<block>`; () where the stage has no model (rank_pairs,
             extract_reference).
         datasets: ALL, FIRST or SECOND of the experiment's datasets.
         seeds: ALL or FIRST of the experiment's training seeds; "" without a seed.

@@ -24,6 +24,7 @@ NAMING = {  # keys of experiments, and the section whose blocks they name
     "datasets": "prepare_data",
     "students": "students",
     "student": "students",
+    "beside": "students",
     "teachers": "teachers",
 }
 BEYOND_PAPER = {"weightings"}  # experiments that the paper does not report

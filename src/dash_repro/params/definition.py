@@ -261,6 +261,7 @@ class TableC7(OneWidth):
     """guidance scales"""
     student: Name = key(..., "a block of students", "Table C7")
     guidance_scales: Numbers = key(..., "constant w of the student, w_max of the teacher's TAG", "Table C7")
+    beside: list[Name] = key([], "more blocks of students, for Figure S6 alone")
 
 class Stepwise(OneWidth):
     """students distilled to fewer sampling steps"""

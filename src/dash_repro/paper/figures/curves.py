@@ -29,7 +29,7 @@ COMPARED = ("dash", "composite", "gap_match")  # students whose gaps are shown o
 LABEL_ROOM = 1.34  # x range beyond the data, for labels at the ends of lines
 TIMESTEP = "timestep t  (0: image, T: noise)"
 BANDS = (
-    "Lines are means over training seeds; a band, where there are several, reaches "
+    "Lines are means over seeds; a band, where there are several, reaches "
     "from the lowest to the highest."
 )
 TEACHERS_GAP = "Grey: ρ = 1, the teacher's gap."

@@ -17,7 +17,7 @@ class Curve:
     Attributes:
         x: (P,) ascending.
         mean, low, high: (P,) over the seeds; low and high are the extremes.
-        seeds: how many.
+        seeds: how many, of training or sampling.
     """
 
     x: np.ndarray
@@ -27,12 +27,13 @@ class Curve:
     seeds: int
 
 
-def curve(rows: Sequence[Row], along: str) -> Curve:
+def curve(rows: Sequence[Row], along: str, scale: float = 1) -> Curve:
     """Rows of one quantity as a curve.
 
     Args:
         rows: of one model on one dataset; several seeds.
-        along: "x" or "step".
+        along: the column of x: "x", "step", "steps" or "scale".
+        scale: factor of the values.
 
     Raises:
         CollectedError: no rows.
@@ -44,10 +45,11 @@ def curve(rows: Sequence[Row], along: str) -> Curve:
     import pandas as pd
 
     at = [float(getattr(row, along)) for row in rows]
-    values = pd.Series([float(row.value) for row in rows], index=at)
+    values = scale * pd.Series([float(row.value) for row in rows], index=at)
     found = values.groupby(level=0).agg(["mean", "min", "max"])
+    seeds = {(row.seed, row.sampling_seed) for row in rows}
     columns = (found[name].to_numpy() for name in ("mean", "min", "max"))
-    return Curve(found.index.to_numpy(), *columns, len({row.seed for row in rows}))
+    return Curve(found.index.to_numpy(), *columns, len(seeds))
 
 
 def models_of(collected: Collected, metric: str) -> list[str]:

@@ -8,6 +8,7 @@ from dash_repro.paper.results import results_table, students
 
 results_table(
     "tableS5",
+    about_paper=True,  # of what its composite loss leaves free
     title="Errors of the branches",
     section=Section.SUPPLEMENT,
     experiment="table3",

@@ -1,0 +1,56 @@
+"""Figure S6: quality by guidance scale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dash_repro.paper.figures.curves import BANDS, draw_band, leave_room, plot_name
+from dash_repro.paper.figures.data import curve, models_of
+from dash_repro.paper.figures.style import Style, end_labels, log_ticks
+from dash_repro.paper.names import metric_name
+from dash_repro.paper.needs import BESIDE, STUDENTS, TEACHER, metrics
+from dash_repro.paper.registry import Section, figure
+from dash_repro.paper.rows import Collected
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = {"frechet": "↓", "class_accuracy": "↑"}
+
+
+@figure(
+    "figureS6",
+    title="Quality by guidance scale",
+    section=Section.SUPPLEMENT,
+    needs=(metrics("tableC7", (TEACHER, STUDENTS, BESIDE), "scales"),),
+    params=("experiments.tableC7",),
+    caption="Distance to the training images, on a logarithmic scale, and the share of "
+    "samples in which a classifier sees the class that was asked for, by guidance "
+    "scale: the students' constant w, and the teacher's w_{max} of TAG, as in "
+    f"Table C7. {BANDS}",
+    wide=True,
+)
+def figure_s6(collected: Collected, style: Style) -> Figure:
+    """Fréchet distance and class accuracy over w, a line a network."""
+    metrics = [metric for metric in SHOWN if collected.find(metric)]
+    drawing = style.new(1.0, 0.36)
+    for axes, metric in zip(
+        drawing.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True
+    ):
+        labels, exponent = [], 100 if metric == "class_accuracy" else 1
+        for model in models_of(collected, metric):
+            rows = collected.find(metric, model=model)
+            line = curve(rows, "scale", scale=exponent)
+            draw_band(axes, line, style.color(model))
+            axes.plot(line.x, line.mean, ".", color=style.color(model))
+            end = float(line.x[-1]), float(line.mean[-1])
+            labels.append((*end, plot_name(model), style.color(model)))
+        if metric == "frechet":
+            axes.set_yscale("log")
+            log_ticks(axes.yaxis, *axes.get_ylim())
+        leave_room(axes, float(line.x[0]), float(line.x[-1]), 1.5)
+        axes.set_xlabel("guidance scale w")
+        unit = " %" if exponent == 100 else ""
+        axes.set_ylabel(f"{metric_name(rows[0].name)}{unit} {SHOWN[metric]}")
+        end_labels(axes, labels, style.font_size - 1)
+    return drawing
