@@ -7,6 +7,7 @@ something.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -21,7 +22,12 @@ from paper_fixtures import ROOT, Workspace, small_params
 from dash_repro.audit.evidence import Evidence
 from dash_repro.audit.expected import Expectations
 from dash_repro.audit.printed import check_paper
-from dash_repro.audit.tables import check_cell, check_names, check_units
+from dash_repro.audit.tables import (
+    check_cell,
+    check_collected,
+    check_names,
+    check_units,
+)
 from dash_repro.paper import calibration_columns, columns, results
 from dash_repro.paper.context import Context
 from dash_repro.paper.measures import MEASURES
@@ -64,6 +70,10 @@ class Synthetic(Evidence):
                 found.setdefault(stage, {})[id] = {**member, **known}
         return {stage: list(items.items()) for stage, items in found.items()}
 
+    def collected(self, item: str) -> list[dict[str, str]]:
+        with open(self.workspace.data(item), encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
     def text(self, path: str, instance: str) -> str | None:
         file = self.workspace.root / Path(path).relative_to("results")
         return file.read_text(encoding="utf-8") if file.exists() else None
@@ -95,6 +105,7 @@ def objections(evidence: Synthetic, spec: TableSpec) -> list[str]:
     ]
     for check in (check_units, check_names):
         found += [one.kind for one in check(spec.name, sidecar)]
+    found += [one.kind for one in check_collected(evidence, spec.name, sidecar)]
     return found + [one.kind for one in check_paper(evidence, spec.name, sidecar)]
 
 
