@@ -15,10 +15,11 @@ from runledger.display.estimate import STARTUP, Estimate
 from runledger.display.reasons import reasons
 from runledger.display.run import Run, Task, members
 from runledger.display.screen import Lines
-from runledger.display.words import about, describe, inside, span
+from runledger.display.words import describe, inside
 from runledger.judge import Verdict
 from runledger.pipeline import Instance
 from runledger.reporting import CountedLines, append_report, how_far, report_path
+from runledger.times import about, span
 
 
 class Clock:

@@ -69,7 +69,8 @@ _HOMES = {
     "read_yaml": "yamlfile",
     "Document": "yamlfile",
     "Place": "yamlfile",
-    "about": "display.words",
+    "about": "times",
+    "span": "times",
     "UserError": "errors",
 }
 __all__ = sorted(_HOMES)

@@ -19,6 +19,7 @@ from runledger.pipeline import Instance, split_name
 from runledger.project import ledger_path
 from runledger.records import Records
 from runledger.reporting import how_far, report_path
+from runledger.times import span
 
 
 def running(root: Path) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ def table(rows: list[dict[str, Any]], shown: Iterable[str] = ()) -> str:
                 row["instance"],
                 done,
                 *(_number(row.get(name)) for name in shown),
-                _span(row.get("seconds_left")),
+                _left(row.get("seconds_left")),
                 str(row["leg"]),
                 f"{job}{row['host']}{gpu}{_age(row)}",
             )
@@ -99,17 +100,14 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else "-"
 
 
-def _span(seconds: Any) -> str:
-    if not isinstance(seconds, int | float):
-        return "-"
-    minutes = int(seconds) // 60
-    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes else f"{seconds:.0f}s"
+def _left(seconds: Any) -> str:
+    return span(seconds) if isinstance(seconds, int | float) else "-"
 
 
 def _age(row: dict[str, Any]) -> str:
     """Say how old the numbers are, if they are old."""
     age = time.time() - row["time"] if "time" in row else 0
-    return f" (no news for {_span(age)})" if age > 300 else ""
+    return f" (no news for {span(age)})" if age > 300 else ""
 
 
 def queued(root: Path) -> str:

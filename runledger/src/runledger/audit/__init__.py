@@ -10,7 +10,6 @@ from runledger.audit.costs import (
     Cost,
     cost,
     costs_by_stage,
-    duration,
     on_gpu,
     run_seconds,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "cost",
     "costs_by_stage",
     "draw_stages",
-    "duration",
     "git",
     "on_gpu",
     "run_seconds",

@@ -9,6 +9,7 @@ from typing import Any
 
 from runledger.audit.chain import Chain
 from runledger.records import Record
+from runledger.times import span
 
 _GPU = re.compile(r"nvidia|tesla|geforce|quadro|rtx|radeon|instinct|[ahv]100|h200|p100")
 
@@ -85,13 +86,6 @@ def costs_by_stage(chain: Chain) -> dict[str, Cost]:
     return {stage: cost(records) for stage, records in found.items()}
 
 
-def duration(hours: float) -> str:
-    """Hours, minutes or seconds, whichever reads best."""
-    if hours >= 1:
-        return f"{hours:.1f} h"
-    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"
-
-
 def table(chain: Chain) -> str:
     """Runs, wall time, time on a GPU, resumed runs and devices: a line a stage."""
     spent = costs_by_stage(chain)
@@ -100,7 +94,7 @@ def table(chain: Chain) -> str:
     heads = ("runs", "time", "on a GPU", "resumed")
     lines = [f"{'stage':22s}" + "".join(f"{head:>10s}" for head in heads) + "  device"]
     for stage, one in spent.items():
-        times = duration(one.hours), duration(one.gpu_hours)
+        times = span(3600 * one.hours), span(3600 * one.gpu_hours)
         numbers = "".join(f"{n!s:>10s}" for n in (one.runs, *times, one.resumed))
         lines.append(f"{stage:22s}{numbers}  {', '.join(one.devices)}")
     return "\n".join(lines)

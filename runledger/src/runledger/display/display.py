@@ -13,7 +13,8 @@ from typing import Any
 from runledger.display.failures import explain
 from runledger.display.run import Run, Task
 from runledger.display.screen import Screen
-from runledger.display.words import by_stage, count, span
+from runledger.display.words import by_stage, count
+from runledger.times import span
 
 _COST = 20  # the display sleeps so many times as long as it took to draw
 _RECIPES = re.compile(r"(?:.*/)?recipes/([^/]+)/[^/]+/[^/]+\.json")

@@ -9,7 +9,8 @@ from typing import IO, Any, Protocol
 
 from runledger.display.estimate import Estimate
 from runledger.display.run import Run
-from runledger.display.words import about, inside, span
+from runledger.display.words import inside
+from runledger.times import about, span
 
 REPORT = "RUNLEDGER_REPORT"  # seconds between plain lines about the whole
 _ROWS = 12  # jobs shown at most

@@ -17,7 +17,8 @@ from dash_repro.paper import web
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_html, to_plain
 from dash_repro.paper.registry import Section
-from runledger.audit import cost, costs_by_stage, duration
+from runledger import span
+from runledger.audit import cost, costs_by_stage
 
 escape = html.escape
 
@@ -221,7 +222,8 @@ def costs(audit: Audit) -> str:
     for stage, one in [*spent.items(), ("all", whole)]:
         share = 100 * one.hours / most if stage != "all" else 0
         bar = f'<span class="bar" style="width:{share:.1f}%"></span>' if share else ""
-        numbers = (one.runs, duration(one.hours), duration(one.gpu_hours), one.resumed)
+        times = (span(3600 * hours) for hours in (one.hours, one.gpu_hours))
+        numbers = (one.runs, *times, one.resumed)
         boxes = "".join(f'<td class="num">{number}</td>' for number in numbers)
         name = f"<b>{stage}</b>" if stage == "all" else stage
         rows.append(
