@@ -10,7 +10,7 @@ import yaml
 from runledger.errors import UserError
 from runledger.pipeline import Instance, Pipeline
 from runledger.project import load_pipeline, read_dvc
-from runledger.projection import drifted, render, renew
+from runledger.projection import drifted, dvc_yaml_of, renew
 from runledger.resources import Work
 
 HEAD = """\
@@ -119,7 +119,7 @@ def test_a_stage_for_each_instance_of_another(pipeline: Pipeline) -> None:
 
 def test_dvc_reads_the_same_instances(pipeline: Pipeline, tmp_path) -> None:
     """By our reader of dvc.yaml, which has another grammar; DVC's is in workflow/."""
-    (tmp_path / "p/dvc.yaml").write_text(render(pipeline))
+    (tmp_path / "p/dvc.yaml").write_text(dvc_yaml_of(pipeline))
     read = read_dvc(tmp_path / "p", pipeline.params)
     assert read.instances.keys() == pipeline.instances.keys()
     for name, mine in pipeline.instances.items():
@@ -129,11 +129,13 @@ def test_dvc_reads_the_same_instances(pipeline: Pipeline, tmp_path) -> None:
             getattr(mine, f) for f in fields
         ]
         assert set(theirs.outs) == set(mine.outs)
-    assert "metrics:\n        - results/score/${key}/score.json" in render(pipeline)
+    assert "metrics:\n        - results/score/${key}/score.json" in dvc_yaml_of(
+        pipeline
+    )
 
 
 def test_curves_share_a_plot_by_what_they_have_in_common(pipeline: Pipeline) -> None:
-    plots = yaml.safe_load(render(pipeline))["plots"]
+    plots = yaml.safe_load(dvc_yaml_of(pipeline))["plots"]
     assert [next(iter(plot)) for plot in plots] == [
         f"{column} of train: seed {seed}" for column in "ab" for seed in (1, 2)
     ]

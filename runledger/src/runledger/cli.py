@@ -149,7 +149,7 @@ def plan(root: Path, check: bool) -> int:
     "--without",
     metavar="PATTERN",
     multiple=True,
-    help="Send nothing that these instances made (stage/id, with * and ?).",
+    help="Do not send outputs whose paths match (* and ?).",
 )
 @click.pass_obj
 def push(root: Path, remote: str | None, new: bool, without: tuple[str, ...]) -> int:

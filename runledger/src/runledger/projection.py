@@ -111,7 +111,7 @@ def _texts(stage: Stage) -> Iterator[str]:
         yield from [value] if isinstance(value, str) else value
 
 
-def render(pipeline: Pipeline) -> str:
+def dvc_yaml_of(pipeline: Pipeline) -> str:
     """Return the text of dvc.yaml."""
     if pipeline.watched:
         return WATCHED_HEAD + _dump(body_of(pipeline), 0)
@@ -166,7 +166,7 @@ def _plots(stage: Stage, instances: list[Instance]) -> dict[str, Any]:
 
 def drifted(root: Path, pipeline: Pipeline) -> str | None:
     """Return the text that dvc.yaml should have; None if it has it."""
-    text = render(pipeline)
+    text = dvc_yaml_of(pipeline)
     path = Path(root) / "dvc.yaml"
     return None if path.is_file() and read_text(path) == text else text
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +71,6 @@ def _sealed(text: str, seal: str) -> bool:
     """Whether a seal is that of a record's text (its own place left empty)."""
     bare = text.replace(f'\n "seal": "{seal}"', '\n "seal": ""', 1)
     return hashlib.sha256(bare.encode()).hexdigest()[:32] == seal
-
-
-def is_among(record: Record, patterns: Iterable[str]) -> bool:
-    """Whether a pattern names a record's instance: stage/id, with * and ?."""
-    name = f"{record.recipe['stage']}/{record.recipe['id'] or '_'}"
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def recorded(record: Record, name: str) -> Digest:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from runledger.canonical import write_atomic
@@ -16,7 +17,7 @@ from runledger.errors import UserError
 from runledger.judge import Judge, Verdict
 from runledger.places import check_cache
 from runledger.project import load_pipeline
-from runledger.records import Record, Records, is_among
+from runledger.records import Record, Records
 from runledger.remote import find_remote, open_remote
 from runledger.store import Digest, Store
 
@@ -75,6 +76,11 @@ def collect(records: Iterable[Record]) -> dict[str, Wanted]:
     return found
 
 
+def is_among(path: str, patterns: Iterable[str]) -> bool:
+    """Whether a pattern with * and ? matches a path; * stands for folders, too."""
+    return any(fnmatchcase(path, pattern) for pattern in patterns)
+
+
 def _heal(store: Store, wanted: Wanted) -> bool:
     """Whether the cache has an object's right bytes, if need be from the workspace."""
     if store.is_sound(wanted.md5):
@@ -98,15 +104,17 @@ def push(
     Args:
         name: of the remote; None: the default one.
         new: make the remote without asking whether it may only be out of reach.
-        without: send nothing that instances of these patterns made: stage/id, with *
-            and ?.
+        without: patterns (see `is_among`) of outputs that are not sent.
 
     Raises:
         UserError: no remote, or it cannot be reached; what was sent stays sent.
     """
     remote, store = open_remote(root, name), Store(root)
-    records = (one for one in Records(root).all() if not is_among(one, without))
-    objects = collect(records)
+    objects = {
+        md5: one
+        for md5, one in collect(Records(root).all()).items()
+        if not all(is_among(path, without) for path in one.paths)
+    }
     sizes = {md5: wanted.size for md5, wanted in objects.items()}
     there = remote.is_there()
     lacking = remote.lacking(sizes) if there else dict.fromkeys(sizes, "not there")

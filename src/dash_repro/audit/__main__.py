@@ -46,7 +46,7 @@ def audit(
     every_metric: bool,
 ) -> int:
     root = Path.cwd()
-    from dash_repro.audit.audit import render, run_audit
+    from dash_repro.audit.audit import as_text, run_audit
 
     if crate:
         from dash_repro.audit.crate import write
@@ -67,7 +67,7 @@ def audit(
 
         for path in write_report(audit, report):
             print(f"written: {path}")
-    print(json.dumps(audit.to_dict(), indent=1) if as_json else render(audit))
+    print(json.dumps(audit.to_dict(), indent=1) if as_json else as_text(audit))
     return 1 if failed else 0
 
 

@@ -151,7 +151,7 @@ def check_differences(evidence: Evidence, taint: Taint) -> Iterator[Finding]:
         yield Finding(NOTICE, "mixed runs", subject, detail)
 
 
-def render(audit: Audit, limit: int = 12) -> str:
+def as_text(audit: Audit, limit: int = 12) -> str:
     """The findings as text: grouped by level and kind, one line each."""
     data = audit.to_dict()
     lines = [

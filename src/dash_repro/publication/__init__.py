@@ -6,7 +6,7 @@ A published run is a folder such as ``study``:
   tables;
 - ``store`` is a DVC remote with the bytes that are kept, and ``history.bundle``, the
   commits of the workspace, which its records name;
-- ``not_kept`` names the instances whose bytes are not there, as ``stage/id``;
+- ``not_kept`` has the patterns of outputs that are not there;
 - ``code`` names the commits of this repository that the workspace was made by.
 
 Its params are ``config/<folder>.params.yaml`` of those commits. Images and samples are

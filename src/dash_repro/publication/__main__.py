@@ -32,7 +32,7 @@ def run_command(name: str, from_nothing: bool, arguments: tuple[str, ...]) -> in
     "--leave-out",
     metavar="PATTERN",
     multiple=True,
-    help="Instances (stage/id, with * and ?) whose bytes are not kept.",
+    help="Outputs (* and ?) that are not kept.",
 )
 def publish_command(name: str, leave_out: tuple[str, ...]) -> None:
     """Copy the results of the run NAME, finished or not, and its bytes to the store."""

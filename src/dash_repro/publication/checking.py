@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +99,14 @@ def _bytes(target: Path, not_kept: Collection[str]) -> tuple[str, str, bool]:
     done = start(target, "runledger", "pull", **TEXT)
     lines = done.stderr.splitlines()
     absent = [line for line in lines if line.startswith("missing: ")]
-    records = target / "results" / "records"
-    paths = [path for one in not_kept for path in records.glob(f"{one}/*.json")]
-    left_out = {out for path in paths for out in read_json(path)["outputs"]}
     lost = [
         line
         for line in absent
-        if line.removeprefix("missing: ").split(" (")[0] not in left_out
+        if not any(fnmatchcase(line.split()[1], pattern) for pattern in not_kept)
     ]
     said = done.stdout.splitlines()[-1] if done.stdout else done.stderr
     if absent:
-        said += f"; {len(absent)} files are not kept (the file not_kept says whose)"
+        said += f"; {len(absent)} files are not kept (not_kept says which)"
     return "bytes", "\n".join([said, *lost]), not lost and bool(done.stdout)
 
 

@@ -19,11 +19,11 @@ from runledger.git import GitError, git
 
 # large, and made again where something needs it: images, samples and their features
 NOT_KEPT = (
-    "prepare_data/*",
-    "generate_samples/*",
-    "compute_metrics/*",
-    "plot_figure/*",
-    "build_paper/*",
+    "results/prepare_data/*",
+    "results/generate_samples/*",
+    "results/compute_metrics/*",
+    "results/figures/*",
+    "results/paper/*",
 )
 LIMIT = 30 * 2**20  # bytes of a store: it lies in git
 RUN, NOTHING = "run", "from-nothing"  # workspaces, which git ignores
@@ -55,7 +55,7 @@ class Publication:
 
     @property
     def not_kept(self) -> list[str]:
-        """Patterns of the instances (stage/id) whose bytes the store does not hold."""
+        """Patterns of the outputs that the store does not hold."""
         return (self.folder / "not_kept").read_text(encoding="utf-8").split()
 
     def stored(self) -> Iterator[Path]:
@@ -226,8 +226,7 @@ def publish(
 
     Args:
         publication: where it is published.
-        leave_out: patterns of instances (stage/id) whose bytes are not kept, besides
-            those that are never kept.
+        leave_out: patterns of outputs that are not kept, besides those that never are.
         limit: of the store, in bytes; above it nothing is published.
 
     Returns:

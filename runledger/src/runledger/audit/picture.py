@@ -81,7 +81,7 @@ def layers(names: list[str], edges: set[tuple[str, str]]) -> list[list[str]]:
 
 
 def direct(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Edges that do not follow from others (the picture would be a thicket)."""
+    """Edges that do not follow from others, so that the picture stays readable."""
 
     def reach(start: str, end: str, skip: tuple[str, str] | None) -> bool:
         return start == end or any(

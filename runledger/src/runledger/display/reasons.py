@@ -47,7 +47,7 @@ def reasons(
 
 
 def _edits(names: Iterable[str], verdicts: Mapping[str, Verdict]) -> dict[str, str]:
-    """{instance: the edit that it runs again for}, as far as there is one."""
+    """{instance: the edit that it runs again for}, without those that have none."""
     edits: dict[str, str] = {}
     follow = []
     for name in names:
