@@ -123,6 +123,6 @@ def test_progress_on_one_screen() -> None:
     }
     text = table([row], ("loss", "rho", "images_per_second"))
     assert "images/s" in text
-    for word in ("50/200 25%", "0.1235", "0.9", "410", "1h30m", "job 7 n1 gpu 1"):
+    for word in ("50/200 25%", "0.1235", "0.9", "410", "1 h 30 min", "job 7 n1 gpu 1"):
         assert word in text
     assert table([]) == "nothing runs"

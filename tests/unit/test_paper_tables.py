@@ -294,7 +294,7 @@ def test_few_samples_have_no_score_and_kid_first(workspace, tmp_path):
         cell = sidecar["cells"][address]
         assert cell["displayed"] == "–" and "10000 are needed" in cell["note"]
     assert sidecar["cells"]["table3/dash/cifar10_fd"]["kind"] == "measured"
-    assert any("Below 10000 samples" in note for note in sidecar["notes"])
+    assert any("Below 10,000 samples" in note for note in sidecar["notes"])
     many = workspace.table("table3")
     assert not any("KID" in text for text in [*many["header"], *many["notes"]])
     assert many["cells"]["table3/dash/cifar10_is"]["displayed"] == "8.50"

@@ -22,7 +22,7 @@ def test_demo_makes_all_but_the_pdf_and_says_so(bare: BareMachine) -> None:
     lines = [line for line in out.splitlines() if INSTALL in line]
     assert all("left out: " in line or "as a PDF" in line for line in lines), lines
     assert f"look first at       {results}/report.html" in out
-    assert "17 of 17 tables" in out and "22 of 22 figures" in out
+    assert "18 of 18 tables" in out and "23 of 23 figures" in out
     assert "Error" not in out and "noise" not in out
 
 
@@ -45,7 +45,7 @@ def test_a_page_that_cannot_be_written_fails_the_demo(bare: BareMachine) -> None
     code, out = bare.said("page")
     assert code != 0
     assert "where: results/report.html" in out and "Traceback" not in out
-    assert "17 of 17 tables" in out, "the summary follows a failure, too"
+    assert "18 of 18 tables" in out, "the summary follows a failure, too"
 
 
 def test_dvc_and_audit_take_the_missing_pdf_for_what_it_is(bare: BareMachine) -> None:

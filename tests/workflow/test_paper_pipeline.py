@@ -35,6 +35,9 @@ def by_stage(names: set[str]) -> dict[str, int]:
 def test_everything_is_made(tiny: Workspace) -> None:
     results = tiny.root / "results"
     for item, spec in ITEMS.items():
+        if item == "figureS5":  # of teachers that only some runs compare
+            assert "figureS5" not in (results.parent / "dvc.yaml").read_text()
+            continue
         if spec.kind == "table":
             names = [f"tables/{item}.tex", f"tables/{item}.json"]
         else:
@@ -129,6 +132,7 @@ EDITS = {
         lambda t: (
             sampled(t, lambda item: item["scale"] == 3.0 and item["seed"] == 42)
             | below(t, {"collect_results-tableC7", "collect_results-claims"})
+            | below(t, {"collect_results-figureS6"})
         ),
     ),
     "number of samples": (

@@ -115,9 +115,6 @@ LAYOUTS = {
     "anchor": Layout("anchor", columns=(_MEASURE,)),
     "tableA1": Layout("table3", (r"(?P<key>parameters)",), (_ROLE,)),
     "tableS3": Layout("table3", columns=(_MEASURE,)),
-    "tableS5": Layout(
-        "table3", columns=(_MEASURE, r"(?P<dataset>{d})_(?P<over>err_ratio)")
-    ),
     "tableS1": Layout(
         "table3",
         (f"(?P<key>{'|'.join(PROFILED)})",),
@@ -134,6 +131,9 @@ LAYOUTS = {
         "released",
         columns=(r"(?P<size>parameters_m)", _MEASURE),
         csv="released_code_extra.csv",
+    ),
+    "tableS5": Layout(
+        "table3", columns=(_MEASURE, r"(?P<dataset>{d})_(?P<over>err_ratio)")
     ),
 }
 
