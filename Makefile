@@ -59,11 +59,13 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 test check: export OMP_NUM_THREADS ?= 1
 CLUSTER = [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && command -v sinfo > /dev/null && unshare --mount true 2> /dev/null; }
 
+SHORT = not long and not thorough
+
 test: needed $(TOOLS)  ## all tests but the longest; those of the cluster where Slurm is installed (as root)
 	@$(MAKE) -s -j lint drift all-tests
 
 all-tests:
-	@if $(CLUSTER); then workers=4; only="not long"; else workers=2; only="not long and not cluster"; \
+	@if $(CLUSTER); then workers=4; only="$(SHORT)"; else workers=2; only="$(SHORT) and not cluster"; \
 	  echo "left out: make test-cluster (apt-get install slurm-wlm; as root)"; fi; \
 	env -u MAKEFLAGS -u MAKELEVEL pytest -q -n $$workers --dist loadfile -m "$$only" $(PYTEST)
 
@@ -71,7 +73,7 @@ check: needed $(TOOLS)  ## the fast part of the tests, for every edit
 	@$(MAKE) -s -j lint drift fast-tests
 
 fast-tests:
-	@env -u MAKEFLAGS -u MAKELEVEL pytest -q -n 2 --dist loadfile -m "not slow and not long and not cluster" $(PYTEST)
+	@env -u MAKEFLAGS -u MAKELEVEL pytest -q -n 2 --dist loadfile -m "$(SHORT) and not slow and not cluster" $(PYTEST)
 
 drift:
 	@python -m runledger plan --check
@@ -80,7 +82,7 @@ drift:
 
 ROUNDS ?= 1000
 test-long: $(TOOLS)  ## what takes longest: tests marked so, then ROUNDS random kill -9 of jobs, heads and transfers (1000: an hour; repeat to go on)
-	OMP_NUM_THREADS=1 pytest -q -n 2 --dist loadfile -m long
+	OMP_NUM_THREADS=1 pytest -q -n 2 --dist loadfile -m "long or thorough"
 	python runledger/tests/kills.py --rounds $(ROUNDS) --folder "$${TMPDIR:-/tmp}/dash-repro-kills"
 
 mutants: $(TOOLS)  ## do the tests find the faults of tests/mutations.toml? (hours; repeat to go on)
