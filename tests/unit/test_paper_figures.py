@@ -244,7 +244,7 @@ def test_weightings_are_told_by_formula_and_by_their_rank_with_the_loss(workspac
         pairs = [(float(row.value), float(losses[row.x].value)) for row in learned]
         expected = spearmanr(pairs)
         (text,) = [text.get_text() for text in axes.texts]  # sigmoid keeps the order
-        shown = f"rank correlation {expected.statistic:+.2f}"
+        shown = f"rank\ncorrelation {expected.statistic:+.2f}"
         assert text == shown.replace("-", "\u2212")
 
 

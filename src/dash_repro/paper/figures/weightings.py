@@ -91,4 +91,4 @@ def _against_loss(axes: Axes, collected: Collected, where: dict, style: Style) -
     correlation = f"{ranks['loss'].corr(ranks['factor']):+.2f}".replace("-", "−")
     about = {"fontsize": style.font_size - 2, "color": GREY}
     about["transform"] = axes.transAxes
-    axes.text(0.03, 0.05, f"rank correlation {correlation}", **about)
+    axes.text(0.03, 0.35, f"rank\ncorrelation {correlation}", **about)
