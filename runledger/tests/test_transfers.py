@@ -111,6 +111,17 @@ def test_push_heals_a_damaged_cache_from_the_workspace(fresh: Shared) -> None:
     assert fresh.there().read_text() == fresh.here().read_text() == "10\n"
 
 
+def test_push_leaves_out_what_is_asked_but_not_what_others_need(fresh: Shared) -> None:
+    """Bytes that a path outside the pattern has, too, are sent."""
+    fresh.toy.edit("params.yaml", "b: {value: 4,", "b: {value: 1,")
+    fresh.toy.snakemake()
+    code, out = fresh("push", "--without", "results/measure/[ac]/*")
+    assert code == 0, out
+    assert fresh.there("results/measure/a/value.txt").exists(), "b has these bytes"
+    assert not fresh.there("results/measure/c/value.txt").exists()
+    assert fresh.there("results/double/c/value.txt").exists()
+
+
 def test_push_names_what_it_could_not_send(shared: Shared) -> None:
     shared.there().unlink()
     (shared.root / VALUE).write_text("11\n")

@@ -349,15 +349,14 @@ class Plan:
         return seeds if need.seeds == ALL else seeds[:1]
 
     def _models(self, need: Need, experiment: Mapping[str, Any]) -> list[Item]:
-        present, found = students_of(experiment), []
-        for model in need.models:
-            names = {STUDENTS: present}
-            names[BESIDE] = list(experiment.get("beside", []))
-            names[TEACHERS] = [f"teacher_{t}" for t in teachers_of(experiment)]
-            if model == DISTILLED:
-                fewer = experiment["steps"][1:]
-                names[model] = [f"{s}_k{k}" for s in present for k in fewer]
-            found += names.get(model, [model])
+        present, fewer = students_of(experiment), experiment.get("steps", [])[1:]
+        groups = {
+            STUDENTS: present,
+            BESIDE: experiment.get("beside", []),
+            TEACHERS: [f"teacher_{t}" for t in teachers_of(experiment)],
+            DISTILLED: [f"{s}_k{k}" for s in present for k in fewer],
+        }
+        found = [name for model in need.models for name in groups.get(model, [model])]
         models: list[Item] = []
         for model in dict.fromkeys(found):
             if model.startswith("teacher_"):

@@ -67,12 +67,13 @@ def _samples(root, rng, count, dimension):
     write_json(root / SET / "metrics.json", {"num_samples": count, "metrics": found})
 
 
-def _pairs(root, rng):
+def _pairs(root, rng, **changed):
     indices = torch.from_numpy(np.tile(rng.permutation(30), 2)[:50])
     pairs = Pairs(indices, torch.arange(50) % 20, indices % 3)
     names = ("norm_s", "norm_t", "dot", "gap_sq_err", "err_cond", "err_uncond")
     stats = {name: torch.from_numpy(rng.gamma(3.0, size=50)) for name in names}
     stats["norm_s"][3] = 0.0  # its cosine counts as 0
+    stats |= changed
     save_npz(root / STUDENT / "pairs.npz", **vars(pairs), **stats)
     content = summarize_calibration(stats, pairs, 20, 2)
     write_json(root / STUDENT / "calibration.json", content)
@@ -92,6 +93,13 @@ def test_at_infinity_large_features_have_no_error_on_either_side(evidence, monke
     assert list(check_kept(evidence, every=True)), "a missing error is found"
     monkeypatch.setattr(remeasured, "QUICK", 5)
     assert list(check_kept(evidence, every=True)) == []
+
+
+def test_a_branch_without_error_has_no_angle(evidence):
+    none = torch.zeros(50, dtype=torch.float64)
+    _pairs(evidence.root, np.random.default_rng(1), err_cond=none)
+    assert evidence.raw_json("measure_calibration", "two")["err_cos"] is None
+    assert list(check_kept(evidence)) == []
 
 
 SLOW = ("kid", "nearest", "precision", "recall")

@@ -200,8 +200,8 @@ def test_a_measure_that_is_another_is_found(evidence, monkeypatch, fault) -> Non
 
 
 def test_a_ratio_that_is_upside_down_is_found(evidence, monkeypatch) -> None:
-    upside_down = tuple(reversed(calibration_columns.ERRORS))
-    monkeypatch.setattr(calibration_columns, "ERRORS", upside_down)
+    upside_down = replace(MEASURES["err_ratio"], metric="err_uncond", over="err_cond")
+    monkeypatch.setitem(MEASURES, "err_ratio", upside_down)
     found = objections(evidence, RESULTS["tableS5"])
     assert "tableS5/dash/cifar10_err_ratio: wrong number" in found
 

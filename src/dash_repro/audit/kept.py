@@ -150,10 +150,10 @@ def _of_pairs(_item: Any, arrays: Arrays, content: Mapping[str, Any]) -> Iterato
 
 
 def _errors_cosine(arrays: Arrays, chosen: np.ndarray) -> float:
-    """Between the errors of the two branches, by the law of cosines."""
+    """Between the branches' errors, by the law of cosines; NaN where one has none."""
     sides = ("err_cond", "err_uncond", "gap_sq_err")
     a, b, opposite = (arrays[name][chosen].sum() for name in sides)
-    return (a + b - opposite) / np.sqrt(4 * a * b)
+    return (a + b - opposite) / np.sqrt(4 * a * b) if a * b else np.nan
 
 
 def _of_set(arrays: Arrays, content: Mapping[str, Any]) -> Iterator[str]:

@@ -300,10 +300,9 @@ def check_collected(
         if cell["kind"] != "measured" or expected is None:
             continue
         for value in cell["values"]:
-            second = expected.second if value["role"] else None
-            metric = (second or expected.first).metric
-            key = (*(value[k] for k in ("stage", "instance")), metric)
-            key = (*key, value["sampling_seed"])
+            source = expected.sources[1 if value["role"] else 0]
+            place = (value["stage"], value["instance"])
+            key = (*place, source.metric, value["sampling_seed"])
             if held.get(key) != [value["number"]]:
                 detail = f"{key}: {held.get(key)} in the CSV, {value['number']} here"
                 yield Finding(

@@ -18,18 +18,12 @@ if TYPE_CHECKING:
     from dash_repro.paper.results import ResultsTable, View
 
 
-ERRORS = ("err_cond", "err_uncond")
-SQUARED = ("gap_mse", *ERRORS)  # mean squared errors
-ERROR_RATIO = "E_{y} / E_{∅}"
-
-
 @dataclass(frozen=True)
 class Calibration(Column):
     """Statistics of the guidance gap; the teacher's own are so by definition.
 
     Attributes:
-        measures: rho, cos, gap_mse, err_cond, err_uncond, err_cos; "err_ratio" is the
-            ratio of the two errors.
+        measures: those of calibration.json, as MEASURES has them.
         datasets: ALL or FIRST of the experiment's.
         joined: the datasets side by side in each box, rather than in columns.
         titled: the datasets are named over the columns.
@@ -49,9 +43,7 @@ class Calibration(Column):
 
     def heads(self, view: View) -> list[str]:
         heads = [
-            ERROR_RATIO
-            if name == "err_ratio"
-            else MEASURES[name].heading + unit_text(_power(view, name))
+            MEASURES[name].heading + unit_text(view.exponents[name])
             for name in self.measures
         ]
         return heads if self.joined else heads * len(self._datasets(view))
@@ -87,7 +79,7 @@ class Calibration(Column):
             return no_network(context, row.id, column)
         paper = view.paper.value(row.id, column)
         address = f"{context.item}/{row.id}/{column}"
-        measure = MEASURES["err_cond" if name == "err_ratio" else name]
+        measure = MEASURES[name]
         digits = measure.digits(context.settings)
         if row.model == TEACHER:
             text = round_half_up(Decimal(0 if name == "gap_mse" else 1), digits)
@@ -96,23 +88,19 @@ class Calibration(Column):
         reason = shown_as_dash(context, place, name)
         if reason:
             return dash(address, reason, paper)
-        if name == "err_ratio":
-            both = (context.calibration(one, *place) for one in ERRORS)
-            return context.of_two("ratio", f"{row.id}/{column}", *both, digits, paper)
-        power = _power(view, name)
+        own, power = context.calibration(measure.metric, *place), view.exponents[name]
+        if measure.over:
+            others = context.calibration(measure.over, *place)
+            address = f"{row.id}/{column}"
+            return context.of_two("ratio", address, own, others, digits, paper)
         return context.measured(
             f"{row.id}/{column}",
-            context.calibration(measure.metric, *place),
+            own,
             digits,
             paper=paper,
             exponent=power,
             unit=f"10^-{power}" if power else "",
         )
-
-
-def _power(view: View, name: str) -> int:
-    """Exponent of a column's unit: that of a mean squared error may be small."""
-    return view.exponent(name) if name in SQUARED else 0
 
 
 def shown_as_dash(

@@ -61,6 +61,7 @@ class Column(ABC):
     """One column of a table, or several that belong together."""
 
     params: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()  # of calibration.json, by their names in MEASURES
 
     def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
         """What the column reads: the instances whose files the table collects."""

@@ -26,7 +26,9 @@ class Measure:
             the most.
         of_many: it is not printed of fewer samples than MANY.
         exponent: it is printed in units of 10^-exponent, unless that makes large
-            numbers (columns.power_of); 2: in percent.
+            numbers (columns.power_of); 2: in percent; None: a unit a column, in which
+            its smallest number keeps two digits (columns.small_unit).
+        over: the metric that it is divided by, mean by mean; "": none.
         best: which of two values is better: "low", "high" or, nearest to it, "one";
             "" where none is.
         distance: zero is best, so that one above the constant image's is marked.
@@ -40,7 +42,8 @@ class Measure:
     heading: str
     decimals: str = "decimals"
     of_many: bool = False
-    exponent: int = 0
+    exponent: int | None = 0
+    over: str = ""
     best: str = "low"
     distance: bool = False
     shown: str = SPREAD
@@ -67,12 +70,27 @@ MEASURES: dict[str, Measure] = {  # by the end of a column's name
     ),
     "rho": Measure("rho", CALIBRATION, "ρ", "calibration_decimals", best="one"),
     "cos": Measure("cos", CALIBRATION, "cos(Δ)", "calibration_decimals", best="high"),
-    "gap_mse": Measure("gap_mse", CALIBRATION, "gap MSE", "gap_decimals"),
+    "gap_mse": Measure(
+        "gap_mse", CALIBRATION, "gap MSE", "gap_decimals", exponent=None
+    ),
     "err_cond": Measure(
-        "err_cond", CALIBRATION, "E_{y}", "gap_decimals", shown=BRANCHES
+        "err_cond", CALIBRATION, "E_{y}", "gap_decimals", exponent=None, shown=BRANCHES
     ),
     "err_uncond": Measure(
-        "err_uncond", CALIBRATION, "E_{∅}", "gap_decimals", shown=BRANCHES
+        "err_uncond",
+        CALIBRATION,
+        "E_{∅}",
+        "gap_decimals",
+        exponent=None,
+        shown=BRANCHES,
+    ),
+    "err_ratio": Measure(
+        "err_cond",
+        CALIBRATION,
+        "E_{y} / E_{∅}",
+        "gap_decimals",
+        over="err_uncond",
+        shown=BRANCHES,
     ),
     "err_cos": Measure(
         "err_cos",

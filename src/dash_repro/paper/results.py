@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from dash_repro.paper.bounds import BOUNDS, DIGITS_NOTE, quality_notes
 from dash_repro.paper.columns import Column, TableRow, small_unit
 from dash_repro.paper.context import Context, PaperTable
-from dash_repro.paper.measures import MEASURES, worth
+from dash_repro.paper.measures import MEASURES, Measure, worth
 from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, experiments
 from dash_repro.paper.protocol import protocol, spread_words
@@ -194,23 +194,26 @@ class View:
         """A network's number of parameters."""
         return self.context.profile("parameters", self.datasets[0], model, width)
 
-    @cache  # noqa: B019 - a view lives as long as its table is built
-    def exponent(self, column: str) -> int:
-        """One unit for the table's column of a mean squared error."""
+    @cached_property
+    def exponents(self) -> dict[str, int]:
+        """Of the unit of each measure of calibration.json that the table shows."""
+        shown = {name for column in self.spec.columns for name in column.measures}
+        return {name: self._exponent(MEASURES[name]) for name in shown}
+
+    def _exponent(self, measure: Measure) -> int:
+        if measure.exponent is not None:
+            return measure.exponent
+        block, metric = self.block, measure.metric
         rows = [
             row
-            for model in self.block["students"]
+            for model in block["students"]
             if model != "scratch"
             for dataset in self.datasets
             for row in self.context.calibration(
-                MEASURES[column].metric,
-                self.spec.experiment,
-                dataset,
-                model,
-                self.block["width"],
+                metric, self.spec.experiment, dataset, model, block["width"]
             )
         ]
-        return small_unit(rows, MEASURES[column].digits(self.context.settings))
+        return small_unit(rows, measure.digits(self.context.settings))
 
     @property
     def fitnets_note(self) -> tuple[str, ...]:

@@ -92,9 +92,9 @@ def table(chain: Chain) -> str:
     known = (chain.record_of(name) for name in chain.instances)
     spent["all"] = cost(record for record in known if record)
     heads = ("runs", "time", "on a GPU", "resumed")
-    lines = [f"{'stage':22s}" + "".join(f"{head:>10s}" for head in heads) + "  device"]
+    lines = [f"{'stage':22s}" + "".join(f"{head:>14s}" for head in heads) + "  device"]
     for stage, one in spent.items():
         times = span(3600 * one.hours), span(3600 * one.gpu_hours)
-        numbers = "".join(f"{n!s:>10s}" for n in (one.runs, *times, one.resumed))
+        numbers = "".join(f"{n!s:>14s}" for n in (one.runs, *times, one.resumed))
         lines.append(f"{stage:22s}{numbers}  {', '.join(one.devices)}")
     return "\n".join(lines)

@@ -27,13 +27,12 @@ class Curve:
     seeds: int
 
 
-def curve(rows: Sequence[Row], along: str, scale: float = 1) -> Curve:
+def curve(rows: Sequence[Row], along: str) -> Curve:
     """Rows of one quantity as a curve.
 
     Args:
         rows: of one model on one dataset; several seeds.
         along: the column of x: "x", "step", "steps" or "scale".
-        scale: factor of the values.
 
     Raises:
         CollectedError: no rows.
@@ -45,7 +44,7 @@ def curve(rows: Sequence[Row], along: str, scale: float = 1) -> Curve:
     import pandas as pd
 
     at = [float(getattr(row, along)) for row in rows]
-    values = scale * pd.Series([float(row.value) for row in rows], index=at)
+    values = pd.Series([float(row.value) for row in rows], index=at)
     found = values.groupby(level=0).agg(["mean", "min", "max"])
     seeds = {(row.seed, row.sampling_seed) for row in rows}
     columns = (found[name].to_numpy() for name in ("mean", "min", "max"))

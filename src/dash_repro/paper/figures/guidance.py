@@ -15,7 +15,7 @@ from dash_repro.paper.rows import Collected
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = {"frechet": "↓", "class_accuracy": "↑"}
+ARROWS = {"frechet": "↓", "class_accuracy": "↑"}
 
 
 @figure(
@@ -32,25 +32,27 @@ SHOWN = {"frechet": "↓", "class_accuracy": "↑"}
 )
 def figure_s6(collected: Collected, style: Style) -> Figure:
     """Fréchet distance and class accuracy over w, a line a network."""
-    metrics = [metric for metric in SHOWN if collected.find(metric)]
+    from matplotlib.ticker import PercentFormatter
+
+    shown = [metric for metric in ARROWS if collected.find(metric)]
     drawing = style.new(1.0, 0.36)
-    for axes, metric in zip(
-        drawing.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True
-    ):
-        labels, exponent = [], 100 if metric == "class_accuracy" else 1
+    panels = drawing.subplots(1, len(shown), squeeze=False)[0]
+    for axes, metric in zip(panels, shown, strict=True):
+        labels = []
         for model in models_of(collected, metric):
-            rows = collected.find(metric, model=model)
-            line = curve(rows, "scale", scale=exponent)
-            draw_band(axes, line, style.color(model))
-            axes.plot(line.x, line.mean, ".", color=style.color(model))
+            rows, color = collected.find(metric, model=model), style.color(model)
+            line = curve(rows, "scale")
+            draw_band(axes, line, color)
+            axes.plot(line.x, line.mean, ".", color=color)
             end = float(line.x[-1]), float(line.mean[-1])
-            labels.append((*end, plot_name(model), style.color(model)))
+            labels.append((*end, plot_name(model), color))
         if metric == "frechet":
             axes.set_yscale("log")
             log_ticks(axes.yaxis, *axes.get_ylim())
+        else:
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
         leave_room(axes, float(line.x[0]), float(line.x[-1]), 1.5)
         axes.set_xlabel("guidance scale w")
-        unit = " %" if exponent == 100 else ""
-        axes.set_ylabel(f"{metric_name(rows[0].name)}{unit} {SHOWN[metric]}")
+        axes.set_ylabel(f"{metric_name(rows[0].name)} {ARROWS[metric]}")
         end_labels(axes, labels, style.font_size - 1)
     return drawing

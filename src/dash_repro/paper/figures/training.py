@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def figure_s1(collected: Collected, style: Style) -> Figure:
         grid[index][0].set_ylabel(dataset_name(dataset))
         for axes in grid[index][:3]:
             axes.set_xlabel("timestep t")
-        grid[index][3].set_xlabel(r"loss $\ell_t$ (MSE)")
+
     for axes, title in zip(grid[0], TITLES, strict=True):
         axes.set_title(title)
     return drawing
@@ -109,6 +109,13 @@ def _note(axes: Axes, text: str, size: float) -> None:
     axes.text(0.98, 0.04, text, va="bottom", ha="right", **where)
 
 
+def scatter_by_loss(axes: Axes, loss: Curve, values: np.ndarray) -> Any:
+    """One dot a timestep: a value against the loss there, coloured by the timestep."""
+    axes.set_xscale("log")
+    axes.set_xlabel(r"loss $\ell_t$ (MSE)")
+    return axes.scatter(loss.mean, values, c=loss.x, cmap="viridis", s=5, lw=0)
+
+
 def _loss_panel(
     axes: Axes,
     collected: Collected,
@@ -119,11 +126,9 @@ def _loss_panel(
 ) -> None:
     """Final ratio against the monitored loss, coloured by t."""
     loss = curve(collected.find("loss_mean", dataset=dataset), "x")
-    at = np.interp(loss.x, x, ratio)
-    dots = axes.scatter(loss.mean, at, c=loss.x, cmap="viridis", s=5, lw=0)
+    dots = scatter_by_loss(axes, loss, np.interp(loss.x, x, ratio))
     axes.axhline(1, color=LIGHT, lw=0.8, zorder=0)
     limits = _log_limits([loss.mean])
-    axes.set_xscale("log")
     axes.set_xlim(*limits)
     log_ticks(axes.xaxis, *limits)
     bar = axes.get_figure().colorbar(dots, ax=axes, pad=0.02, aspect=30)

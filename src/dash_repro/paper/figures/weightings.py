@@ -8,6 +8,7 @@ import numpy as np
 
 from dash_repro.paper.figures.data import Curve, curve
 from dash_repro.paper.figures.style import GREY, Style, log_ticks
+from dash_repro.paper.figures.training import scatter_by_loss
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import CURRICULUM, FIRST, TEACHERS, Need
 from dash_repro.paper.registry import Section, figure
@@ -83,10 +84,8 @@ def _against_loss(axes: Axes, collected: Collected, where: dict, style: Style) -
     lambda_ = _last(collected, "lambda_snapshot", where)
     loss = curve(collected.find("loss_mean", **where), "x")
     at = np.interp(loss.x, lambda_.x, 1 / (1 + np.exp(-lambda_.mean)))
-    axes.scatter(loss.mean, at, c=loss.x, cmap="viridis", s=5, lw=0)
-    axes.set_xscale("log")
+    scatter_by_loss(axes, loss, at)
     axes.set_ylim(0, 1)
-    axes.set_xlabel(r"loss $\ell_t$ (MSE)")
     ranks = pd.DataFrame({"loss": loss.mean, "factor": at}).rank()
     correlation = f"{ranks['loss'].corr(ranks['factor']):+.2f}".replace("-", "−")
     about = {"fontsize": style.font_size - 2, "color": GREY}
