@@ -260,7 +260,6 @@ def test_guidance_figure_shows_those_beside_the_tables_student(workspace):
             found = sorted((float(row.scale), float(row.value)) for row in found)
             assert tuple(value for _, value in found) in shown
     assert rows.find("frechet", model="composite")
-    assert left.get_yscale() == "log"
     assert right.yaxis.get_major_formatter()(0.5).endswith("%")
 
 

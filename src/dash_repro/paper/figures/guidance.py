@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dash_repro.paper.figures.curves import BANDS, draw_band, leave_room, plot_name
 from dash_repro.paper.figures.data import curve, models_of
-from dash_repro.paper.figures.style import Style, end_labels, log_ticks
+from dash_repro.paper.figures.style import Style, end_labels
 from dash_repro.paper.names import metric_name
 from dash_repro.paper.needs import BESIDE, STUDENTS, TEACHER, metrics
 from dash_repro.paper.registry import Section, figure
@@ -24,10 +24,9 @@ ARROWS = {"frechet": "↓", "class_accuracy": "↑"}
     section=Section.SUPPLEMENT,
     needs=(metrics("tableC7", (TEACHER, STUDENTS, BESIDE), "scales"),),
     params=("experiments.tableC7",),
-    caption="Distance to the training images, on a logarithmic scale, and the share of "
-    "samples in which a classifier sees the class that was asked for, by guidance "
-    "scale: the students' constant w, and the teacher's w_{max} of TAG, as in "
-    f"Table C7. {BANDS}",
+    caption="Distance to the training images, and the share of samples in which a "
+    "classifier sees the class that was asked for, by guidance scale: the students' "
+    f"constant w, and the teacher's w_{{max}} of TAG, as in Table C7. {BANDS}",
     wide=True,
 )
 def figure_s6(collected: Collected, style: Style) -> Figure:
@@ -46,10 +45,7 @@ def figure_s6(collected: Collected, style: Style) -> Figure:
             axes.plot(line.x, line.mean, ".", color=color)
             end = float(line.x[-1]), float(line.mean[-1])
             labels.append((*end, plot_name(model), color))
-        if metric == "frechet":
-            axes.set_yscale("log")
-            log_ticks(axes.yaxis, *axes.get_ylim())
-        else:
+        if metric == "class_accuracy":
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         leave_room(axes, float(line.x[0]), float(line.x[-1]), 1.5)
         axes.set_xlabel("guidance scale w")

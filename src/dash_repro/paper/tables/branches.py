@@ -21,7 +21,8 @@ results_table(
     corner="Student",
     caption="Errors of the two branches of the students of Table 3: δ_{{y}} is the "
     "student’s noise with the label less the teacher’s, δ_{{∅}} the same with the null "
-    "token, and E_{{y}} and E_{{∅}} are their mean squares.",
+    "token, and E_{{y}} and E_{{∅}} are their mean squares a pixel, where that of the "
+    "noise itself is 1.",
     notes=(
         "The guidance gap’s error is δ_{y} − δ_{∅}. Composite asks only that "
         "w δ_{y} = (w − 1) δ_{∅}: whatever satisfies it costs nothing. Where that is "
