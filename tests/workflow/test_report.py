@@ -202,6 +202,12 @@ def test_the_page_says_what_to_quote(tiny: Workspace, page: Path) -> None:
         command = ["pdftotext", "-l", "1", str(page.with_suffix(".pdf")), "-"]
         first = subprocess.run(command, capture_output=True, text=True).stdout
         assert head[:12] in first and "nothing to object to" in first
+    claims = json.loads((tiny.root / "results/tables/claims.json").read_text())
+    words = [c["displayed"] for a, c in claims["cells"].items() if "ours_verdict" in a]
+    head = text[: text.index("</header>")]
+    assert len(words) > 50
+    for name in ("holds", "fails", "inconclusive", "not testable"):
+        assert f"{words.count(name)} {name}" in head
     captions = re.findall(r"<figcaption>.*?</figcaption>", text)
     (five,) = [caption for caption in captions if "Figure 5c." in caption]
     assert "training seed" in five and "samples a point" in five

@@ -118,7 +118,7 @@ def build(audit: Audit) -> str:
         style=web.style(),
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
         data=Markup(account_data(audit)),
-        banner=Markup(_banner(data["counts"])),
+        banner=Markup(_banner(data["counts"]) + parts.counted_claims(audit)),
         facts=Markup(parts.facts(identity(audit), data)),
         scale=mark(params["scale"]).page,
         own=OWN if own else "",

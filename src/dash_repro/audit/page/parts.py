@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from dash_repro.paper import web
 from dash_repro.paper.items import ITEMS
 from dash_repro.paper.markup import to_html, to_plain
 from dash_repro.paper.registry import Section
+from dash_repro.paper.verdicts import VERDICTS
 from runledger import span
 from runledger.audit import cost, costs_by_stage
 
@@ -183,6 +185,19 @@ def _against(one: Comparison, labels: Mapping[str, str]) -> str:
 
 
 _CLAIM = {"holds": "traced", "fails": "objection"}
+
+
+def counted_claims(audit: Audit) -> str:
+    """How many claims came out how on this run, for the head of the page."""
+    cells = audit.evidence.sidecars.get("claims", {}).get("cells", {})
+    found = Counter(
+        cell["displayed"]
+        for address, cell in cells.items()
+        if address.endswith("/ours_verdict")
+    )
+    counts = ", ".join(f"{found[name]} {name}" for name in VERDICTS)
+    told = f'<a href="#claims">Claims of the text</a> on this run: {counts}'
+    return f'<p class="soft">{told}</p>' if found else ""
 
 
 def claims(audit: Audit) -> str:
