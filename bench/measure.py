@@ -112,19 +112,23 @@ def _ready(
 
 
 def _from_here(device: torch.device) -> int:
-    """Bytes in use on a GPU; its peak is counted from here on."""
+    """Bytes taken from a GPU; their peak is counted from here on."""
     if device.type != "cuda":
         return 0
     _free(device)
     torch.cuda.reset_peak_memory_stats(device)
-    return torch.cuda.memory_allocated(device)
+    return torch.cuda.memory_reserved(device)
 
 
 def _taken(before: int, device: torch.device) -> str:
-    """What was in use at most since, beyond what was in use before, in words."""
+    """What was taken from a GPU at most since, beyond what was before, in words.
+
+    Reserved bytes, not allocated ones: what a student of a recorded pack has freed stays
+    with its stream's pool, and the next student takes memory of its own.
+    """
     if device.type != "cuda":
         return ""
-    return f", {(torch.cuda.max_memory_allocated(device) - before) / 2**30:.1f} GiB"
+    return f", {(torch.cuda.max_memory_reserved(device) - before) / 2**30:.1f} GiB"
 
 
 def _take_turns(
