@@ -412,8 +412,8 @@ def test_a_row_says_how_much_memory_its_variant_took(monkeypatch):
         "synchronize": lambda device: None,
         "empty_cache": lambda: None,
         "reset_peak_memory_stats": lambda device: setattr(used, "peak", used.now),
-        "memory_allocated": lambda device: used.now,
-        "max_memory_allocated": lambda device: used.peak,
+        "memory_reserved": lambda device: used.now,
+        "max_memory_reserved": lambda device: used.peak,
     }
     for name, value in cuda.items():
         monkeypatch.setattr(torch.cuda, name, value)
