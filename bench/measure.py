@@ -123,8 +123,8 @@ def _from_here(device: torch.device) -> int:
 def _taken(before: int, device: torch.device) -> str:
     """What was taken from a GPU at most since, beyond what was before, in words.
 
-    Reserved bytes, not allocated ones: what a student of a recorded pack has freed stays
-    with its stream's pool, and the next student takes memory of its own.
+    Reserved bytes, not allocated ones: what a student of a recorded pack has freed
+    stays with its stream's pool, and the next student takes memory of its own.
     """
     if device.type != "cuda":
         return ""

@@ -1,8 +1,8 @@
 """What a run of some params costs in GPU-hours: one count, printed in several places.
 
 The work is counted (convolutions and matrix products, 2 FLOP a multiply-add). Its speed
-in half precision was measured on an H100, part by part, with `launch: graph`
-(bench/results/h100-2026-11-26). In single precision it is assumed.
+in half precision was measured on an H100, part by part, with `launch: compile`
+(bench/results/h100-2026-11-26*). In single precision it is assumed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from runledger import CODE_STAGE, Instance, Pipeline, Work
 
 PACK = 8  # students of a teacher in one job, as in README and in Slurm's profile
-# TFLOP/s that one H100 reached in half precision: the teacher's step (27.4 ms, other
-# processes used the GPU, too); a DASH step of 16 students side by side (223 ms; one
-# alone 72.8, four 72.1); sampling with a student, eager (15.0 s; the teacher 111).
-H100 = {"train_teacher": 87.1, "train_student": 66.4, "generate_samples": 57.4}
-H100["distill_steps"] = 33.2  # half of that of students side by side; assumed
+# TFLOP/s that one H100 reached in half precision: the teacher's step (21.1 ms); a DASH
+# step of 16 students side by side (138 ms; one alone 142, four 125); sampling with a
+# student, which was timed eagerly alone (15.0 s; the teacher 111).
+H100 = {"train_teacher": 113.0, "train_student": 107.1, "generate_samples": 57.4}
+H100["distill_steps"] = 53.6  # half of that of students side by side; assumed
 SINGLE = 20.0  # a third of what its vector units reach in single precision; assumed
 PARTS = {
     "train_teacher": "teachers",
@@ -100,7 +100,7 @@ def line(pipeline: Pipeline) -> str:
     total = sum(cost.hours for cost in costs(pipeline))
     return (
         f"  all of params.yaml on one H100, {PACK} students a job, at the speeds "
-        f"measured with launch: graph: {total:.1f} hours"
+        f"measured with launch: compile: {total:.1f} hours"
     )
 
 

@@ -84,8 +84,8 @@ RUN = {
     "snakemake TARGET": "snakemake --cores 1 table3",
     "snakemake table3": "snakemake --cores 1 table3",
     "snakemake paper": "snakemake --cores 1 paper",
-    "snakemake --cores 8 --resources gpu=1 --config pack=8": (
-        "snakemake --cores 8 --resources gpu=1 --config pack=8 -n"
+    "snakemake --cores 8 --resources gpu=1 --config pack=8 launch=compile": (
+        "snakemake --cores 8 --resources gpu=1 --config pack=8 launch=compile -n"
     ),
     "snakemake --cores 8 --resources gpu=4 --config pack=8": (
         "snakemake --cores 8 --resources gpu=4 --config pack=8 -n"
