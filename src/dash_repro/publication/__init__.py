@@ -2,8 +2,7 @@
 
 A published run is a folder such as ``study``:
 
-- ``results`` and ``dvc.lock`` are what git tracks of its workspace: records, metrics,
-  tables;
+- ``results`` is what git tracks of its results: records, metrics, tables;
 - ``store`` is a DVC remote with the bytes that are kept, and ``history.bundle``, the
   commits of the workspace, which its records name;
 - ``not_kept`` has the patterns of outputs that are not there;

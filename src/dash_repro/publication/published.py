@@ -115,7 +115,6 @@ class Publication:
         self.use_store(target)
         shutil.rmtree(target / "results", ignore_errors=True)
         shutil.copytree(self.folder / "results", target / "results")
-        shutil.copy2(self.folder / "dvc.lock", target / "dvc.lock")
         changed = run_git(target, "status", "--porcelain")
         if changed:
             raise UserError(
@@ -260,7 +259,7 @@ def publish(
             str(publication.store),
             "train fewer or smaller networks, or leave some out: --leave-out",
         )
-    names = run_git(source, "ls-files", "-z", "--", "results", "dvc.lock").split("\0")
+    names = run_git(source, "ls-files", "-z", "--", "results").split("\0")
     shutil.rmtree(folder / "results", ignore_errors=True)
     for name in filter(None, names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
