@@ -128,6 +128,19 @@ logs: $(READY)  ## where the logs of TARGET are (all legs, all cluster jobs)
 test-cluster: $(TOOLS)  ## a real Slurm on this machine, and the profile through what clusters do
 	OMP_NUM_THREADS=1 pytest -n 4 --dist loadfile -m cluster tests/cluster $(PYTEST)
 
+# samples that are made again to see whether they come out the same
+SAMPLED = digits-dash-w8-s42-cfg4.0-k20-n0
+study: needed $(READY)  ## the published study: fetch its bytes, verify, audit, draw and sample again (3 minutes)
+	@python -m dash_repro.publication check study --sampled $(SAMPLED)
+
+SET = students.dash.lambda_an=0.3
+study-vary: export SET := $(SET)
+study-vary: needed $(READY)  ## one student of the study with another setting, and the numbers of both (SET=KEY=VALUE)
+	@python -m dash_repro.publication vary study --set "$$SET" --sampled $(SAMPLED)
+
+study-from-nothing: needed $(READY)  ## all of the published study anew, in study/from-nothing (hours; repeat to go on)
+	@python -m dash_repro.publication run study --from-nothing --profile workflow/profiles/demo
+
 bench: $(READY)  ## gates and timings against a plain implementation; writes docs/benchmark.md
 	@OMP_NUM_THREADS=$${RUNLEDGER_THREADS:-1} python -m bench $(BENCH)
 

@@ -1,0 +1,39 @@
+"""Every number of docs/study.md that a table of the published study has is that one."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLES = ROOT / "study" / "results" / "tables"
+NUMBER = r"[−+]?\d[\d.,]*"
+QUOTED = re.compile(
+    rf"(?P<number>{NUMBER})(?: \((?P<low>{NUMBER}) to (?P<high>{NUMBER})\))?"
+    r"(?: %)?<!-- (?P<address>[^ ]+/[^ ]+/[^ ]+) -->"
+)
+
+
+@cache
+def cells(item: str) -> dict[str, Any]:
+    return json.loads((TABLES / f"{item}.json").read_text(encoding="utf-8"))["cells"]
+
+
+def test_numbers_are_those_of_the_published_tables() -> None:
+    text = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    quoted = list(QUOTED.finditer(text))
+    assert len(quoted) == text.count("<!-- "), "a comment that names no cell"
+    assert len(quoted) > 40
+    wrong = []
+    for found in quoted:
+        address = found["address"]
+        cell = cells(address.split("/")[0])[address]
+        shown = [cell["displayed"], *cell["interval"]]
+        wanted = [text.replace("-", "−") for text in shown]
+        here = [found["number"], *(e for e in (found["low"], found["high"]) if e)]
+        if here != wanted[: len(here)]:
+            wrong.append(f"{address}: {here}, published {wanted}")
+    assert wrong == []
