@@ -21,6 +21,7 @@ from runledger.errors import UserError
 
 DRAWN = ("make_table", "plot_figure")
 SAMPLED = ("generate_samples", "compute_metrics", "measure_calibration")
+PAGE = "results/report.html"  # all tables and figures, each number with its story
 PROFILE = "workflow/profiles/demo"  # many small instances on one machine
 CHECK, AGAIN, VARIED = "check", "again", "varied"
 TEXT: Mapping[str, Any] = {"capture_output": True, "encoding": "utf-8"}
@@ -44,8 +45,9 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     done = start(target, "snakemake", "-n", "--cores", "1", **TEXT)
     nothing = "Nothing to be done" in done.stdout + done.stderr
     yield "state", "nothing to be done" if nothing else done.stdout, nothing
-    done = start(target, "dash_repro.audit", **TEXT)
-    yield "audit", done.stdout.strip().splitlines()[-1], done.returncode == 0
+    done = start(target, "dash_repro.audit", "--report", PAGE, **TEXT)
+    said = f"{done.stdout.strip().splitlines()[-1]} ({target / PAGE})"
+    yield "audit", said, done.returncode == 0
     yield from _again(target, again, samples)
     yield "code", _since(publication, target, publication.code[-1]), True
 
