@@ -1,5 +1,6 @@
 """A published run: checked in a clone whose code has gone on, and gone on with."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from bare_machine import BareMachine
 from machine import require
 
 from dash_repro.arrays import read_json
+from dash_repro.publication.checking import agrees as agrees_with
 from dash_repro.publication.checking import check, vary
 from dash_repro.publication.published import RUN, Publication, publish, run
 from dash_repro.workspace import commit
@@ -65,8 +67,8 @@ def test_a_published_run_is_whole_and_its_code_is_told(published: Publication) -
     }
     assert kept == {"model.safetensors": False, "history.csv": True}
     assert int(re.search(r"(\d+) files are not kept", found["bytes"][0])[1]) > 10
-    drawn, _, numbers = found["sampled"][0].partition("\n")
-    assert drawn == "5 files made again, 5 of equal bytes"
+    sampled, _, numbers = found["sampled"][0].partition("\n")
+    assert sampled == "5 files made again, 5 of equal bytes"
     rho, frechet = (
         next(line for line in numbers.splitlines() if line.startswith(f"{name} "))
         for name in ("rho", "frechet")
@@ -76,6 +78,41 @@ def test_a_published_run_is_whole_and_its_code_is_told(published: Publication) -
     assert "of equal bytes" in found["drawn"][0]
     assert "1 of its " in found["code"][0] and f"({CHANGED})" in found["code"][0]
     assert f"git checkout {published.code[-1][:12]}" in found["code"][0]
+
+
+def test_another_processor_gives_other_bytes_and_the_same_numbers(
+    published: Publication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels without vector instructions add up in another order."""
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    found = {what: (said, good) for what, said, good in check(published, SAMPLES)}
+    assert all(good for _, good in found.values()), found
+    equal = int(re.search(r"made again, (\d+) of equal bytes", found["sampled"][0])[1])
+    assert equal < 5 and "other bytes: results/" in found["sampled"][0]
+    drawn = re.search(r"(\d+) files made again, (\d+) of", found["drawn"][0])
+    assert drawn[1] == drawn[2]
+
+
+def test_numbers_agree_within_a_tenth_of_their_standard_error(
+    published: Publication,
+) -> None:
+    """A tenth of a standard error lets rounding pass, and no other seed of noise."""
+    (path,) = published.folder.glob(f"results/records/compute_metrics/{SAMPLES}/*.json")
+    old = read_json(path)
+    new = read_json(path)
+    name = next(name for name in old["outputs"] if name.endswith("metrics.json"))
+    values = json.loads(old["outputs"][name]["inline"])
+    frechet = values["metrics"]["frechet"]
+    for share, agrees in ((0.05, True), (0.5, False)):
+        changed = frechet | {
+            "value": frechet["value"] + share * frechet["standard_error"]
+        }
+        text = json.dumps(
+            values | {"metrics": values["metrics"] | {"frechet": changed}}
+        )
+        new["outputs"][name] |= {"inline": text, "md5": str(share)}
+        assert agrees_with(name, old, new) is agrees
 
 
 def test_another_setting_trains_one_student_and_shows_both(
