@@ -1,6 +1,8 @@
 """Figures: something is drawn, the right thing, and the same bytes every time."""
 
 import hashlib
+from dataclasses import replace
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -17,10 +19,11 @@ from dash_repro.paper.figures import make
 from dash_repro.paper.figures import style as look
 from dash_repro.paper.figures.grids import GAP, tile
 from dash_repro.paper.figures.make import build_figure
+from dash_repro.paper.figures.pipeline import millions
 from dash_repro.paper.figures.style import Style, spread
 from dash_repro.paper.images import PAPER_CLASSES, select_images, shown_classes
 from dash_repro.paper.items import ITEMS
-from dash_repro.paper.rows import CollectedError, read_rows
+from dash_repro.paper.rows import CollectedError, Row, read_rows, write_rows
 from dash_repro.paper.scale import mark
 
 FIGURES = [item for item, spec in ITEMS.items() if spec.kind == "figure"]
@@ -251,6 +254,7 @@ def test_weightings_are_told_by_formula_and_by_their_rank_with_the_loss(workspac
 def test_guidance_figure_shows_those_beside_the_tables_student(workspace):
     left, right = drawn(workspace, "figureS6").axes
     rows = read_rows(workspace.data("figureS6"))
+    assert (left.get_yscale(), right.get_yscale()) == ("linear", "linear")
     for axes, metric in ((left, "frechet"), (right, "class_accuracy")):
         names = {text.get_text() for text in axes.texts}
         assert names == {"DASH", "Composite", "Teacher"}
@@ -261,6 +265,36 @@ def test_guidance_figure_shows_those_beside_the_tables_student(workspace):
             assert tuple(value for _, value in found) in shown
     assert rows.find("frechet", model="composite")
     assert right.yaxis.get_major_formatter()(0.5).endswith("%")
+
+
+def test_guidance_figure_is_logarithmic_where_one_network_fails(workspace):
+    path = workspace.data("figureS6")
+    rows = read_rows(path).rows
+    failed = [
+        replace(row, value="900.5") if "composite" in row.model else row for row in rows
+    ]
+    assert failed != rows
+    write_rows(path, failed)
+    try:
+        left, right = drawn(workspace, "figureS6").axes
+    finally:
+        write_rows(path, rows)
+    assert (left.get_yscale(), right.get_yscale()) == ("log", "linear")
+    low, high = left.get_ylim()
+    values = [float(row.value) for row in failed if row.metric == "frechet"]
+    assert 0 < low < min(values) and max(values) == 900.5 < high
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [(35_751_555, "35.8M"), (1_000_000, "1.0M"), (43_169, "43.2k"), (216, "0.2k")],
+)
+def test_sizes_of_networks_are_told_in_their_unit(parameters, said):
+    row = Row(
+        item="figure1", metric="profile", name="parameters", value=str(parameters)
+    )
+    collected = SimpleNamespace(one=lambda *_, **__: row)
+    assert millions(collected, "dash") == said
 
 
 def test_training_figure_shows_every_student(workspace):

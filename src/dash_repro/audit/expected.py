@@ -208,11 +208,17 @@ class Expectations:
         """The expected value of a metric of a bounding set of images."""
         return Source("extract_reference", f"{name}_{metric}", {"dataset": dataset})
 
+    def _printed(self, name: str) -> tuple[str, int, int]:
+        """PROFILED, with two digits of a million where networks are small."""
+        key, exponent, decimals = PROFILED[name]
+        small = key == "parameters" and self.params["scale"] != "paper"
+        return key, exponent, max(decimals, 2) if small else decimals
+
     def _profiled(
         self, facts: Mapping[str, str], block: Mapping[str, Any]
     ) -> Expected | None:
         """A number of the profiles of the teacher and of dash."""
-        key, exponent, decimals = PROFILED[facts["key"]]
+        key, exponent, decimals = self._printed(facts["key"])
         teacher = self._profile(block, TEACHER, None, key)
         student = self._profile(block, "dash", block["width"], key)
         if facts["role"] == "ratio":
@@ -284,7 +290,7 @@ class Expectations:
         if size == "compression":
             whole = self._profile(block, TEACHER, None, "parameters")
             return Expected("ratio", 1, whole, own)
-        _, exponent, decimals = PROFILED[size]
+        _, exponent, decimals = self._printed(size)
         return Expected("mean", decimals, own, exponent=exponent)
 
     def _measure(

@@ -129,9 +129,8 @@ class Parameters(NetworkColumn):
 
     def cell(self, view: View, row: TableRow, paper: str) -> Cell:
         rows = view.parameters(row.model, row.width)
-        about = {"exponent": -6, "paper": paper, "unit": "millions"}
         address = f"{row.id}/{self.name}"
-        return view.context.measured(address, rows, self.decimals, **about)
+        return view.context.millions(address, rows, self.decimals, paper)
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,19 @@ class Context:
             **more,
         )
 
+    def millions(
+        self, address: str, rows: list[Row], decimals: int = 1, paper: str = ""
+    ) -> Cell:
+        """A cell of parameters; other scales have networks of hundredths of a million.
+
+        Args:
+            address, rows, decimals: as of `measured`; decimals at the paper's scale.
+            paper: the paper's value.
+        """
+        most = decimals if self.scale == "paper" else max(decimals, 2)
+        about = {"exponent": -6, "paper": paper, "unit": "millions"}
+        return self.measured(address, rows, most, **about)
+
     def of_two(
         self,
         statistic: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from dash_repro.publication.published import (
     run_module,
     start,
 )
+from runledger import md5_file
 from runledger.errors import UserError
 
 DRAWN = ("make_table", "plot_figure")
@@ -51,10 +52,15 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     done = start(target, "snakemake", "-n", "--cores", "1", **TEXT)
     nothing = "Nothing to be done" in done.stdout + done.stderr
     yield "state", "nothing to be done" if nothing else done.stdout, nothing
+    made = _copy_without_bytes(target, again)
+    drawn = {path: made[path] for path in made if path.parent.parent.name in DRAWN}
+    yield "drawn", *_remade(again, drawn)
+    _bring(target, again, drawn.values())
     done = start(target, "dash_repro.audit", "--report", PAGE, **TEXT)
-    said = f"{done.stdout.strip().splitlines()[-1]} ({target / PAGE})"
+    said = f"{(done.stdout + done.stderr).strip().splitlines()[-1]} ({target / PAGE})"
     yield "audit", said, done.returncode == 0
-    yield from _again(target, again, samples)
+    sampled = {path: made[path] for path in made if _is_of(path, samples)}
+    yield "sampled", *_remade(again, sampled)
     yield "code", _since(publication, target, publication.code[-1]), True
 
 
@@ -113,17 +119,23 @@ def _bytes(target: Path, not_kept: Collection[str]) -> tuple[str, str, bool]:
     return "bytes", "\n".join([said, *lost]), not lost and bool(done.stdout)
 
 
-def _again(target: Path, again: Path, samples: str) -> Iterator[tuple[str, str, bool]]:
-    """Draw all, then sample a student again, in a copy that lacks their records."""
+def _copy_without_bytes(target: Path, again: Path) -> dict[Path, Any]:
+    """A copy that takes bytes from the target's cache where it needs them."""
     run_git(target, "clone", "-q", str(target), str(again))
     shutil.copy2(target / ".dvc" / "config.local", again / ".dvc" / "config.local")
     cache = str(target / ".dvc" / "cache")
     run_module(again, "dvc", "cache", "dir", "-q", "--local", cache)
-    made = {path: read_json(path) for path in (again / RECORDS).glob("*/*/*.json")}
-    drawn = [path for path in made if path.parent.parent.name in DRAWN]
-    yield "drawn", *_remade(again, {path: made[path] for path in drawn})
-    sampled = [path for path in made if _is_of(path, samples)]
-    yield "sampled", *_remade(again, {path: made[path] for path in sampled})
+    return {path: read_json(path) for path in (again / RECORDS).glob("*/*/*.json")}
+
+
+def _bring(target: Path, again: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Copy what was drawn again as published, so that the audit's page shows it."""
+    for record in records:
+        for name, out in record["outputs"].items():
+            made = again / name
+            if made.is_file() and md5_file(made) == out["md5"]:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(made, target / name)
 
 
 def _is_of(path: Path, samples: str, stages: Collection[str] = SAMPLED) -> bool:

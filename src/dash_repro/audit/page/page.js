@@ -1,5 +1,12 @@
 "use strict";
-const DATA = JSON.parse(document.getElementById("data").textContent);
+// the stories of all numbers: JSON, gzip, base64
+let DATA;
+const ready = (async () => {
+  const packed = Uint8Array.from(atob(document.getElementById("data").textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  DATA = await new Response(stream).json();
+})();
+ready.catch(() => { document.getElementById("found").textContent = "This browser is too old to open the numbers’ stories."; });
 const dialog = document.getElementById("account");
 const inside = dialog.querySelector(".inside");
 const title = dialog.querySelector("h2");
@@ -42,7 +49,8 @@ function runNode(run) {
   return box;
 }
 
-function show(address) {
+async function show(address) {
+  await ready;
   const cell = DATA.cells[address];
   if (!cell) return;
   title.textContent = address;
@@ -114,7 +122,8 @@ const matches = () => {
     return levels[level.value](DATA.cells[button.dataset.cell]) && words.every((word) => text.includes(word));
   });
 };
-function filter() {
+async function filter() {
+  await ready;
   const active = search.value.trim() !== "" || level.value !== "";
   const found = new Set(matches());
   buttons.forEach((button) => button.classList.toggle("dim", active && !found.has(button)));
@@ -143,9 +152,10 @@ const asText = {
   csv: () => [COLUMNS.join(","), ...shown().map((row) => COLUMNS.map((key) => quoted(row[key])).join(","))].join("\n") + "\n",
   json: () => JSON.stringify({ ...DATA.about, cells: shown() }, null, 1),
 };
-document.addEventListener("click", (event) => {
+document.addEventListener("click", async (event) => {
   const kind = event.target.dataset && event.target.dataset.download;
   if (!kind) return;
+  await ready;
   const link = make("a");
   link.href = URL.createObjectURL(new Blob([asText[kind]()], { type: kind === "csv" ? "text/csv" : "application/json" }));
   link.download = `numbers.${kind}`;

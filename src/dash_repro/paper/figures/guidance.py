@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dash_repro.paper.figures.curves import BANDS, draw_band, leave_room, plot_name
 from dash_repro.paper.figures.data import curve, models_of
-from dash_repro.paper.figures.style import Style, end_labels
+from dash_repro.paper.figures.style import Style, end_labels, log_ticks
 from dash_repro.paper.names import metric_name
 from dash_repro.paper.needs import BESIDE, STUDENTS, TEACHER, metrics
 from dash_repro.paper.registry import Section, figure
@@ -37,16 +37,24 @@ def figure_s6(collected: Collected, style: Style) -> Figure:
     drawing = style.new(1.0, 0.36)
     panels = drawing.subplots(1, len(shown), squeeze=False)[0]
     for axes, metric in zip(panels, shown, strict=True):
-        labels = []
+        labels, means = [], []
         for model in models_of(collected, metric):
             rows, color = collected.find(metric, model=model), style.color(model)
             line = curve(rows, "scale")
             draw_band(axes, line, color)
             axes.plot(line.x, line.mean, ".", color=color)
             end = float(line.x[-1]), float(line.mean[-1])
+            means += [float(mean) for mean in line.mean if mean > 0]
             labels.append((*end, plot_name(model), color))
         if metric == "class_accuracy":
             axes.yaxis.set_major_formatter(PercentFormatter(1))
+        elif means and max(means) > 10 * min(
+            means
+        ):  # one that fails would hide the others
+            limits = 0.7 * min(means), 1.4 * max(means)
+            axes.set_yscale("log", nonpositive="clip")
+            axes.set_ylim(limits)
+            log_ticks(axes.yaxis, *limits)
         leave_room(axes, float(line.x[0]), float(line.x[-1]), 1.5)
         axes.set_xlabel("guidance scale w")
         axes.set_ylabel(f"{metric_name(rows[0].name)} {ARROWS[metric]}")

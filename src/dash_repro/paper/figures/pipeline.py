@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dash_repro.paper.aggregate import display
+from dash_repro.paper.aggregate import display, statistic_of
 from dash_repro.paper.context import value_of
 from dash_repro.paper.figures.style import GREY, Style
 from dash_repro.paper.needs import TEACHER, profile
@@ -56,10 +56,13 @@ def route(
 
 
 def millions(collected: Collected, model: str, width: int | None = None) -> str:
-    """Parameters of a network from its profile: "35.8M"."""
+    """Parameters of a network from its profile: "35.8M", "43.2k"."""
     where = {"name": "parameters", "model": model, "width": width}
     values = [value_of(collected.one("profile", **where))]
-    return display(values, "mean", 1, 0, -6) + "M"
+    exponent, unit = (
+        (-6, "M") if statistic_of(values, "mean", 0) >= 10**6 else (-3, "k")
+    )
+    return display(values, "mean", 1, 0, exponent) + unit
 
 
 @figure(

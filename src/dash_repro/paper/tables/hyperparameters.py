@@ -121,16 +121,7 @@ def _a1_cells(context: Context, row: str, ours: Mapping[str, Pair], line) -> lis
         if row == "parameters":
             model, width = ((TEACHER, None), ("dash", table3["width"]))[index]
             found = context.profile("parameters", table3["datasets"][0], model, width)
-            cells.append(
-                context.measured(
-                    f"{row}/{column}",
-                    found,
-                    1,
-                    exponent=-6,
-                    paper=paper,
-                    unit="millions",
-                )
-            )
+            cells.append(context.millions(f"{row}/{column}", found, paper=paper))
         elif row in COSTS:
             model = (TEACHER, "dash")[index]
             cells.append(word(address, _cost(context, row, model), "record", paper))
