@@ -56,7 +56,7 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     drawn = {path: made[path] for path in made if path.parent.parent.name in DRAWN}
     yield "drawn", *_remade(again, drawn)
     _bring(target, again, drawn.values())
-    done = start(target, "dash_repro.audit", "--report", PAGE, **TEXT)
+    done = start(target, "dash_repro.audit", "--report", PAGE, "--no-remote", **TEXT)
     said = f"{(done.stdout + done.stderr).strip().splitlines()[-1]} ({target / PAGE})"
     yield "audit", said, done.returncode == 0
     sampled = {path: made[path] for path in made if _is_of(path, samples)}
