@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from bare_machine import BareMachine
 from machine import require
 
 from dash_repro.arrays import read_json
+from dash_repro.publication import checking
 from dash_repro.publication.checking import agrees as agrees_with
 from dash_repro.publication.checking import check, vary
 from dash_repro.publication.published import RUN, Publication, publish, run
@@ -113,6 +115,35 @@ def test_numbers_agree_within_a_tenth_of_their_standard_error(
         )
         new["outputs"][name] |= {"inline": text, "md5": str(share)}
         assert agrees_with(name, old, new) is agrees
+
+
+@pytest.mark.parametrize(("key", "frechet"), [("b", 2.0), ("c", 2.0), ("b", 1.0)])
+def test_what_is_made_again_is_compared_with_the_last_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, frechet: float
+) -> None:
+    """Later code made `b`; other bytes of an input give the record another name."""
+
+    def record(end: str, value: float) -> dict:
+        text = json.dumps({"metrics": {"frechet": {"value": value}}})
+        out = {"inline": text, "md5": str(value)}
+        run = {"device": "x", "libraries": {}, "end": end}
+        return {"outputs": {"metrics.json": out}, "run": run}
+
+    folder = tmp_path / "compute_metrics" / "one"
+    folder.mkdir(parents=True)
+    before = {folder / "a.json": record("1", 1.0), folder / "b.json": record("2", 2.0)}
+    for path, content in before.items():
+        path.write_text(json.dumps(content))
+
+    def start(*_, **__):
+        assert not list(folder.iterdir())
+        (folder / f"{key}.json").write_text(json.dumps(record("3", frechet)))
+        return subprocess.CompletedProcess([], 0, "", "")
+
+    monkeypatch.setattr(checking, "start", start)
+    said, good = checking.remade(tmp_path, before)
+    assert good == (frechet == 2.0)
+    assert said.startswith(f"1 files made again, {int(good)} of equal bytes")
 
 
 def test_another_setting_trains_one_student_and_shows_both(

@@ -54,13 +54,13 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     yield "state", "nothing to be done" if nothing else done.stdout, nothing
     made = _copy_without_bytes(target, again)
     drawn = {path: made[path] for path in made if path.parent.parent.name in DRAWN}
-    yield "drawn", *_remade(again, drawn)
+    yield "drawn", *remade(again, drawn)
     _bring(target, again, drawn.values())
     done = start(target, "dash_repro.audit", "--report", PAGE, "--no-remote", **TEXT)
     said = f"{(done.stdout + done.stderr).strip().splitlines()[-1]} ({target / PAGE})"
     yield "audit", said, done.returncode == 0
     sampled = {path: made[path] for path in made if _is_of(path, samples)}
-    yield "sampled", *_remade(again, sampled)
+    yield "sampled", *remade(again, sampled)
     yield "code", _since(publication, target, publication.code[-1]), True
 
 
@@ -83,7 +83,8 @@ def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
     publication.restore(target)
     records = target / RECORDS
     before = {path: read_json(path) for path in records.glob("*/*/*.json")}
-    wanted = [path for path in before if _is_of(path, samples, SAMPLED[1:])]
+    folders = {path.parent for path in before if _is_of(path, samples, SAMPLED[1:])}
+    wanted = [_last(before, folder) for folder in sorted(folders)]
     if not wanted:
         raise UserError(
             f"no samples are called {samples}",
@@ -144,7 +145,7 @@ def _is_of(path: Path, samples: str, stages: Collection[str] = SAMPLED) -> bool:
     return stage in stages and f"{samples}-".startswith(f"{instance}-")
 
 
-def _remade(again: Path, before: Mapping[Path, Any]) -> tuple[str, bool]:
+def remade(again: Path, before: Mapping[Path, Any]) -> tuple[str, bool]:
     """Make again what records are of; what came out, and whether it is as published.
 
     Bytes may differ where a processor of another kind made them, and drawings also
@@ -152,17 +153,18 @@ def _remade(again: Path, before: Mapping[Path, Any]) -> tuple[str, bool]:
     """
     for path in before:
         path.unlink()
-    outs = [out for record in before.values() for out in record["outputs"]]
+    outs = {out: None for record in before.values() for out in record["outputs"]}
     done = start(again, "snakemake", "--profile", PROFILE, *outs, **TEXT)
-    # where an input's bytes differ, the record has another name
-    after = [
-        next((read_json(new) for new in path.parent.glob("*.json")), None)
-        for path in before
-    ]
-    if done.returncode or None in after:
+    after = {
+        folder: next(folder.glob("*.json"), None)
+        for folder in sorted({path.parent for path in before})
+    }
+    if done.returncode or None in after.values():
         return done.stdout[-2000:] + done.stderr[-2000:], False
     said, other, good = [], {}, True
-    for old, new in zip(before.values(), after, strict=True):
+    for folder, path in after.items():
+        # where an input's bytes differ, the record has another name
+        old, new = before.get(path) or before[_last(before, folder)], read_json(path)
         differ = [
             name
             for name, out in old["outputs"].items()
@@ -176,6 +178,12 @@ def _remade(again: Path, before: Mapping[Path, Any]) -> tuple[str, bool]:
     count = f"{len(outs)} files made again, {equal} of equal bytes"
     listed = [f"other bytes{why}: {', '.join(it)}" for why, it in other.items()]
     return "\n".join([count, *listed, *said]), good
+
+
+def _last(records: Mapping[Path, Any], folder: Path) -> Path:
+    """The record of an instance that was made last; older code left the others."""
+    paths = [path for path in records if path.parent == folder]
+    return max(paths, key=lambda path: records[path]["run"]["end"])
 
 
 def _elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
