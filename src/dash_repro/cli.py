@@ -319,21 +319,38 @@ def targets(words: tuple[str, ...]) -> None:
 @click.argument("folder", type=FILE)
 @click.option("--every", default=5.0, show_default=True, help="Seconds between looks.")
 @click.option("--once", is_flag=True, help="Write what there is, and end.")
-def live(folder: Path, every: float, once: bool) -> None:
-    """Write loss, rho and speed of the trainings here to FOLDER, for TensorBoard.
+@click.option("--events", is_flag=True, help="Write TensorBoard's event files, too.")
+@click.option("--samples", default=0, help="Draw so many images of each training.")
+@click.option("-w", default=4.0, show_default=True, help="Guidance scale of samples.")
+@click.option("--steps", default=20, show_default=True, help="DDIM steps of samples.")
+@click.option("--device", default="cpu", show_default=True, help="Where to sample.")
+def live(
+    folder: Path,
+    every: float,
+    once: bool,
+    events: bool,
+    samples: int,
+    w: float,
+    steps: int,
+    device: str,
+) -> None:
+    """Follow the trainings here: FOLDER/index.html has their curves and samples.
 
-    It follows them until Ctrl-C, beside a run: `tensorboard --logdir FOLDER` shows the
-    curves. Trainings are not changed or slowed by it.
+    It goes on until Ctrl-C, beside a run. The page reads itself again in a browser, and
+    with --events `tensorboard --logdir FOLDER` shows the same. Trainings are not
+    changed or slowed by it. Samples are of the network as it was last saved: every 5
+    minutes, or as often as DASH_SAVE_SECONDS says where the trainings run.
     """
     import time
 
-    from dash_repro.live import Curves
+    from dash_repro.live import Live, Sampler
 
-    curves = Curves(Path.cwd(), folder)
+    sampler = Sampler(samples, w, steps, device)
+    shown = Live(Path.cwd(), folder, sampler, events=events, refresh=every)
     try:
-        click.echo(f"reports written: {curves.update()}")
+        click.echo(f"reports: {shown.update()}; look at {shown.page}")
         while not once:
             time.sleep(every)
-            curves.update()
+            shown.update()
     finally:
-        curves.close()
+        shown.close()

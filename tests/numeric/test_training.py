@@ -22,6 +22,7 @@ from dash_repro.models.checkpoint import CheckpointError, load_checkpoint
 from dash_repro.models.tensorfile import load_tensors
 from dash_repro.objectives.curriculum import load_curriculum
 from dash_repro.training import state as state_module
+from dash_repro.training.flat import unflatten
 from dash_repro.training.learner import Learner, TrainingDiverged
 from dash_repro.training.state import load_state, save_state
 from dash_repro.training.teachers import train_teacher
@@ -162,6 +163,23 @@ def test_resumed_equals_uninterrupted(packed, job, stops):
     assert run_students(jobs)
     for pair, one in zip(pairs, jobs, strict=True):
         assert result(one) == packed[pair]
+
+
+def test_a_network_lies_beside_its_state(packed, job):
+    """With the averaged weights of that iteration: `dash-repro live` samples it."""
+    for stop in (4, 3):
+        one = job("dash")
+        one.stop_after = stop
+        assert not run_students([one])
+        tensors, metadata = load_tensors(max(one.state.glob("state-*")))
+        found = load_checkpoint(one.state / "network.safetensors")
+        assert (found.role, found.step) == ("student", int(metadata["step"]))
+        assert found.class_names == ("class0", "class1", "class2")
+        wanted = unflatten(tensors["ema"], found.model)
+        weights = dict(found.model.named_parameters())
+        assert weights.keys() == wanted.keys()
+        assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
+    assert found.step == 7
 
 
 def test_learners_at_different_iterations_meet(packed, job):

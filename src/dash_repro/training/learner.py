@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dash_repro.diffusion.noise import step_seed
+from dash_repro.diffusion.schedule import Schedule
 from dash_repro.launch import channels_last
+from dash_repro.models.checkpoint import save_checkpoint
 from dash_repro.models.compiled import compile_network
 from dash_repro.models.layers import DropoutMasks
 from dash_repro.models.unet import UNet
@@ -198,6 +201,28 @@ class Learner:
     def ema_state_dict(self) -> dict[str, Tensor]:
         """EMA weights by parameter name, on the CPU."""
         return unflatten(self.flat.canonical(self.ema).cpu(), self.model)
+
+    def save_network(
+        self, path: Path, schedule: Schedule, role: str, class_names: Sequence[str]
+    ) -> None:
+        """Write the network with its EMA weights, as it is now.
+
+        Args:
+            path: the file.
+            schedule: noise levels that it is trained with.
+            role: "teacher" or "student".
+            class_names: names of the labels, in their order.
+        """
+        save_checkpoint(
+            path,
+            self.ema_state_dict(),
+            self.model.config,
+            schedule.to_dict(),
+            role,
+            self.step,
+            self.lambda_(),
+            class_names,
+        )
 
     def lambda_(self) -> Tensor | None:
         """(T,) raw lambda on the CPU, or None where none is learned."""

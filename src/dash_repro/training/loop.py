@@ -13,7 +13,7 @@ from dash_repro.training.frozen import FrozenTeacher
 from dash_repro.training.learner import Learner
 from dash_repro.training.observers import Observer
 from dash_repro.training.settings import Cadence
-from dash_repro.training.state import load_state, save_state
+from dash_repro.training.state import NETWORK, load_state, save_state
 from dash_repro.training.steps import make_steps
 
 # saving takes at most this share of the time
@@ -29,6 +29,7 @@ class Task:
         observer: measures it on the way.
         state_folder: private, survives a kill.
         log: its own log.
+        write: writes the network as it is now, for those who look on.
         finish: called once after the last iteration; writes the results.
         fail: called once if this learner fails; the others go on.
         progress: called now and then with numbers by name.
@@ -38,6 +39,7 @@ class Task:
     observer: Observer
     state_folder: Path
     log: logging.Logger
+    write: Callable[[Path], None]
     finish: Callable[[Learner], None]
     fail: Callable[[Exception], None]
     progress: Callable[..., None]
@@ -144,6 +146,7 @@ def _save(task: Task) -> None:
     tensors, metadata = task.learner.state()
     tensors = {**tensors, **task.observer.state()}
     save_state(task.state_folder, task.learner.step, tensors, metadata)
+    task.write(task.state_folder / NETWORK)
 
 
 class _Clock:

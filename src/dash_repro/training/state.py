@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dash_repro.models.tensorfile import TensorFileError, load_tensors, save_tensors
 
+NETWORK = "network.safetensors"  # as of the last state; `dash-repro live` samples it
 _PATTERN = "state-*.safetensors"
 
 

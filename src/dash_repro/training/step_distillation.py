@@ -8,6 +8,7 @@ has a target of its own, so that the guidance gap, and w, stay free.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -139,7 +140,11 @@ def distill_steps(job: Job, device: torch.device) -> bool:
         gap = measure_gap(done, teacher, pairs, own["pairs"])
         write_json(job.output("gap.json"), gap)
 
-    task = Task(learner, monitor, job.state, job.log, finish, _raise, job.progress)
+    def write(path: Path) -> None:
+        learner.save_network(path, schedule, "student", data["class_names"])
+
+    about = (job.state, job.log, write, finish, _raise, job.progress)
+    task = Task(learner, monitor, *about)
     cadence = Cadence.from_environment()
     return train([task], source, targets, cadence, job.stop_requested, launch)
 

@@ -6,6 +6,7 @@ import gc
 import json
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from dash_repro.models.checkpoint import (
     Checkpoint,
     load_checkpoint,
     require_same_images,
-    save_checkpoint,
 )
 from dash_repro.models.pruning import prune_channels
 from dash_repro.models.unet import UNetConfig, build_unet
@@ -260,8 +260,11 @@ def _task(
         write_student(job, done, schedule, class_names)
         job.finish()
 
+    def write(path: Path) -> None:
+        learner.save_network(path, schedule, "student", class_names)
+
     fail: Callable[[Exception], None] = job.fail
-    return Task(learner, monitor, job.state, job.log, finish, fail, job.progress)
+    return Task(learner, monitor, job.state, job.log, write, finish, fail, job.progress)
 
 
 def write_student(
@@ -270,13 +273,5 @@ def write_student(
     """The two files of a trained student."""
     text = history_csv(learner.history, COLUMNS)
     job.output("history.csv").write_text(text, encoding="utf-8")
-    save_checkpoint(
-        job.output("model.safetensors"),
-        learner.ema_state_dict(),
-        learner.model.config,
-        schedule.to_dict(),
-        "student",
-        learner.step,
-        learner.lambda_(),
-        class_names,
-    )
+    path = job.output("model.safetensors")
+    learner.save_network(path, schedule, "student", class_names)

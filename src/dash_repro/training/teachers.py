@@ -10,7 +10,7 @@ import torch
 from dash_repro.arrays import save_npz
 from dash_repro.diffusion.schedule import Schedule
 from dash_repro.launch import launch_mode
-from dash_repro.models.checkpoint import load_checkpoint, save_checkpoint
+from dash_repro.models.checkpoint import load_checkpoint
 from dash_repro.models.unet import UNetConfig, build_unet
 from dash_repro.objectives.curriculum import curriculum_of, save_curriculum
 from dash_repro.objectives.objective import NoiseObjective
@@ -54,6 +54,9 @@ def train_teacher(job: Job, device: torch.device) -> bool:
         observer=recorder,
         state_folder=job.state,
         log=job.log,
+        write=lambda path: learner.save_network(
+            path, schedule, "teacher", data["class_names"]
+        ),
         finish=lambda done: _write(job, done, recorder, source, data["class_names"]),
         fail=failures.append,
         progress=job.progress,
@@ -125,13 +128,5 @@ def _write(
     save_npz(job.output("curriculum.npz"), **recorder.arrays(), **losses)
     text = history_csv(learner.history, COLUMNS)
     job.output("history.csv").write_text(text, encoding="utf-8")
-    save_checkpoint(
-        job.output("model.safetensors"),
-        learner.ema_state_dict(),
-        learner.model.config,
-        recorder.schedule.to_dict(),
-        "teacher",
-        learner.step,
-        learner.lambda_(),
-        class_names,
-    )
+    path = job.output("model.safetensors")
+    learner.save_network(path, recorder.schedule, "teacher", class_names)
