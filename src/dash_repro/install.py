@@ -21,6 +21,10 @@ CPU = "requirements-cpu.txt"
 DEVELOPERS = "requirements-dev.lock"  # what tests, linters and the site need beside
 PACKAGES = ("src", "runledger/src")  # folders on the import path
 COMMAND = '#!/bin/sh\nexec "$(dirname "$0")/python" -m dash_repro "$@"\n'
+CPU_INDEX = (
+    ". Torch without CUDA comes from an index of PyTorch's own; where only PyPI can be "
+    "reached: make setup TORCH=cuda"
+)
 GIGABYTES = {"cuda": 7.0, "cpu": 2.5}  # .venv, and what is unpacked on the way
 WITH_CUDA = re.compile(r"torch|torchvision|triton|(nvidia|cuda)-.*")
 # settings of the user's pip that do not go with --target
@@ -157,7 +161,7 @@ def _run(commands: list[list[str]], root: Path, environment: Mapping[str, str]) 
                 " ".join(command),
                 "see the message above. Is there a network? A proxy is HTTPS_PROXY, "
                 "another package index UV_DEFAULT_INDEX; repeat the same command, "
-                "what was downloaded is kept",
+                "what was downloaded is kept" + (CPU_INDEX if "cpu" in command else ""),
             )
 
 

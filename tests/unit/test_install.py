@@ -168,7 +168,10 @@ def test_install_makes_syncs_finds_src_and_is_ready(checkout, capsys) -> None:
 def test_a_failure_of_uv_is_one_message_and_nothing_is_ready(checkout, capsys) -> None:
     program(checkout.parent / "bin" / "uv", UV.replace("|| exit 0", "|| exit 2"))
     assert install.main(["cuda", ".venv/.ready"]) == 1
-    assert "HTTPS_PROXY" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "HTTPS_PROXY" in said and "TORCH=cuda" not in said
+    assert install.main(["cpu", ".venv/.ready-cpu"]) == 1
+    assert "make setup TORCH=cuda" in capsys.readouterr().err
     assert not (checkout / ".venv/.ready").exists()
     assert install.main(["metal", ".venv/.ready"]) == 1
     assert "TORCH=cpu" in capsys.readouterr().err
