@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -52,15 +52,14 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     done = start(target, "snakemake", "-n", "--cores", "1", **TEXT)
     nothing = "Nothing to be done" in done.stdout + done.stderr
     yield "state", "nothing to be done" if nothing else done.stdout, nothing
-    made = _copy_without_bytes(target, again)
-    drawn = {path: made[path] for path in made if path.parent.parent.name in DRAWN}
+    _copy_without_bytes(target, again)
+    drawn = _records(again, lambda path: path.parent.parent.name in DRAWN)
     yield "drawn", *remade(again, drawn)
     _bring(target, again, drawn.values())
     done = start(target, "dash_repro.audit", "--report", PAGE, "--no-remote", **TEXT)
     said = f"{(done.stdout + done.stderr).strip().splitlines()[-1]} ({target / PAGE})"
     yield "audit", said, done.returncode == 0
-    sampled = {path: made[path] for path in made if _is_of(path, samples)}
-    yield "sampled", *remade(again, sampled)
+    yield "sampled", *remade(again, sets_of(again, samples))
     yield "code", _since(publication, target, publication.code[-1]), True
 
 
@@ -82,7 +81,7 @@ def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
     shutil.rmtree(target, ignore_errors=True)
     publication.restore(target)
     records = target / RECORDS
-    before = {path: read_json(path) for path in records.glob("*/*/*.json")}
+    before = _records(target, lambda _: True)
     folders = {path.parent for path in before if _is_of(path, samples, SAMPLED[1:])}
     wanted = [_last(before, folder) for folder in sorted(folders)]
     if not wanted:
@@ -120,13 +119,22 @@ def _bytes(target: Path, not_kept: Collection[str]) -> tuple[str, str, bool]:
     return "bytes", "\n".join([said, *lost]), not lost and bool(done.stdout)
 
 
-def _copy_without_bytes(target: Path, again: Path) -> dict[Path, Any]:
+def _copy_without_bytes(target: Path, again: Path) -> None:
     """A copy that takes bytes from the target's cache where it needs them."""
     run_git(target, "clone", "-q", str(target), str(again))
     shutil.copy2(target / ".dvc" / "config.local", again / ".dvc" / "config.local")
     cache = str(target / ".dvc" / "cache")
     run_module(again, "dvc", "cache", "dir", "-q", "--local", cache)
-    return {path: read_json(path) for path in (again / RECORDS).glob("*/*/*.json")}
+
+
+def _records(root: Path, wanted: Callable[[Path], bool]) -> dict[Path, Any]:
+    paths = (root / RECORDS).glob("*/*/*.json")
+    return {path: read_json(path) for path in paths if wanted(path)}
+
+
+def sets_of(root: Path, samples: str) -> dict[Path, Any]:
+    """Records of a set of samples, its metrics, and its network's calibration."""
+    return _records(root, lambda path: _is_of(path, samples))
 
 
 def _bring(target: Path, again: Path, records: Iterable[Mapping[str, Any]]) -> None:
