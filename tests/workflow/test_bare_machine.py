@@ -26,6 +26,14 @@ def test_demo_makes_all_but_the_pdf_and_says_so(bare: BareMachine) -> None:
     assert "Error" not in out and "noise" not in out
 
 
+def test_a_target_is_all_that_is_made_and_no_failure(bare: BareMachine) -> None:
+    """The audit of so little objects to all that is not there."""
+    code, out = bare.said("target")
+    assert code == 0, out[-3000:]
+    assert "done           " in out and "prepare_data digits" in out
+    assert "train_teacher" not in out and "0 of 18 tables" in out
+
+
 def test_interrupted_it_says_what_there_is_and_goes_on(bare: BareMachine) -> None:
     code, out = bare.said("interrupted")
     assert code != 0
