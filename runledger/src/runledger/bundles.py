@@ -32,7 +32,8 @@ class Sizes:
     Attributes:
         most: {stage: most instances a process}; stages not named are not bundled.
         groups: {stage: identity fields that members of a bundle share}.
-        spread: at least so many bundles a group, if it has the members (cores to use).
+        spread: cores to use: a group has so many bundles, or a multiple of that, if it
+            has the members. An odd one would run alone while the other cores wait.
     """
 
     most: Mapping[str, int]
@@ -47,7 +48,8 @@ class Sizes:
         """
         size = self.most[stage]
         least = min(self.spread, len(members)) if size > 1 else 1
-        count = max(-(-len(members) // max(1, size)), least)
+        rounds = -(-len(members) // (max(1, size) * least))
+        count = min(rounds * least, len(members))
         parts = [tuple(members[start::count]) for start in range(count)]
         stem = rule_name(stage, *group)
         return [
