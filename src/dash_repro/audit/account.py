@@ -11,7 +11,7 @@ from dash_repro.audit.evidence import RAW_FILES
 from dash_repro.audit.tables import recomputed
 from dash_repro.paper.intervals import interval_text
 from runledger import Record, provenance
-from runledger.audit import cost, git, on_gpu, run_seconds
+from runledger.audit import cost, on_gpu, run_seconds
 from runledger.errors import UserError
 
 WORDS = {
@@ -136,9 +136,8 @@ def regenerate(audit: Audit, address: str) -> dict[str, Any] | None:
         needed |= chain.ancestors(name)
     records = [chain.record_of(name) for name in needed]
     spent = cost(record for record in records if record is not None)
-    head = (git(chain.root, "rev-parse", "HEAD") or b"HEAD").decode().strip()
     command = (
-        f"git worktree add --detach ../again {head[:12]} && cd ../again && "
+        f"git worktree add --detach ../again {audit.head or 'HEAD'} && cd ../again && "
         "rm -rf results/records && snakemake --cores 2 " + " ".join(outs)
     )
     return {

@@ -18,7 +18,7 @@ from dash_repro.audit.rebuild import check_rebuild
 from dash_repro.audit.tables import check_tables
 from dash_repro.audit.taint import Taint, short
 from runledger import Record
-from runledger.audit import LEVELS, NOTICE, OBJECTION, Chain, Finding, audit_chain
+from runledger.audit import LEVELS, NOTICE, OBJECTION, Chain, Finding, audit_chain, git
 
 TRACED = "traced"  # every link from the digits to bytes was looked at, and holds
 _LAYOUT = ("collect_results", "collect_images", "make_table", "plot_figure")
@@ -55,6 +55,11 @@ class Audit:
     def status(self, address: str) -> str:
         """The gravest level among a cell's findings; without any, TRACED."""
         return self.statuses.get(address, TRACED)
+
+    @cached_property
+    def head(self) -> str:
+        """The first 12 digits of the checkout's commit; "" without git."""
+        return (git(self.evidence.root, "rev-parse", "HEAD") or b"").decode()[:12]
 
     @cached_property
     def compared(self) -> dict[str, list[Comparison]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +64,11 @@ class Real:
     factor: np.ndarray
     held_out: np.ndarray
 
+    @cached_property
+    def total(self) -> float:
+        """The trace of the covariance."""
+        return float(np.square(self.factor).sum())
+
     @lru_cache(maxsize=2)  # noqa: B019 - two datasets, and as many sizes of sets
     def balls(
         self, samples: int, count: int, seed: int, k: int
@@ -108,6 +113,8 @@ class Samples:
         self.x = kept["features"].astype(np.float64)
         self.kept, self.real, self.settings = kept, real, settings
         self.seen = self.x @ real.factor
+        few = len(self.x) <= min(QUICK, self.x.shape[1])  # all subsets share products
+        self.products = self.seen @ self.seen.T if few else None
         self.count, self.seed = len(self.x), settings["shuffle_seed"]
         self.group = np.arange(self.count) * GROUPS // self.count
 
@@ -133,13 +140,18 @@ class Samples:
 
     def _frechet(self, some: np.ndarray) -> float:
         """The nuclear norm of X B is the trace of the root of the covariances."""
-        y, z = self.x[some], self.seen[some] - self.seen[some].mean(axis=0)
+        y = self.x[some]
         own = np.square(y - y.mean(axis=0)).sum() / (len(y) - 1)
-        gram = z.T @ z if len(z) > z.shape[1] else z @ z.T
+        if self.products is None:
+            z = self.seen[some] - self.seen[some].mean(axis=0)
+            gram = z.T @ z if len(z) > z.shape[1] else z @ z.T
+        else:
+            gram = self.products[some][:, some]
+            gram = gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()
         levels = np.linalg.eigvalsh(gram / (len(y) - 1))
         overlap = np.sqrt(np.maximum(levels, 0.0)).sum()
         shift = np.square(y.mean(axis=0) - self.real.mu).sum()
-        return shift + own + np.square(self.real.factor).sum() - 2.0 * overlap
+        return shift + own + self.real.total - 2.0 * overlap
 
     def frechet(self) -> Again:
         """The distance of all samples."""

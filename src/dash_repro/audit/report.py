@@ -20,7 +20,7 @@ from dash_repro.paper.pdf import OWN, build_pdf, load_contents, unusable
 from dash_repro.paper.registry import Section
 from dash_repro.paper.scale import mark
 from runledger import digest, write_atomic
-from runledger.audit import draw_stages, git
+from runledger.audit import draw_stages
 
 FOLDER = Path(__file__).parent / "page"
 AUDITED = {  # sections behind those of the paper
@@ -132,10 +132,9 @@ def build(audit: Audit) -> str:
 
 def identity(audit: Audit) -> dict[str, str]:
     """What one quotes: when it was audited, the commit, the digest of params.yaml."""
-    head = (git(audit.evidence.root, "rev-parse", "HEAD") or b"").decode()[:12]
     return {
         "audited": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": head or "no git",
+        "commit": audit.head or "no git",
         "params": digest(audit.evidence.params)[:12],
     }
 
