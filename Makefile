@@ -52,8 +52,8 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 	@python -m dash_repro.workspace demo config/demo.params.yaml
 	@cd ./demo; export PYTHONPATH="$$PWD/src:$$PWD/runledger/src"; trap : INT; \
 	  python -m snakemake --profile workflow/profiles/demo $(TARGET); code=$$?; \
-	  [ $$code != 0 ] || python -m dash_repro.audit --report results/report.html --no-remote > /dev/null || \
-  { [ $$? = 1 ] && [ -n '$(TARGET)' ]; } || code=1; \
+	  [ $$code != 0 ] || python -m dash_repro.audit --report results/report.html --no-remote $(if $(TARGET),--unfinished) \
+    > /dev/null || code=$$?; \
 	  python -m dash_repro.workspace --summary; exit $$code
 
 # one thread each: more of them than cores wait for each other; the four of `test` mostly wait for Slurm

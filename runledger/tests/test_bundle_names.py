@@ -45,6 +45,25 @@ def test_a_bundle_is_named_by_its_group_and_part(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("members", "most", "spread", "sizes"),
+    [
+        (13, 6, 1, [5, 4, 4]),
+        (13, 6, 2, [4, 3, 3, 3]),  # not three: the third would run alone
+        (12, 6, 2, [6, 6]),
+        (7, 6, 2, [4, 3]),
+        (5, 6, 4, [2]),  # and three alone
+        (3, 6, 4, []),
+        (9, 1, 2, []),
+    ],
+)
+def test_bundles_come_in_multiples_of_the_cores(members, most, spread, sizes) -> None:
+    made = Sizes({"train": most}, {}, spread).split("train", (), list(range(members)))
+    assert [len(bundle.instances) for bundle in made] == sizes
+    together = [one for bundle in made for one in bundle.instances]
+    assert len(set(together)) == len(together)
+
+
 def test_the_same_plan_gives_the_same_names(tmp_path: Path) -> None:
     first = names(tmp_path, ["a", "b"], 6, 4)
     assert names(tmp_path, ["a", "b"], 6, 4) == first

@@ -337,9 +337,10 @@ def live(
     """Follow the trainings here: FOLDER/index.html has their curves and samples.
 
     It goes on until Ctrl-C, beside a run. The page reads itself again in a browser, and
-    with --events `tensorboard --logdir FOLDER` shows the same. Trainings are not
-    changed or slowed by it. Samples are of the network as it was last saved: every 5
-    minutes, or as often as DASH_SAVE_SECONDS says where the trainings run.
+    with --events `tensorboard --logdir FOLDER` shows the same. No result is changed by
+    it, and curves take next to no time. Samples take the time of the processor, or of a
+    GPU with --device. They are of the network as it was last saved: every 5 minutes, or
+    as often as DASH_SAVE_SECONDS says where the trainings run.
     """
     import time
 

@@ -8,7 +8,7 @@ machine that sees the checkout.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from runledger import report_path, span, write_atomic
+from dash_repro.training.state import NETWORK
+from runledger import legs, report_path, span, write_atomic
 from runledger.errors import UserError
 from runledger.project import ledger_path
 
 NO_CURVE = {"time", "step", "iterations", "seconds_left", "part"}
-_LEGS = "legs.jsonl"  # of a state: tells whose it is
 _WIDTH, _HEIGHT, _POINTS = 280, 70, 400  # of a curve: pixels, and points at most
 
 
@@ -160,10 +160,11 @@ class Live:
         count = sum(
             self._take(path, line) for path in paths for line in self._new(path)
         )
-        if self.sampler.count:
-            for name, path in self._networks():
-                self._sample(self.trainings[name], path)
         write_atomic(self.page, self._render())
+        if self.sampler.count:  # takes its time, so the page is there before
+            for name, path in self._networks().items():
+                self._sample(self.trainings[name], path)
+            write_atomic(self.page, self._render())
         return count
 
     def close(self) -> None:
@@ -182,7 +183,11 @@ class Live:
 
     def _take(self, path: Path, line: bytes) -> bool:
         """Add the points of a report; only trainings report a step."""
-        report, name = json.loads(line), f"{path.parent.name}/{path.stem}"
+        name = f"{path.parent.name}/{path.stem}"
+        try:
+            report = dict(json.loads(line))
+        except (ValueError, TypeError):  # a crash cut it short
+            return False
         if "step" not in report:
             if name in self.trainings and "state" in report:
                 self.trainings[name].state = report["state"]
@@ -190,36 +195,42 @@ class Live:
         training = self.trainings.setdefault(name, Training(name))
         training.latest, training.state = report, "make"
         for curve in report.keys() - NO_CURVE:
-            point = (report["step"], report[curve])
-            training.curves.setdefault(curve, []).append(point)
+            points = training.curves.setdefault(curve, [])
+            while points and points[-1][0] >= report["step"]:  # begun or resumed again
+                points.pop()
+            points.append((report["step"], report[curve]))
         if self.events:
             self.events.report(name, report)
         return True
 
-    def _networks(self) -> Iterator[tuple[str, Path]]:
-        """The newest network of each training: its result, or one beside its state."""
-        states = ledger_path(self.root, ".state", "runs", "*", "network.safetensors")
-        for path in self.root.glob(str(states.relative_to(self.root))):
-            lines = (path.parent / _LEGS).read_bytes().splitlines()
-            instances = {json.loads(line).get("instance", "") for line in lines}
-            for name in (one.replace("@", "/") for one in instances):
-                if name in self.trainings:
-                    yield name, path
-        for name in self.trainings:
+    def _networks(self) -> dict[str, Path]:
+        """The network of each training: its result once it is done, or a state's.
+
+        Of several states, as edits of the params leave them, the one written last.
+        """
+        found: dict[str, Path] = {}
+        states = ledger_path(self.root, ".state", "runs", "*", NETWORK)
+        paths = self.root.glob(str(states.relative_to(self.root)))
+        for path in sorted(paths, key=_written):
+            instances = {leg["instance"] for leg in legs.read(path.parent)}
+            found |= {instance.replace("@", "/"): path for instance in instances}
+        for name, training in self.trainings.items():
             path = self.root / "results" / name / "model.safetensors"
-            if path.is_file() and self.trainings[name].state == "done":
-                yield name, path
+            if training.state == "done" and path.is_file():
+                found[name] = path
+        return {name: path for name, path in found.items() if name in self.trainings}
 
     def _sample(self, training: Training, path: Path) -> None:
         """Draw samples of a network that has trained on since the last ones."""
         from dash_repro.contact_sheet import contact_sheet
 
         try:
-            found = (path, path.stat().st_mtime_ns)
+            found = (path, _written(path))
             if self._sampled.get(training.name) == found:
                 return
             step, images = self.sampler.draw(path)
-        except (UserError, OSError) as error:  # a training that ends takes it away
+        except (UserError, OSError, RuntimeError) as error:
+            # a training that ends takes its state away; a GPU has too little memory
             self.troubles[training.name] = str(error)
             return
         self.troubles.pop(training.name, None)
@@ -250,11 +261,26 @@ class Live:
         )
 
 
+def _written(path: Path) -> int:
+    """When a file was written; one that is gone meanwhile: never."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def polyline(points: Sequence[tuple[int, float]]) -> tuple[str, float, float]:
-    """Points of an SVG line through a curve, and its least and greatest value."""
-    points = points[:: -(-len(points) // _POINTS)]
+    """Points of an SVG line through a curve, and its least and greatest value.
+
+    Of many points each stretch keeps its least, its greatest and its last one.
+    """
     steps, values = np.array(points, dtype=float).T
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if len(values) > _POINTS:
+        parts = np.array_split(np.arange(len(values)), _POINTS // 3)
+        ends = [(p[values[p].argmin()], p[values[p].argmax()], p[-1]) for p in parts]
+        kept = np.unique([0, *np.ravel(ends)])
+        steps, values = steps[kept], values[kept]
     x = _WIDTH * (steps - steps[0]) / max(steps[-1] - steps[0], 1.0)
     y = _HEIGHT * (1.0 - (values - low) / ((high - low) or 1.0))
     shown = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import sys
@@ -101,8 +102,13 @@ def test_a_curve_keeps_its_ends_and_its_extremes() -> None:
     line, low, high = polyline([(10, 2.0), (20, 4.0), (50, 3.0)])
     assert (line, low, high) == ("0.0,70.0 70.0,0.0 280.0,35.0", 2.0, 4.0)
     assert polyline([(5, 1.0)]) == ("0.0,70.0", 1.0, 1.0)
-    many = [(step, float(step)) for step in range(10_000)]
-    assert 200 < len(polyline(many)[0].split()) <= 400
+    many = [(step, 1.0) for step in range(10_000)]
+    many[4321], many[-1] = (4321, 50.0), (9999, 9.0)
+    line, low, high = polyline(many)
+    shown = [tuple(map(float, point.split(","))) for point in line.split()]
+    assert (low, high) == (1.0, 50.0) and 200 < len(shown) <= 401
+    assert (121.0, 0.0) in shown  # the highest is at 4321 / 9999 of 280
+    assert shown[-1] == (280.0, pytest.approx(70 * (1 - 8 / 49), abs=0.1))
 
 
 @pytest.fixture
@@ -150,6 +156,36 @@ def test_the_page_has_curves_and_samples_of_the_last_state(stopped: Path) -> Non
     live.update()
     assert picture.stat().st_mtime_ns > before
     assert "done: 12 iterations<" in live.page.read_text()
+
+
+def test_a_training_begun_again_is_one_curve(stopped: Path) -> None:
+    """With other settings: the state of the old ones may lie there for good."""
+    report = report_path(stopped, "train_student", "digits-dash-w8-s42")
+    for step, loss in ((8, 0.1), (2, 0.7), (4, 0.6)):
+        append_report(report, "", {"step": step, "iterations": 12, "loss": loss})
+    (old,) = stopped.glob("**/runs/0a1b")
+    new = old.with_name("0000")
+    shutil.copytree(old, new)
+    os.utime(new / "network.safetensors")
+    live = Live(stopped, stopped / "tb", Sampler(1, steps=5))
+    live.update()
+    (training,) = live.trainings.values()
+    assert training.curves["loss"] == [(2, 0.7), (4, 0.6)]
+    assert live._networks() == {training.name: new / "network.safetensors"}
+    picture = stopped / "tb" / training.picture
+    before = picture.stat().st_mtime_ns
+    live.update()
+    assert picture.stat().st_mtime_ns == before
+
+
+def test_what_a_crash_cut_short_is_passed_over(stopped: Path) -> None:
+    report = report_path(stopped, "train_student", "digits-dash-w8-s42")
+    (state,) = stopped.glob("**/runs/0a1b")
+    for path in (report, state / "legs.jsonl"):
+        with open(path, "ab") as file:
+            file.write(b'{"step": 5, "iter\n')
+    live = Live(stopped, stopped / "tb", Sampler(1, steps=5))
+    assert live.update() == 2 and next(iter(live.trainings.values())).sampled == 4
 
 
 def test_steps_that_do_not_divide_are_told_on_the_page(stopped: Path) -> None:

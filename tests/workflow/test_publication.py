@@ -1,9 +1,7 @@
 """A published run: checked in a clone whose code has gone on, and gone on with."""
 
-import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ from machine import require
 
 from dash_repro.arrays import read_json
 from dash_repro.publication import checking
-from dash_repro.publication.checking import agrees as agrees_with
 from dash_repro.publication.checking import check, vary
 from dash_repro.publication.published import RUN, Publication, publish, run
 from dash_repro.workspace import commit
@@ -106,56 +103,6 @@ def test_another_processor_gives_other_bytes_and_the_same_numbers(
     assert good and equal < 5 and "other bytes: results/" in said, said
 
 
-def test_numbers_agree_within_a_tenth_of_their_standard_error(
-    published: Publication,
-) -> None:
-    """A tenth of a standard error lets rounding pass, and no other seed of noise."""
-    (path,) = published.folder.glob(f"results/records/compute_metrics/{SAMPLES}/*.json")
-    old = read_json(path)
-    new = read_json(path)
-    name = next(name for name in old["outputs"] if name.endswith("metrics.json"))
-    values = json.loads(old["outputs"][name]["inline"])
-    frechet = values["metrics"]["frechet"]
-    for share, agrees in ((0.05, True), (0.5, False)):
-        changed = frechet | {
-            "value": frechet["value"] + share * frechet["standard_error"]
-        }
-        text = json.dumps(
-            values | {"metrics": values["metrics"] | {"frechet": changed}}
-        )
-        new["outputs"][name] |= {"inline": text, "md5": str(share)}
-        assert agrees_with(name, old, new) is agrees
-
-
-@pytest.mark.parametrize(("key", "frechet"), [("b", 2.0), ("c", 2.0), ("b", 1.0)])
-def test_what_is_made_again_is_compared_with_the_last_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, frechet: float
-) -> None:
-    """Later code made `b`; other bytes of an input give the record another name."""
-
-    def record(end: str, value: float) -> dict:
-        text = json.dumps({"metrics": {"frechet": {"value": value}}})
-        out = {"inline": text, "md5": str(value)}
-        run = {"device": "x", "libraries": {}, "end": end}
-        return {"outputs": {"metrics.json": out}, "run": run}
-
-    folder = tmp_path / "compute_metrics" / "one"
-    folder.mkdir(parents=True)
-    before = {folder / "a.json": record("1", 1.0), folder / "b.json": record("2", 2.0)}
-    for path, content in before.items():
-        path.write_text(json.dumps(content))
-
-    def start(*_, **__):
-        assert not list(folder.iterdir())
-        (folder / f"{key}.json").write_text(json.dumps(record("3", frechet)))
-        return subprocess.CompletedProcess([], 0, "", "")
-
-    monkeypatch.setattr(checking, "start", start)
-    said, good = checking.remade(tmp_path, before)
-    assert good == (frechet == 2.0)
-    assert said.startswith(f"1 files made again, {int(good)} of equal bytes")
-
-
 def test_another_setting_trains_one_student_and_shows_both(
     published: Publication,
 ) -> None:
@@ -174,8 +121,10 @@ def test_another_setting_trains_one_student_and_shows_both(
     assert float(old) != float(new)
     for path in ("params.yaml", "results"):
         assert git(published.root, "status", "--porcelain", "--", path) == b""
-    with pytest.raises(UserError, match="no samples are called nothing"):
+    with pytest.raises(UserError, match="no samples are called 'nothing'"):
         list(vary(published, "students.dash.lambda_an=0.3", "nothing"))
+    with pytest.raises(UserError, match="no samples are called 'nothing'"):
+        next(check(published, "nothing"))
 
 
 def test_a_damaged_object_of_the_store_is_named(published: Publication) -> None:

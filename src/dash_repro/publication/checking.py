@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -27,7 +28,6 @@ PROFILE = "workflow/profiles/demo"  # many small instances on one machine
 CHECK, AGAIN, VARIED = "check", "again", "varied"
 RECORDS = "results/records"
 MEASURED = ("metrics.json", "calibration.json")
-BINARY = (".npz", ".png", ".pdf")
 # another processor rounds otherwise: numbers are the same within a tenth of their
 # standard error, or within a thousandth of their size, which one sample may change
 SAME_ERRORS, SAME_SHARE = 0.1, 0.001
@@ -43,11 +43,15 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
 
     Yields:
         What was looked at, what was found, and whether it is as published.
+
+    Raises:
+        UserError: nothing is published, or no samples have this id.
     """
     target, again = (publication.folder / name for name in (CHECK, AGAIN))
     for old in (target, again):
         shutil.rmtree(old, ignore_errors=True)
     publication.restore(target)
+    _require_samples(target, samples)
     yield _bytes(target, publication.not_kept)
     done = start(target, "snakemake", "-n", "--cores", "1", **TEXT)
     nothing = "Nothing to be done" in done.stdout + done.stderr
@@ -80,16 +84,11 @@ def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
     target = publication.folder / VARIED
     shutil.rmtree(target, ignore_errors=True)
     publication.restore(target)
+    _require_samples(target, samples)
     records = target / RECORDS
     before = _records(target, lambda _: True)
     folders = {path.parent for path in before if _is_of(path, samples, SAMPLED[1:])}
     wanted = [_last(before, folder) for folder in sorted(folders)]
-    if not wanted:
-        raise UserError(
-            f"no samples are called {samples}",
-            str(records / SAMPLED[0]),
-            "take a folder's name from there",
-        )
     run_module(target, "dash_repro", "params", "--set", setting)
     outs = [out for path in wanted for out in before[path]["outputs"]]
     run_module(target, "snakemake", "--profile", PROFILE, *outs)
@@ -101,6 +100,16 @@ def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
         for new in after & set(path.parent.glob("*.json")):
             pair = before[path]["outputs"], read_json(new)["outputs"]
             yield from _numbers(*pair, "with it")
+
+
+def _require_samples(target: Path, samples: str) -> None:
+    folder = target / RECORDS / SAMPLED[0]
+    if not samples or not (folder / samples).is_dir():
+        raise UserError(
+            f"no samples are called {samples!r}",
+            str(folder),
+            "take a folder's name from there",
+        )
 
 
 def _bytes(target: Path, not_kept: Collection[str]) -> tuple[str, str, bool]:
@@ -156,8 +165,9 @@ def _is_of(path: Path, samples: str, stages: Collection[str] = SAMPLED) -> bool:
 def remade(again: Path, before: Mapping[Path, Any]) -> tuple[str, bool]:
     """Make again what records are of; what came out, and whether it is as published.
 
-    Bytes may differ where a processor of another kind made them, and drawings also
-    where other versions of libraries did. Numbers may not.
+    Bytes of samples and of what is measured of them may differ, for a processor of
+    another kind rounds otherwise: the numbers decide. Drawings may differ only where
+    libraries have other versions; then they are not compared. Tables may not.
     """
     for path in before:
         path.unlink()
@@ -197,7 +207,7 @@ def _last(records: Mapping[Path, Any], folder: Path) -> Path:
 def _elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """What made an output's bytes then and now, where that differs."""
     was, now = (
-        {"processor": one["run"]["device"], **one["run"]["libraries"]}
+        {**one["run"]["libraries"], "processor": one["run"]["device"]}
         for one in (old, new)
     )
     changed = [
@@ -205,21 +215,37 @@ def _elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         for name in sorted(was | now)
         if was.get(name) != now.get(name)
     ]
-    return f" ({'; '.join(changed)})" if changed else ""
+    told = "; ".join(changed) or "same kind of processor, same libraries"
+    return f" ({told})"
 
 
 def agrees(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether an output of other bytes says the same."""
-    if name.endswith(BINARY):  # judged by the numbers made of it
-        return name.endswith(".npz") or bool(_elsewhere(old, new))
+    if name.endswith(".npz"):  # judged by the numbers made of it
+        return True
+    if name.endswith((".png", ".pdf")):
+        return old["run"]["libraries"] != new["run"]["libraries"]
     if not name.endswith(MEASURED):
         return False
     was, now = (_values(one["outputs"][name]) for one in (old, new))
     return was.keys() == now.keys() and all(
-        abs(now[key] - was[key])
-        <= max(SAME_ERRORS * (_error(was, key) or 0.0), SAME_SHARE * abs(was[key]))
-        for key in _judged(was)
+        abs(now[key] - was[key]) <= _slack(was, key) for key in was
     )
+
+
+def _slack(values: Mapping[str, float], key: str) -> float:
+    """By how much a number may differ; a count may not."""
+    value = values[key]
+    if isinstance(value, int):  # of two that are as near, either may be named first
+        return math.inf if key.startswith("closest.") else 0
+    if _is_spread(key):
+        of = key.replace("standard_error.", "").replace(".standard_error", ".value")
+        return SAME_ERRORS * abs(value) + SAME_SHARE * abs(values.get(of, 0.0))
+    return max(SAME_ERRORS * (_error(values, key) or 0.0), SAME_SHARE * abs(value))
+
+
+def _is_spread(key: str) -> bool:
+    return "standard_error" in key or key.endswith(".std")
 
 
 def _numbers(
@@ -230,7 +256,7 @@ def _numbers(
         if not name.endswith(MEASURED):
             continue
         was, now = (_values(one[name]) for one in (old, new))
-        for key in _judged(was):
+        for key in (key for key, value in was.items() if _is_shown(key, value)):
             short = key.removeprefix("metrics.").removesuffix(".value")
             values = f"{_with_error(was, key)}, {what} {_with_error(now, key)}"
             yield f"{short:18s}  published {values}"
@@ -240,9 +266,10 @@ def _values(out: Mapping[str, Any]) -> dict[str, float]:
     return numbers(json.loads(out["inline"]))
 
 
-def _judged(values: Mapping[str, float]) -> list[str]:
-    """The numbers themselves, without what is said of their spread."""
-    return [k for k in values if "standard_error" not in k and not k.endswith(".std")]
+def _is_shown(key: str, value: float) -> bool:
+    """Whether it is a metric: no count, no part of a list, not what tells a spread."""
+    listed = any(part.isdecimal() for part in key.split("."))
+    return isinstance(value, float) and not listed and not _is_spread(key)
 
 
 def _with_error(values: Mapping[str, float], key: str) -> str:
@@ -259,12 +286,14 @@ def _error(values: Mapping[str, float], key: str) -> float | None:
 
 
 def numbers(value: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """{dotted key: number} of a tree; lists, such as curves, are left out."""
+    """{dotted key: number} of a tree; parts of a list are numbered."""
     found = {}
     for key, part in value.items():
+        if isinstance(part, list):
+            part = {str(index): one for index, one in enumerate(part)}
         if isinstance(part, Mapping):
             found |= numbers(part, f"{prefix}{key}.")
-        elif isinstance(part, float):
+        elif isinstance(part, int | float) and not isinstance(part, bool):
             found[prefix + key] = part
     return found
 

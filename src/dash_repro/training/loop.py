@@ -146,7 +146,10 @@ def _save(task: Task) -> None:
     tensors, metadata = task.learner.state()
     tensors = {**tensors, **task.observer.state()}
     save_state(task.state_folder, task.learner.step, tensors, metadata)
-    task.write(task.state_folder / NETWORK)
+    try:
+        task.write(task.state_folder / NETWORK)
+    except OSError as error:  # those who look on can wait; the state is safe
+        task.log.warning("the network could not be written: %s", error)
 
 
 class _Clock:
