@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from dash_repro.training.state import NETWORK
-from runledger import legs, report_path, span, write_atomic
+from runledger import report_path, span, state_files, write_atomic
 from runledger.errors import UserError
-from runledger.project import ledger_path
 
 NO_CURVE = {"time", "step", "iterations", "seconds_left", "part"}
 _WIDTH, _HEIGHT, _POINTS = 280, 70, 400  # of a curve: pixels, and points at most
@@ -204,16 +203,9 @@ class Live:
         return True
 
     def _networks(self) -> dict[str, Path]:
-        """The network of each training: its result once it is done, or a state's.
-
-        Of several states, as edits of the params leave them, the one written last.
-        """
-        found: dict[str, Path] = {}
-        states = ledger_path(self.root, ".state", "runs", "*", NETWORK)
-        paths = self.root.glob(str(states.relative_to(self.root)))
-        for path in sorted(paths, key=_written):
-            instances = {leg["instance"] for leg in legs.read(path.parent)}
-            found |= {instance.replace("@", "/"): path for instance in instances}
+        """The network of each training: its result once it is done, or a state's."""
+        states = state_files(self.root, NETWORK).items()
+        found = {instance.replace("@", "/"): path for instance, path in states}
         for name, training in self.trainings.items():
             path = self.root / "results" / name / "model.safetensors"
             if training.state == "done" and path.is_file():
@@ -225,7 +217,7 @@ class Live:
         from dash_repro.contact_sheet import contact_sheet
 
         try:
-            found = (path, _written(path))
+            found = (path, path.stat().st_mtime_ns)
             if self._sampled.get(training.name) == found:
                 return
             step, images = self.sampler.draw(path)
@@ -259,14 +251,6 @@ class Live:
             span=span,
             size=(_WIDTH, _HEIGHT),
         )
-
-
-def _written(path: Path) -> int:
-    """When a file was written; one that is gone meanwhile: never."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def polyline(points: Sequence[tuple[int, float]]) -> tuple[str, float, float]:

@@ -134,7 +134,9 @@ RUN = {
     "dash-repro sample MODEL --classes 3,8 -w 2 --steps 20 -o grid.png": (
         f"python -m dash_repro sample {MODEL} --classes 3,8 -w 2 --steps 2 -o grid.png"
     ),
-    "dash-repro live FOLDER": "python -m dash_repro live ../curves --once",
+    "dash-repro live FOLDER --samples 16": (
+        "python -m dash_repro live ../curves --once --samples 2 --steps 4"
+    ),
     "dash-repro info MODEL": f"python -m dash_repro info {MODEL}",
     "dash-repro export MODEL FOLDER": f"python -m dash_repro export {MODEL} ../export",
     "python: from dash_repro import load": (

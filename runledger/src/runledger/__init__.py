@@ -50,6 +50,7 @@ _HOMES = {
     "Store": "store",
     "failure": "execution",
     "report_path": "reporting",
+    "state_files": "reporting",
     "commit": "environment",
     "provenance": "environment",
     "warning": "environment",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runledger.legs import append
+from runledger.legs import append, read
 from runledger.project import ledger_path
 
 _COUNTED = re.compile(r"(\w+) (\d+)/(\d+)\b")
@@ -26,6 +26,28 @@ TOTALS = ("of", "iterations")
 def report_path(root: Path, stage: str, id: str) -> Path:
     """Return an instance's file of reports."""
     return ledger_path(root, ".state", "progress", stage, f"{id or '_'}.jsonl")
+
+
+def state_files(root: Path, name: str) -> dict[str, Path]:
+    """Find what unfinished jobs keep under a name in their state, for onlookers.
+
+    Returns:
+        {instance: file}. Of several states of an instance, as edits of the params leave
+        them, the file that was written last.
+    """
+    states = ledger_path(root, ".state", "runs", "*", name).relative_to(root)
+    found: dict[str, Path] = {}
+    for path in sorted(root.glob(str(states)), key=_written):
+        found |= {leg["instance"]: path for leg in read(path.parent)}
+    return found
+
+
+def _written(path: Path) -> int:
+    """When a file was written; one that is gone meanwhile: never."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def append_report(path: Path, part: str, values: Mapping[str, Any]) -> None:
