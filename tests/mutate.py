@@ -82,14 +82,17 @@ def arguments(one: dict[str, Any], step: str) -> list[list[str]]:
 def pytest(root: Path, arguments: list[str]) -> tuple[int, str]:
     """Run it until the first failure; (exit status, output)."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    packages = f"{root}/src:{root}/runledger/src"  # the copy's, not the checkout's
+    own = {"PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryDirectory() as temporary:
         options = ["-q", "-x", "-rfE", "--tb=line", "-p", "no:cacheprovider"]
         options.append(f"--basetemp={temporary}/tests")
+        options += ["-c", str(root / "pyproject.toml"), "--rootdir", str(root)]
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "pytest", *arguments, *options],
                 cwd=root,
-                env={**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+                env={**os.environ, **own, "PATH": path},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -109,6 +112,8 @@ def examine(one: dict[str, Any], step: str, root: Path) -> dict[str, Any]:
     try:
         for options in arguments(one, step):
             status, output = pytest(root, options)
+            if status in (3, 4):  # pytest itself fails, whatever the code
+                sys.exit(output)
             if status not in (0, 5):  # 5: there are no such tests
                 found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.M)
                 result.update(verdict="killed", by=found[1] if found else output[-300:])

@@ -182,6 +182,23 @@ def test_a_network_lies_beside_its_state(packed, job):
     assert found.step == 7
 
 
+def test_a_full_disk_for_onlookers_stops_no_training(packed, job, monkeypatch, caplog):
+    whole = Learner.save_network
+
+    def save(self, path, *about):
+        if path.name == "network.safetensors":
+            raise OSError(28, "No space left on device")
+        whole(self, path, *about)
+
+    monkeypatch.setattr(Learner, "save_network", save)
+    one = job("dash")
+    one.stop_after = 4
+    assert not run_students([one])
+    assert "No space left on device" in caplog.text
+    assert run_students([job("dash")])
+    assert result(job("dash")) == packed[("dash", 8)]
+
+
 def test_learners_at_different_iterations_meet(packed, job):
     """One was stopped at 3, one at 7, one never began: packed together later."""
     for pair, stop in ((("dash", 8), 3), (("scratch", 8), 7)):
