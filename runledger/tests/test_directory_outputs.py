@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import textwrap
@@ -342,3 +343,21 @@ def test_files_that_dvc_ignores_are_refused_by_name(tmp_path: Path, name: str) -
     with pytest.raises(UserError, match="DVC ignores") as told:
         refuse_ignored(tmp_path, tmp_path / "out", "results/x")
     assert f"results/x/{name}" in str(told.value)
+
+
+def test_a_folders_md5_is_that_of_dvcs_own_library(tmp_path: Path) -> None:
+    """Its entries are in the order of their text: "a-b" comes before "a/b"."""
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.meta import Meta
+    from dvc_data.hashfile.tree import Tree
+
+    tree, folder = Tree(), tmp_path / "parts"
+    for name in ("a-b", "a/b", "a.txt", "a0", "B", "a/c/d", "ü"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name, encoding="utf-8")
+        md5 = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+        tree.add(tuple(name.split("/")), Meta(), HashInfo("md5", md5))
+    tree.digest()
+    found = hash_path(folder)
+    assert getattr(found, "md5", found) == tree.hash_info.value

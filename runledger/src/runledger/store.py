@@ -70,7 +70,7 @@ def only_line_ends(data: bytes, md5: str) -> bool:
 
 
 def _dir_json(files: list[tuple[str, str]]) -> str:
-    entries = sorted(files, key=lambda entry: tuple(entry[0].split("/")))
+    entries = sorted(files, key=lambda entry: entry[0])  # by text, as DVC does
     return json.dumps([{"md5": md5, "relpath": path} for path, md5 in entries])
 
 
