@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import re
 from functools import cache
@@ -39,24 +37,3 @@ def test_numbers_are_those_of_the_published_tables() -> None:
         if here != wanted[: len(here)]:
             wrong.append(f"{address}: {here}, published {wanted}")
     assert wrong == []
-
-
-def test_the_page_of_all_tables_is_of_what_is_published() -> None:
-    """`make study` writes it; it is committed again when a run is published again."""
-    text = (ROOT / "docs" / "study_report.html").read_text(encoding="utf-8")
-    packed = re.search(r'id="data">(.*?)</script>', text, re.S)[1]
-    page = json.loads(gzip.decompress(base64.b64decode(packed)))
-    shown = {address: cell["displayed"] for address, cell in page["cells"].items()}
-    items = [path.stem for path in TABLES.glob("*.json")]
-    published = {
-        address: cell["displayed"]
-        for item in items
-        for address, cell in cells(item).items()
-    }
-    assert len(items) > 15 and shown == published
-    statuses = {cell["status"] for cell in page["cells"].values()}
-    assert statuses <= {"traced", "notice", "not checked"}
-    assert text.count("data:image/webp") >= 20
-    assert "/tmp/" not in text and "/home/" not in text and "/root/" not in text
-    told = {run["record"] for run in page["runs"]}
-    assert all((ROOT / "study" / record).is_file() for record in told)
