@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from packed_page import unpacked
+
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = ROOT / "study" / "results" / "tables"
 NUMBER = r"[−+]?\d[\d.,]*"
@@ -37,3 +39,24 @@ def test_numbers_are_those_of_the_published_tables() -> None:
         if here != wanted[: len(here)]:
             wrong.append(f"{address}: {here}, published {wanted}")
     assert wrong == []
+
+
+def test_the_page_of_all_tables_is_of_what_is_published() -> None:
+    """`make study` writes it; it is committed again when a run is published again."""
+    text = (ROOT / "docs" / "study_report.html").read_text(encoding="utf-8")
+    page = unpacked(text)
+    shown = {address: cell["displayed"] for address, cell in page["cells"].items()}
+    items = [path.stem for path in TABLES.glob("*.json")]
+    published = {
+        address: cell["displayed"]
+        for item in items
+        for address, cell in cells(item).items()
+    }
+    assert len(items) > 15 and shown == published
+    statuses = {cell["status"] for cell in page["cells"].values()}
+    assert statuses <= {"traced", "notice", "not checked"}
+    assert page["main"].count("data:image/webp") >= 20
+    for folder in ("/tmp/", "/home/", "/root/", "/work/"):
+        assert folder not in json.dumps(page) + text
+    told = {run["record"] for run in page["runs"]}
+    assert all((ROOT / "study" / record).is_file() for record in told)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import logging
 import os
@@ -16,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from packed_page import unpacked
 from paper_fixtures import ROOT, Workspace, small_params
 
 from dash_repro.arrays import load_npz, save_npz
@@ -280,9 +279,20 @@ def test_what_is_read_aloud_holds_no_tags() -> None:
 def test_data_of_the_audits_page_cannot_end_its_element() -> None:
     texts = [*HOSTILE, "</script><!--<script>"]
     page = Texts(f'<script type="text/plain">{packed(texts)}</script><p>x</p>')
-    data, last = page.texts
-    assert last == "x"
-    assert json.loads(gzip.decompress(base64.b64decode(data, validate=True))) == texts
+    assert page.texts[-1] == "x" and len(page.texts) == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ["long enough", "long enough", "~0", "~", "once", ""],
+        {"a": [1, 2.5, None, True], "~b": {"c": "long enough"}, "d": "long enough"},
+    ],
+)
+def test_the_audits_page_unpacks_to_what_was_packed(data) -> None:
+    for whole in (data, [data, [*HOSTILE, *HOSTILE]]):
+        page = f'<script id="data">{packed(whole)}</script>'
+        assert unpacked(page) == whole
 
 
 # CSV, JSON, terminal

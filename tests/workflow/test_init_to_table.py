@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from packed_page import opened
 from PIL import Image
 from places import python_path
 
@@ -73,7 +74,7 @@ def test_from_a_folder_to_a_table(tmp_path: Path) -> None:
     assert {"figure6", "figureD1", "figureD2"} <= figures
     assert not (target / "results/tables/claims.json").exists()
     call(target, sys.executable, "-m", "dash_repro.audit", "--report", "page.html")
-    page = (target / "page.html").read_text()
+    page = opened((target / "page.html").read_text())
     assert "Nothing here is compared with the paper" in page and "Demo" not in page
     words = [sys.executable, "-m", "snakemake", "--report", str(tmp_path / "r.zip")]
     call(target, "env", "RUNLEDGER_UNPRUNED=1", *words, "--cores=1")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import gzip
 import html
 import io
 import json
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from machine import unavailable
+from packed_page import opened, unpacked
 from paper_workspace import Workspace
 from tampering import CELL, STUDENT, Forger, private_copy, sidecars
 
@@ -75,12 +74,12 @@ class Reader(HTMLParser):
 
 def test_the_page_needs_nothing_else(page: Path) -> None:
     text = page.read_text()
-    for tag, about in Reader(text).tags:
+    for tag, about in Reader(opened(text)).tags:
         for key in ("src", "href", "action", "srcset"):
             link = about.get(key) or "#"
             assert link.startswith(("#", "data:")), (tag, link)
-    assert "@import" not in text
-    assert not re.search(r"url\((?!#)", text)
+    assert "@import" not in opened(text)
+    assert not re.search(r"url\((?!#)", opened(text))
     assert "fetch(" not in text
 
 
@@ -91,9 +90,8 @@ def unprinted(cells: dict) -> set[str]:
 
 def test_every_cell_has_a_button_and_an_account(tiny: Workspace, page: Path) -> None:
     text = page.read_text()
-    buttons = {a["data-cell"] for t, a in Reader(text).tags if a.get("data-cell")}
-    data = re.search(r'id="data">(.*?)</script>', text, re.S)[1]
-    accounts = json.loads(gzip.decompress(base64.b64decode(data)))
+    tags, accounts = Reader(opened(text)).tags, unpacked(text)
+    buttons = {about["data-cell"] for _, about in tags if about.get("data-cell")}
     cells = sidecars(tiny.root)
     assert set(accounts["cells"]) == set(cells)
     words = {a for a in cells if a.startswith("claims/") and a.endswith("_verdict")}
@@ -105,7 +103,7 @@ def test_every_cell_has_a_button_and_an_account(tiny: Workspace, page: Path) -> 
 
 
 def test_sections_pictures_and_words_for_those_who_do_not_see(page: Path) -> None:
-    tags = Reader(page.read_text()).tags
+    tags = Reader(opened(page.read_text())).tags
     ids = [about["id"] for _, about in tags if "id" in about]
     assert len(ids) == len(set(ids))
     parts = {part.name.lower().replace("_", "-") for part in Section}
@@ -135,12 +133,15 @@ def test_a_cell_opens_its_account_in_a_browser(page: Path, browser: str) -> None
     assert not re.search(r"<dialog[^>]* open", closed)
 
 
-def acted(page: Path, browser: str, tmp_path: Path, script: str) -> str:
+def acted(
+    page: Path, browser: str, tmp_path: Path, script: str, width: int = 1280
+) -> str:
     """The page's DOM after a script of ours ran behind its own."""
     copy = tmp_path / "acted.html"
-    end = f"<script>{script}</script></body>"
+    then = f"document.addEventListener('ready', () => {{ {script} }})"
+    end = f"<script>{then}</script></body>"
     copy.write_text(page.read_text().replace("</body>", end))
-    return dom(browser, copy.as_uri())
+    return dom(browser, copy.as_uri(), width)
 
 
 def test_numbers_are_found_and_come_as_a_file(
@@ -194,7 +195,7 @@ def test_a_heading_sorts_its_list(page: Path, browser: str, tmp_path: Path) -> N
 
 
 def test_the_page_says_what_to_quote(tiny: Workspace, page: Path) -> None:
-    text = page.read_text()
+    text = opened(page.read_text())
     command = ["git", "rev-parse", "HEAD"]
     head = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True).stdout
     assert f"commit <b>{head[:12]}</b>" in text
@@ -220,12 +221,11 @@ def test_the_page_does_not_scroll_sideways(
     page: Path, browser: str, width: int, tmp_path: Path
 ) -> None:
     probe = (
-        "<script>document.title = document.documentElement.scrollWidth + ' ' + "
-        "window.innerWidth;</script></body>"
+        "document.title = document.documentElement.scrollWidth + ' ' + "
+        "window.innerWidth;"
     )
-    copy = tmp_path / "probe.html"
-    copy.write_text(page.read_text().replace("</body>", probe))
-    title = re.search(r"<title>(\d+) (\d+)</title>", dom(browser, copy.as_uri(), width))
+    text = acted(page, browser, tmp_path, probe, width)
+    title = re.search(r"<title>(\d+) (\d+)</title>", text)
     assert int(title[1]) <= int(title[2])
 
 
@@ -245,7 +245,7 @@ def test_a_tainted_cell_is_marked(tiny: Workspace, tmp_path: Path) -> None:
     forger.flip(f"results/{STUDENT}/model.safetensors")
     audit = run_audit(forger.root)
     write_report(audit, tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text()
+    text = opened((tmp_path / "report.html").read_text())
     marked = {
         about["data-cell"]
         for tag, about in Reader(text).tags

@@ -136,17 +136,21 @@ def regenerate(audit: Audit, address: str) -> dict[str, Any] | None:
         needed |= chain.ancestors(name)
     records = [chain.record_of(name) for name in needed]
     spent = cost(record for record in records if record is not None)
-    command = (
-        f"git worktree add --detach ../again {audit.head or 'HEAD'} && cd ../again && "
-        "rm -rf results/records && snakemake --cores 2 " + " ".join(outs)
-    )
     return {
-        "command": command,
+        "command": f"{regenerate_with(audit)} {' '.join(outs)}",
         "makes": outs,
         "jobs": len(needed),
         "cost": spent.text,
         **spent.to_dict(),
     }
+
+
+def regenerate_with(audit: Audit) -> str:
+    """The command that makes outputs anew, elsewhere; they follow it."""
+    return (
+        f"git worktree add --detach ../again {audit.head or 'HEAD'} && cd ../again && "
+        "rm -rf results/records && snakemake --cores 2"
+    )
 
 
 def run_account(audit: Audit, name: str) -> dict[str, Any]:

@@ -6,13 +6,21 @@ import base64
 import gzip
 import html
 import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
-from dash_repro.audit.account import cell_account, paper_text, run_account
+from dash_repro.audit.account import (
+    cell_account,
+    paper_text,
+    regenerate_with,
+    run_account,
+)
 from dash_repro.audit.audit import Audit
 from dash_repro.audit.page import parts
 from dash_repro.paper import web
@@ -77,17 +85,46 @@ def account_data(audit: Audit) -> dict[str, Any]:
     for address in audit.evidence.cells:
         known = cell_account(audit, address)
         known["run_names"] = [number[name] for name in known["run_names"]]
+        if known["regenerate"]:
+            known["regenerate"].pop("command")
         known["paper_text"] = paper_text(known["paper"])
         known["paper"] = (known["paper"] or {}).get("paper", "")
         cells[address] = known
     runs = [run_account(audit, name) for name in chain.instances]
-    return {"about": identity(audit), "cells": cells, "runs": runs}
+    return {
+        "about": identity(audit),
+        "again": regenerate_with(audit),
+        "cells": cells,
+        "runs": runs,
+    }
 
 
 def packed(data: Any) -> str:
-    """JSON for page.js: gzip in base64, a twentieth of its length."""
-    text = json.dumps(data, separators=(",", ":")).encode()
+    """JSON for page.js, each repeated text once: gzip in base64."""
+    counts: Counter[str] = Counter(_texts(data))
+    often = [text for text, count in counts.items() if count > 1 and len(text) > 8]
+    often += [text for text in counts if text.startswith("~") and text not in often]
+    number = {text: f"~{np.base_repr(i, 36).lower()}" for i, text in enumerate(often)}
+    text = json.dumps([often, _numbered(data, number)], separators=(",", ":")).encode()
     return base64.b64encode(gzip.compress(text, mtime=0)).decode("ascii")
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping | list | tuple):
+        for part in data.values() if isinstance(data, Mapping) else data:
+            yield from _texts(part)
+
+
+def _numbered(data: Any, number: Mapping[str, str]) -> Any:
+    if isinstance(data, str):
+        return number.get(data, data)
+    if isinstance(data, Mapping):
+        return {key: _numbered(part, number) for key, part in data.items()}
+    if isinstance(data, list | tuple):
+        return [_numbered(part, number) for part in data]
+    return data
 
 
 def build(audit: Audit) -> str:
@@ -116,17 +153,21 @@ def build(audit: Audit) -> str:
     ]
     sections = [section for section in sections if section[2]]
     sections += [(name, AUDITED[name], text) for name, text in inside.items()]
+    main = web.render(
+        "report_main.html",
+        legend=Markup(_legend()),
+        sections=[(name, title, Markup(text)) for name, title, text in sections],
+    )
     return web.render(
         "report.html",
         style=web.style(),
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
-        data=packed(account_data(audit)),
+        data=packed({"main": main, **account_data(audit)}),
         banner=Markup(_banner(data["counts"]) + parts.counted_claims(audit)),
         facts=Markup(parts.facts(identity(audit), data)),
         scale=mark(params["scale"]).page,
         own=OWN if own else "",
-        legend=Markup(_legend()),
-        sections=[(name, title, Markup(text)) for name, title, text in sections],
+        sections=[(name, title) for name, title, _ in sections],
     )
 
 

@@ -1,12 +1,20 @@
 "use strict";
-// the stories of all numbers: JSON, gzip, base64
-let DATA;
-const ready = (async () => {
-  const packed = Uint8Array.from(atob(document.getElementById("data").textContent), (c) => c.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  DATA = await new Response(stream).json();
-})();
-ready.catch(() => { document.getElementById("found").textContent = "This browser is too old to open the numbers’ stories."; });
+// everything below the head comes packed: [texts, tree], JSON, gzip, base64; "~z" in the tree is a text's number, base 36
+async function unpacked(element) {
+  const bytes = Uint8Array.from(atob(element.textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const [texts, tree] = await new Response(stream).json();
+  const whole = (part) => {
+    if (typeof part === "string") return part[0] === "~" ? texts[parseInt(part.slice(1), 36)] : part;
+    if (Array.isArray(part)) return part.map(whole);
+    if (part && typeof part === "object") return Object.fromEntries(Object.entries(part).map(([k, v]) => [k, whole(v)]));
+    return part;
+  };
+  return whole(tree);
+}
+
+function start(DATA) {
+document.querySelector("main").innerHTML = DATA.main;
 const dialog = document.getElementById("account");
 const inside = dialog.querySelector(".inside");
 const title = dialog.querySelector("h2");
@@ -49,8 +57,7 @@ function runNode(run) {
   return box;
 }
 
-async function show(address) {
-  await ready;
+function show(address) {
   const cell = DATA.cells[address];
   if (!cell) return;
   title.textContent = address;
@@ -76,7 +83,7 @@ async function show(address) {
   if (cell.regenerate) {
     add(inside, make("h3", "Make this number again"),
       make("p", `${cell.regenerate.jobs} jobs, as recorded: ${cell.regenerate.cost}`),
-      make("pre", cell.regenerate.command));
+      make("pre", `${DATA.again} ${cell.regenerate.makes.join(" ")}`));
   }
   add(inside, make("p", `make audit CELL="${address}"`, "mono soft"));
   if (!dialog.open) dialog.showModal();
@@ -122,8 +129,7 @@ const matches = () => {
     return levels[level.value](DATA.cells[button.dataset.cell]) && words.every((word) => text.includes(word));
   });
 };
-async function filter() {
-  await ready;
+function filter() {
   const active = search.value.trim() !== "" || level.value !== "";
   const found = new Set(matches());
   buttons.forEach((button) => button.classList.toggle("dim", active && !found.has(button)));
@@ -152,10 +158,9 @@ const asText = {
   csv: () => [COLUMNS.join(","), ...shown().map((row) => COLUMNS.map((key) => quoted(row[key])).join(","))].join("\n") + "\n",
   json: () => JSON.stringify({ ...DATA.about, cells: shown() }, null, 1),
 };
-document.addEventListener("click", async (event) => {
+document.addEventListener("click", (event) => {
   const kind = event.target.dataset && event.target.dataset.download;
   if (!kind) return;
-  await ready;
   const link = make("a");
   link.href = URL.createObjectURL(new Blob([asText[kind]()], { type: kind === "csv" ? "text/csv" : "application/json" }));
   link.download = `numbers.${kind}`;
@@ -189,3 +194,11 @@ wide.forEach((box) => box.addEventListener("scroll", sign));
 document.querySelectorAll("details").forEach((box) => box.addEventListener("toggle", sign));
 window.addEventListener("resize", sign);
 sign();
+const part = location.hash && document.getElementById(location.hash.slice(1));
+if (part) part.scrollIntoView();
+document.dispatchEvent(new Event("ready"));
+}
+
+unpacked(document.getElementById("data")).then(start, () => {
+  document.querySelector("main").textContent = "This browser is too old to open the page: it cannot unpack gzip.";
+});
