@@ -15,6 +15,7 @@ project, author = "dash-repro", "the authors of dash-repro"
 extensions = ["myst_parser", "sphinx_click"]
 exclude_patterns = ["conf.py"]
 html_theme, html_title = "furo", "dash-repro"
+html_extra_path = ["study_report.html"]  # the audit's page of the published study
 smartquotes = False  # "--output" keeps its two dashes
 html_copy_source = html_show_sourcelink = False
 myst_heading_anchors = 3
