@@ -51,7 +51,7 @@ def repeated(context: Context, seeds: Sequence[int]) -> str:
     noise = f"sampling seed{'s' * (len(own) > 1)} {', '.join(map(str, own))}"
     named = ", ".join(map(str, seeds))
     if len(seeds) > 1:
-        held = "" if len(own) > 1 else ", which spread over seeds therefore leaves out"
+        held = "" if len(own) > 1 else "; spreads are over training seeds alone"
         return (
             f"Means over training seeds {named}, all with the noise of {noise}{held}."
         )
