@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ def test_nothing_is_found_in_an_untouched_workspace(untouched: Audit) -> None:
 def metric_of(record: dict) -> dict:
     path = f"results/{METRICS}/metrics.json"
     return record["outputs"][path]
+
+
+def like(forge: Callable) -> Any:
+    """A forgery of a kind of which another one is in every run of the tests."""
+    return pytest.param(forge, marks=pytest.mark.long)
 
 
 # -- the forgeries: each returns (kind, subject, files whose cells must be tainted)
@@ -313,19 +319,19 @@ def papers_table_edited_before_the_run(f: Forger) -> tuple:
 
 BYTES = [
     byte_in_a_student,
-    byte_in_a_teacher,
-    curriculum_exchanged,
-    data_exchanged,
-    metric_edited,
+    like(byte_in_a_teacher),
+    like(curriculum_exchanged),
+    like(data_exchanged),
+    like(metric_edited),
     metrics_of_two_seeds_exchanged,
     metric_and_record_edited,
     metric_and_record_resealed,
-    record_edited,
+    like(record_edited),
     record_of_a_run_resealed,
     record_of_another_seed,
     record_broken,
     input_of_another_student,
-    samples_cut_short,
+    like(samples_cut_short),
     features_exchanged,
     pairs_damaged,
     samples_removed_and_cache_damaged,
@@ -531,7 +537,7 @@ PRINTED = [
     bound_edited,
     subset_of_a_bound_left_out,
     mark_of_a_bad_student_removed_or_given,
-    tex_cell,
+    like(tex_cell),
     tex_and_sidecar_cell,
     cut_instead_of_rounded,
     number_hidden_by_a_dash,
@@ -719,12 +725,15 @@ def test_the_command_that_makes_a_number_again_plans_just_that(
 def test_the_command_line(
     forger: Forger, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    audited = cache(run_audit)
+    monkeypatch.setattr("dash_repro.audit.audit.run_audit", audited)
     monkeypatch.chdir(forger.root)
     assert main([]) == 0
     assert "nothing to object to" in capsys.readouterr().out
     assert main(["--cell", CELL, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["address"] == CELL
     assert main(["--cell", "table3/nobody/x"]) == 2
+    audited.cache_clear()
     forger.flip(f"results/{STUDENT}/model.safetensors")
     assert main([]) == 1
     out = capsys.readouterr().out
