@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from dash_repro.audit import exact
 from dash_repro.audit.expected import DISTANCES, Expectations, Expected, Source
 from runledger import md5_file
-from runledger.audit import Chain
+from runledger.audit import OBJECTION, Chain, Finding
 
 RAW_FILES = {
     "compute_metrics": "metrics.json",
@@ -63,18 +63,12 @@ class Evidence:
     @cached_property
     def tables(self) -> list[str]:
         """Items that are tables, in the plan's order."""
-        stem = "make_table-"
-        return [
-            n.removeprefix(stem) for n in self.chain.instances if n.startswith(stem)
-        ]
+        return [item for item, _ in self.by_stage.get("make_table", [])]
 
     @cached_property
     def figures(self) -> list[str]:
         """Items that are figures."""
-        stem = "plot_figure@"
-        return [
-            n.removeprefix(stem) for n in self.chain.instances if n.startswith(stem)
-        ]
+        return [item for item, _ in self.by_stage.get("plot_figure", [])]
 
     @cached_property
     def sidecars(self) -> dict[str, dict[str, Any]]:
@@ -97,6 +91,12 @@ class Evidence:
             for address, cell in sidecar["cells"].items()
         }
 
+    @property
+    def measured(self) -> list[str]:
+        """What cells of measured numbers print."""
+        cells = self.cells.values()
+        return [cell["displayed"] for cell in cells if cell["kind"] == "measured"]
+
     def text(self, path: str, instance: str) -> str | None:
         """A text of the checkout as it is; absent, the copy in its record."""
         try:
@@ -109,11 +109,10 @@ class Evidence:
         """A raw result file; None if it is nowhere or broken."""
         path = f"results/{stage}/{instance}/{RAW_FILES[stage]}"
         if path not in self._raw:
+            text = self.text(path, f"{stage}@{instance}")
             try:
-                self._raw[path] = json.loads(
-                    self.text(path, f"{stage}@{instance}") or ""
-                )
-            except (ValueError, KeyError):
+                self._raw[path] = json.loads(text or "")
+            except ValueError:
                 self._raw[path] = None
         return self._raw[path]
 
@@ -141,28 +140,11 @@ class Evidence:
 
     def numbers(self, source: Source) -> list[RawNumber]:
         """The raw numbers of a source that exist; seeds without a run are absent."""
-        found = []
-        for id, item in self.planned(source):
-            content = self.raw_json(source.stage, id)
-            if source.stage == "extract_reference":
-                found += _bounds(content, source, id)
-                continue
-            entry = _entry(content, source)
-            if entry is None:
-                continue
-            profile = source.stage == "profile_model"
-            number, about = entry
-            found.append(
-                RawNumber(
-                    source.stage,
-                    id,
-                    "" if profile else str(item.get("seed", "")),
-                    str(item.get("sampling_seed", "")) if not profile else "",
-                    number,
-                    **about,
-                )
-            )
-        return found
+        return [
+            number
+            for id, item in self.planned(source)
+            for number in _numbers(self.raw_json(source.stage, id), source, id, item)
+        ]
 
     def mark(self, expected: Expected | None) -> str:
         """The mark of a mean distance above that of the dataset's constant image."""
@@ -207,44 +189,47 @@ def json_number(value: Any) -> str | None:
     return repr(value)
 
 
-def _bounds(content: Any, source: Source, id: str) -> list[RawNumber]:
-    """The numbers of a bound, one a set: the sets count like samplings."""
-    name, _, metric = source.metric.partition("_")
-    bound = content.get("bounds", {}).get(name, {}) if isinstance(content, dict) else {}
-    found = []
-    for index, metrics in enumerate(bound.get("sets", [])):
-        entry = metrics.get(metric, {})
+def _numbers(
+    content: Any, source: Source, id: str, item: Mapping[str, Any]
+) -> Iterator[RawNumber]:
+    """The numbers of a source in the content of one of its files; none if broken."""
+    if not isinstance(content, dict):
+        return
+    seeds = str(item.get("seed", "")), str(item.get("sampling_seed", ""))
+    metric, n = source.metric, ""
+    if source.stage == "extract_reference":  # sets of a bound count like samplings
+        name, _, metric = metric.partition("_")
+        bound = content.get("bounds", {}).get(name, {})
+        sets, n = bound.get("sets", []), str(bound.get("n"))
+        entries = {("", str(i)): one.get(metric, {}) for i, one in enumerate(sets)}
+    elif source.stage == "compute_metrics":
+        entries = {seeds: content.get("metrics", {}).get(metric, {})}
+        n = str(content.get("num_samples"))
+    else:
+        entry = {"value": content.get(metric), "name": metric, "extractor": ""}
+        if source.stage == "profile_model":
+            seeds = "", ""
+        else:
+            entry["standard_error"] = content.get("standard_error", {}).get(metric)
+            n = str(content.get("pairs"))
+        entries = {seeds: entry}
+    for place, entry in entries.items():
         number = json_number(entry.get("value"))
         if number is not None:
             error = json_number(entry.get("standard_error")) or ""
-            about = (number, error, str(bound.get("n")), str(entry.get("name")))
             extractor = str(entry.get("extractor", content.get("extractor")))
-            found.append(RawNumber(source.stage, id, "", str(index), *about, extractor))
-    return found
+            about = error, n, str(entry.get("name")), extractor
+            yield RawNumber(source.stage, id, *place, number, *about)
 
 
-def _entry(content: Any, source: Source) -> tuple[str, dict[str, str]] | None:
-    """The number of a source in its file's content, and what is said about it."""
-    if not isinstance(content, dict):
-        return None
-    if source.stage == "compute_metrics":
-        entry = content.get("metrics", {}).get(source.metric, {})
-        number = json_number(entry.get("value"))
-        about = {
-            "error": json_number(entry.get("standard_error")) or "",
-            "n": str(content.get("num_samples")),
-            "name": str(entry.get("name")),
-            "extractor": str(entry.get("extractor", content.get("extractor"))),
-        }
-    else:
-        number, about = json_number(content.get(source.metric)), {}
-        if source.stage in ("measure_calibration", "distill_steps"):
-            errors = content.get("standard_error", {})
-            about = {
-                "error": json_number(errors.get(source.metric)) or "",
-                "n": str(content.get("pairs")),
-                "name": source.metric,
-            }
-        else:
-            about = {"name": source.metric}
-    return (number, about) if number is not None else None
+def both_sides(
+    evidence: Evidence, expected: Expected
+) -> tuple[list[RawNumber], list[RawNumber]]:
+    """Raw numbers of a cell, and those that they are compared with or divided by."""
+    first, *second = map(evidence.numbers, expected.sources)
+    return first, second[0] if second else []
+
+
+def objection(kind: str, address: str, detail: str) -> Finding:
+    """What is wrong with one cell."""
+    return Finding(OBJECTION, kind, address, detail, cells=(address,))

@@ -123,30 +123,27 @@ def _of_pairs(_item: Any, arrays: Arrays, content: Mapping[str, Any]) -> Iterato
     if len(indices) != content["pairs"]:
         yield f"{len(indices)} pairs, {content['pairs']} recorded"
         return
-    lengths = arrays["norm_s"] * arrays["norm_t"]
+    s, t = arrays["norm_s"], arrays["norm_t"]
     columns = {name: arrays[column] for name, column in GAPS.items()}
-    columns["cos"] = np.where(
-        lengths > 0, arrays["dot"] / np.maximum(lengths, 1e-300), 0
-    )
+    cosines = arrays["dot"] / np.maximum(s * t, 1e-300)
+    columns["cos"] = np.where(s * t > 0, cosines, 0)
     _, first, image = np.unique(indices, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))[image]  # of the image, as they came
-    group = rank * GROUPS // len(first)
-    parts = [group != number for number in range(GROUPS)]
-    found: dict[str, Again] = {}
+    metrics = {name: _mean_of(column) for name, column in columns.items()}
+    metrics["rho"] = lambda chosen: s[chosen].sum() / t[chosen].sum()
+    metrics["err_cos"] = lambda chosen: _errors_cosine(arrays, chosen)
+    group, every = rank * GROUPS // len(first), np.ones(len(indices), bool)
     with np.errstate(invalid="ignore"):
-        for name, column in columns.items():
-            error = group_error(column[left].mean() for left in parts)
-            found[name] = Again(column.mean(), error, 0.0)
-        s, t = arrays["norm_s"], arrays["norm_t"]
-        error = group_error(s[left].sum() / t[left].sum() for left in parts)
-        found["rho"] = Again(s.sum() / t.sum(), error, 0.0)
-        error = group_error(_errors_cosine(arrays, left) for left in parts)
-        everything = np.ones(len(indices), bool)
-        found["err_cos"] = Again(_errors_cosine(arrays, everything), error, 0.0)
-    if len(first) < GROUPS:
-        found = {name: one._replace(error=None) for name, one in found.items()}
+        found = {
+            name: Again(metric(every), group_error(metric, group), 0.0)
+            for name, metric in metrics.items()
+        }
     errors = content["standard_error"]
     yield from _differ(found, lambda name: (content[name], errors[name]), 1e-9)
+
+
+def _mean_of(column: np.ndarray) -> Callable[[np.ndarray], float]:
+    return lambda chosen: column[chosen].mean()
 
 
 def _errors_cosine(arrays: Arrays, chosen: np.ndarray) -> float:

@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dash_repro.audit.evidence import Evidence
+from dash_repro.audit.evidence import Evidence, objection
 from dash_repro.audit.expected import LAYOUTS
-from runledger.audit import OBJECTION, Finding
+from runledger.audit import Finding
 
 # items whose cells the paper prints, too
 PAPER = {item: layout for item, layout in LAYOUTS.items() if layout.csv}
@@ -51,6 +51,4 @@ def check_paper(
         if cell["paper"] != said:
             given, known = cell["paper"] or "none", said or "none"
             detail = f"the paper's value is given as {given}, its CSV says {known}"
-            yield Finding(
-                OBJECTION, "wrong paper value", address, detail, cells=(address,)
-            )
+            yield objection("wrong paper value", address, detail)

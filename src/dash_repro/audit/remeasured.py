@@ -6,7 +6,7 @@ precision, so that a metric comes out close to the recorded one, not equal to it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -39,9 +39,23 @@ class Again(NamedTuple):
     error_slack: float = 0.0
 
 
-def group_error(without: Iterable[float]) -> float:
-    """Standard error from a number without each of GROUPS groups: the jackknife's."""
-    values = np.array(list(without))
+def groups_of(count: int) -> np.ndarray:
+    """The group of each of so many samples, in their order."""
+    return np.arange(count) * GROUPS // count
+
+
+def group_error(
+    metric: Callable[[np.ndarray], float], group: np.ndarray
+) -> float | None:
+    """Jackknife standard error of a metric of chosen samples; None of too few.
+
+    Args:
+        metric: of a mask of samples.
+        group: of GROUPS, the one that each sample belongs to.
+    """
+    if len(np.unique(group)) < GROUPS:
+        return None
+    values = np.array([metric(group != number) for number in range(GROUPS)])
     return np.sqrt(((values - values.mean()) ** 2).sum() * (GROUPS - 1) / GROUPS)
 
 
@@ -116,7 +130,7 @@ class Samples:
         few = len(self.x) <= min(QUICK, self.x.shape[1])  # all subsets share products
         self.products = self.seen @ self.seen.T if few else None
         self.count, self.seed = len(self.x), settings["shuffle_seed"]
-        self.group = np.arange(self.count) * GROUPS // self.count
+        self.group = groups_of(self.count)
 
     def metrics(self, every: bool) -> dict[str, Again]:
         """Those of the metrics that are known here; `every`: the slow ones, too."""
@@ -132,11 +146,8 @@ class Samples:
             found |= self.neighbours() | {"kid": self.kid()}
         return found
 
-    def _without(self, of: Callable[[np.ndarray], float]) -> float | None:
-        """Standard error of a metric of chosen samples; None of too few."""
-        if self.count < GROUPS:
-            return None
-        return group_error(of(self.group != number) for number in range(GROUPS))
+    def _without(self, metric: Callable[[np.ndarray], float]) -> float | None:
+        return group_error(metric, self.group)
 
     def _frechet(self, some: np.ndarray) -> float:
         """The nuclear norm of X B is the trace of the root of the covariances."""
@@ -197,23 +208,9 @@ class Samples:
         value = float(np.mean(scores))
         return Again(value, None, ROUNDING * value)
 
-    def _share(self, hits: np.ndarray) -> Again:
-        """A share of samples, of which rounding may have moved one or two."""
-        slack = 0.002 + 1.5 / len(hits)
-        return Again(float(hits.mean()), self._error_of_share(hits), slack, slack)
-
-    @staticmethod
-    def _error_of_share(hits: np.ndarray) -> float | None:
-        count = len(hits)
-        if count < GROUPS:
-            return None
-        group = np.arange(count) * GROUPS // count
-        return group_error(hits[group != number].mean() for number in range(GROUPS))
-
     def accuracy(self) -> Again:
         """The share of samples that the classifier recognised."""
-        hits = self.kept["recognised"]
-        return Again(float(hits.mean()), self._error_of_share(hits), 1e-9, 1e-9)
+        return _share(self.kept["recognised"], 1e-9)
 
     def neighbours(self) -> dict[str, Again]:
         """Precision, recall, and how near the nearest real images are."""
@@ -222,18 +219,17 @@ class Samples:
         rows, others, reach = real.balls(self.count, count, self.seed, k)
         made = self.x[rows]
         between, within = _apart(made, others), _apart(made, made)
-        found = {"precision": self._share((between <= reach).any(axis=1))}
+        slack = 0.002 + 1.5 / count  # one or two samples, moved by rounding
+        found = {"precision": _share((between <= reach).any(axis=1), slack)}
 
         def recall(left: np.ndarray) -> float:
             inside = np.sort(within[np.ix_(left, left)], axis=1)
             mine = inside[:, min(k, left.sum() - 1)]
             return (between[left] <= mine[:, None]).any(axis=0).mean()
 
-        group, error = np.arange(count) * GROUPS // count, None
-        if count >= GROUPS:
-            error = group_error(recall(group != number) for number in range(GROUPS))
-        slack = 0.002 + 1.5 / count
-        found["recall"] = Again(recall(group >= 0), error, slack, slack)
+        every = np.ones(count, bool)
+        error = group_error(recall, groups_of(count))
+        found["recall"] = Again(recall(every), error, slack, slack)
         usual = float(real.held_out)
         if not np.isnan(usual):
             far = np.sqrt(np.maximum(_apart(self.x, real.features).min(axis=1), 0.0))
@@ -265,6 +261,12 @@ class Samples:
             error = float(np.sqrt(self._without(whole) ** 2 + drawn))
         slack = ROUNDING * abs(value) + 0.1 * float(np.std(values))
         return Again(value, error, slack)
+
+
+def _share(hits: np.ndarray, slack: float) -> Again:
+    """A share of samples."""
+    error = group_error(lambda left: hits[left].mean(), groups_of(len(hits)))
+    return Again(float(hits.mean()), error, slack, slack)
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
 from dash_repro.audit import exact, latex
-from dash_repro.audit.evidence import Evidence, RawNumber
+from dash_repro.audit.evidence import Evidence, RawNumber, both_sides, objection
 from dash_repro.audit.expected import Expected
 from dash_repro.audit.interval import check_interval, digits
 from dash_repro.audit.printed import check_paper
@@ -29,7 +30,7 @@ def check_tables(evidence: Evidence) -> Iterator[Finding]:
         yield from check_tex(item, sidecar, tex)
         for address, cell in sidecar["cells"].items():
             for kind, detail in check_cell(evidence, address, cell):
-                yield Finding(OBJECTION, kind, address, detail, cells=(address,))
+                yield objection(kind, address, detail)
         yield from check_units(item, sidecar)
         yield from check_names(item, sidecar)
         yield from check_collected(evidence, item, sidecar)
@@ -89,8 +90,7 @@ def check_cell(
         elif address.startswith(TEACHER_ROWS) and cell["kind"] == "definition":
             yield from _definition(evidence, address, cell)
         return
-    first = evidence.numbers(expected.first)
-    second = evidence.numbers(expected.second) if expected.second else []
+    first, second = both_sides(evidence, expected)
     unit = cell["exponent"]
     if cell["kind"] != "measured":
         if cell["kind"] != "dash":
@@ -112,7 +112,7 @@ def check_cell(
         yield "other rule", f"ddof {cell['ddof']}, params.yaml says {ddof}"
     if expected.exponent is not None and cell["exponent"] != expected.exponent:
         yield "other rule", f"exponent {cell['exponent']}, not {expected.exponent}"
-    text = recomputed(expected, first, second, unit, ddof)
+    text = recomputed(evidence, expected, first, second, unit)
     if text != cell["displayed"]:
         yield "wrong number", f"prints {cell['displayed']}, the raw values give {text}"
 
@@ -133,13 +133,14 @@ def _definition(
 
 
 def recomputed(
+    evidence: Evidence,
     expected: Expected,
     first: list[RawNumber],
     second: list[RawNumber],
     exponent: int,
-    ddof: int,
 ) -> str:
     """The digits that raw values give, or why they give none."""
+    ddof = evidence.params["make_table"]["ddof"]
     try:
         return exact.printed(
             expected.statistic,
@@ -290,11 +291,11 @@ def check_collected(
             detail = "not here; the raw files were compared with the table directly"
             yield Finding(UNCHECKED, "collected rows", path, detail)
         return
-    held: dict[tuple[str, str, str, str], list[str]] = {}
+    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for row in rows:
         metric = row["name"] if row["metric"] == "profile" else row["metric"]
         key = (row["stage"], row["instance"], metric, row["sampling_seed"])
-        held.setdefault(key, []).append(row["value"])
+        found[key].append(row["value"])
     for address, cell in sidecar["cells"].items():
         expected = evidence.expectations.expected_for(address)
         if cell["kind"] != "measured" or expected is None:
@@ -303,8 +304,6 @@ def check_collected(
             source = expected.sources[1 if value["role"] else 0]
             place = (value["stage"], value["instance"])
             key = (*place, source.metric, value["sampling_seed"])
-            if held.get(key) != [value["number"]]:
-                detail = f"{key}: {held.get(key)} in the CSV, {value['number']} here"
-                yield Finding(
-                    OBJECTION, "collected rows", address, detail, cells=(address,)
-                )
+            if found[key] != [value["number"]]:
+                detail = f"{key}: {found[key]} in the CSV, {value['number']} here"
+                yield objection("collected rows", address, detail)
