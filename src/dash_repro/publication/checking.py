@@ -12,14 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.arrays import read_json
-from dash_repro.publication.published import (
-    Publication,
-    run_git,
-    run_module,
-    start,
-)
+from dash_repro.publication.published import Publication, run_module, start
 from runledger import md5_file
 from runledger.errors import UserError
+from runledger.git import run_git
 
 DRAWN = ("make_table", "plot_figure")
 SAMPLED = ("generate_samples", "compute_metrics", "measure_calibration")
@@ -215,8 +211,7 @@ def _elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         for name in sorted(was | now)
         if was.get(name) != now.get(name)
     ]
-    told = "; ".join(changed) or "same kind of processor, same libraries"
-    return f" ({told})"
+    return f" ({'; '.join(changed) or 'same kind of processor, same libraries'})"
 
 
 def agrees(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -285,16 +280,14 @@ def _error(values: Mapping[str, float], key: str) -> float | None:
     )
 
 
-def numbers(value: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+def numbers(value: Any, prefix: str = "") -> dict[str, float]:
     """{dotted key: number} of a tree; parts of a list are numbered."""
     found = {}
-    for key, part in value.items():
-        if isinstance(part, list):
-            part = {str(index): one for index, one in enumerate(part)}
-        if isinstance(part, Mapping):
+    for key, part in enumerate(value) if isinstance(value, list) else value.items():
+        if isinstance(part, list | Mapping):
             found |= numbers(part, f"{prefix}{key}.")
         elif isinstance(part, int | float) and not isinstance(part, bool):
-            found[prefix + key] = part
+            found[f"{prefix}{key}"] = part
     return found
 
 
