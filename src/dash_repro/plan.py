@@ -57,11 +57,6 @@ def students_of(experiment: Mapping[str, Any]) -> list[str]:
     return list(experiment.get("students", []))
 
 
-def teachers_of(experiment: Mapping[str, Any]) -> list[str]:
-    """Return the teacher blocks that an experiment compares."""
-    return list(experiment.get("teachers", []))
-
-
 def widths_of(experiment: Mapping[str, Any]) -> list[int]:
     """Return the student widths of an experiment."""
     return experiment.get("widths") or [experiment["width"]]
@@ -104,6 +99,7 @@ class Plan:
         self.params, self.id_pattern = ledger.params, ledger.id_pattern
         self.experiments = self.params["experiments"]
         self.sampling = self.experiments["sampling"]
+        self._known: dict[Need, list[tuple[str, Item]]] = {}
 
     # fields of identities, which rules name as `fields`
 
@@ -243,16 +239,13 @@ class Plan:
             for name in spec.params
             if name.startswith("experiments.")
         ]
+        datasets = [name for block in blocks for name in block.get("datasets", [])]
+        teachers = [name for block in blocks for name in block.get("teachers", [])]
+        students = [name for block in blocks for name in students_of(block)]
         named = {
-            "students": [f"students.{s}" for b in blocks for s in students_of(b)],
-            "teachers": [
-                f"teachers.{t}" for b in blocks for t in b.get("teachers", [])
-            ],
-            "prepare_data": [
-                f"prepare_data.{dataset}.image_size"
-                for block in blocks
-                for dataset in block.get("datasets", [])
-            ],
+            "students": [f"students.{name}" for name in students],
+            "teachers": [f"teachers.{name}" for name in teachers],
+            "prepare_data": [f"prepare_data.{name}.image_size" for name in datasets],
         }
         names = [name for key in spec.params for name in named.get(key, [key])]
         return list(dict.fromkeys(names)) or ["scale"]
@@ -306,10 +299,6 @@ class Plan:
                     first.setdefault((need.stage, id), experiment)
         return first
 
-    @cached_property
-    def _known(self) -> dict[Need, list[tuple[str, Item]]]:
-        return {}
-
     def _found(self, need: Need) -> list[tuple[str, Item]]:
         """Return (id, identity) of every instance that a Need names."""
         if need not in self._known:
@@ -353,7 +342,7 @@ class Plan:
         groups = {
             STUDENTS: present,
             BESIDE: experiment.get("beside", []),
-            TEACHERS: [f"teacher_{t}" for t in teachers_of(experiment)],
+            TEACHERS: [f"teacher_{t}" for t in experiment.get("teachers", [])],
             DISTILLED: [f"{s}_k{k}" for s in present for k in fewer],
         }
         found = [name for model in need.models for name in groups.get(model, [model])]
@@ -382,15 +371,13 @@ class Plan:
         plain = w_max if kind == "tag" else scale
         if not teacher and self._guided(model):
             kind, plain = "constant", 1.0
-        found = [(kind, plain, steps)]
-        if need.samplers == "steps":
-            found = [(kind, plain, k) for k in experiment["steps"]]
-        if need.samplers == "stepped":
-            own = stepped(model)[1]
-            counts = experiment["steps"] if own is None else [own]
-            found = [(kind, plain, k) for k in counts]
+        counts, scales = [steps], [plain]
         if need.samplers == "scales":
-            found = [(kind, w, steps) for w in experiment["guidance_scales"]]
+            scales = experiment["guidance_scales"]
+        elif need.samplers in ("steps", "stepped"):
+            own = stepped(model)[1] if need.samplers == "stepped" else None
+            counts = experiment["steps"] if own is None else [own]
+        found = [(kind, w, k) for w in scales for k in counts]
         if need.samplers == "table2":
             low = [("constant", experiment["guidance_scale"], steps)]
             both = [("constant", scale, steps)] if model == "teacher_min_snr" else []
