@@ -44,7 +44,7 @@ def test_class_folders_are_divided_and_linked(tmp_path: Path) -> None:
     assert seen.channels == 3 and not seen.split
     assert (seen.sizes, seen.modes) == ({(9, 7): 28}, {"RGB": 25, "L": 3})
     assert seen.left_out == {"files ending in .txt": 1}
-    told = "\n".join(seen.told())
+    told = "\n".join(seen.summary())
     assert "2, of 2 to 23 training images" in told and "one image in 10" in told
     link(seen, tmp_path / "linked")
     block = {"path": str(tmp_path / "linked"), "image_size": 8}
