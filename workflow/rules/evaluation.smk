@@ -204,10 +204,3 @@ rule rank_pairs:
         uncounted=WEIGHTS,
     shell:
         "{params.run}/rank_pairs.py --recipe {input.recipe:q} > {log:q} 2>&1"
-
-
-rule metrics:
-    input:
-        "params.yaml",
-        LEDGER.targets("metrics", workflow, "compute_metrics", "measure_calibration"),
-    localrule: True

@@ -147,39 +147,6 @@ rule build_paper:
         "{params.run}/build_paper.py --recipe {input.recipe:q} > {log:q} 2>&1"
 
 
-rule tables:
-    input:
-        "params.yaml",
-        LEDGER.targets("tables", workflow, "make_table"),
-    localrule: True
-
-
-rule figures:
-    input:
-        "params.yaml",
-        LEDGER.targets("figures", workflow, "plot_figure"),
-    localrule: True
-
-
-rule paper:
-    input:
-        "params.yaml",
-        LEDGER.targets("paper", workflow, "build_paper"),
-    localrule: True
-
-
-# Each table and each figure by its name
-for name in LEDGER.ids("make_table", "plot_figure"):
-
-    rule:
-        name:
-            name
-        input:
-            "params.yaml",
-            LEDGER.targets(name, workflow),
-        localrule: True
-
-
 # On request only: tables of what there is, marked incomplete, missing cells saying why; in results/incomplete,
 # which no record and no paper reads.
 rule incomplete_tables:

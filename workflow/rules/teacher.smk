@@ -59,10 +59,3 @@ rule export_tirt:
         counted=["teachers.{teacher}"],
     shell:
         "{params.run}/export_tirt.py --recipe {input.recipe:q} > {log:q} 2>&1"
-
-
-rule teachers:
-    input:
-        "params.yaml",
-        LEDGER.targets("teachers", workflow, "train_teacher", "export_tirt"),
-    localrule: True
