@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from dash_repro.audit import exact
-from dash_repro.audit.evidence import Evidence, both_sides
+from dash_repro.audit.evidence import Evidence, Json, both_sides
 from dash_repro.audit.expected import LAYOUTS
 from dash_repro.audit.printed import PAPER, is_own, paper_values
 from dash_repro.paper.scale import MARKS
@@ -101,7 +101,7 @@ def _compared(
 
 
 def _numbers(
-    evidence: Evidence, address: str, cell: Mapping[str, Any]
+    evidence: Evidence, address: str, cell: Json
 ) -> tuple[Fraction, float] | None:
     """Our unrounded value in the cell's unit, and the spread over its seeds."""
     expected = evidence.expectations.expected_for(address)
@@ -121,10 +121,7 @@ def _numbers(
 
 
 def _reasons(
-    evidence: Evidence,
-    paper: Comparison,
-    cell: Mapping[str, Any],
-    mapping: Mapping[str, str],
+    evidence: Evidence, paper: Comparison, cell: Json, mapping: Mapping[str, str]
 ) -> Iterator[str]:
     if cell["kind"] == "literature":
         yield "printed in the paper from the literature; nothing was measured"
@@ -148,7 +145,7 @@ def _reasons(
         yield "measured on another device than the README's"
 
 
-def _other_metric(evidence: Evidence, cell: Mapping[str, Any]) -> Iterator[str]:
+def _other_metric(evidence: Evidence, cell: Json) -> Iterator[str]:
     if cell["metric"] in ("frechet", "inception_score"):
         extractor = evidence.params["extractor"]
         if cell["name"] not in ("FID", "IS"):

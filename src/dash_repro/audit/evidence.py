@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,10 @@ class RawNumber:
     def seeded(self) -> tuple[str, str, str]:
         """(seed, sampling seed, number)."""
         return self.seed, self.sampling_seed, self.text
+
+
+Numbers = Sequence[RawNumber]
+Json = Mapping[str, Any]  # a sidecar of a table, a cell of it, a block of params
 
 
 @dataclass

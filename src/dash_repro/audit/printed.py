@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from dash_repro.audit.evidence import Evidence, objection
+from dash_repro.audit.evidence import Evidence, Json, objection
 from dash_repro.audit.expected import LAYOUTS
 from runledger.audit import Finding
 
@@ -38,9 +37,7 @@ def is_own(evidence: Evidence) -> bool:
     return evidence.params["scale"] == "own"
 
 
-def check_paper(
-    evidence: Evidence, item: str, sidecar: Mapping[str, Any]
-) -> Iterator[Finding]:
+def check_paper(evidence: Evidence, item: str, sidecar: Json) -> Iterator[Finding]:
     """The paper's values shown beside ours are those of its CSV."""
     values = {} if is_own(evidence) else paper_values(evidence, item)
     if not values and not is_own(evidence):

@@ -6,10 +6,9 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any
 
 from dash_repro.audit import exact, latex
-from dash_repro.audit.evidence import Evidence, RawNumber, both_sides, objection
+from dash_repro.audit.evidence import Evidence, Json, Numbers, both_sides, objection
 from dash_repro.audit.expected import Expected
 from dash_repro.audit.interval import check_interval, digits
 from dash_repro.audit.printed import check_paper
@@ -37,7 +36,7 @@ def check_tables(evidence: Evidence) -> Iterator[Finding]:
         yield from check_paper(evidence, item, sidecar)
 
 
-def check_tex(item: str, sidecar: Mapping[str, Any], tex: str) -> Iterator[Finding]:
+def check_tex(item: str, sidecar: Json, tex: str) -> Iterator[Finding]:
     """Box by box: what the .tex prints is what the sidecar says."""
     path, found = f"results/tables/{item}.tex", latex.rows(tex)
     heads, wanted = latex.heading_rows(sidecar), latex.wanted_rows(sidecar)
@@ -75,7 +74,7 @@ def check_tex(item: str, sidecar: Mapping[str, Any], tex: str) -> Iterator[Findi
 
 
 def check_cell(
-    evidence: Evidence, address: str, cell: Mapping[str, Any]
+    evidence: Evidence, address: str, cell: Json
 ) -> Iterator[tuple[str, str]]:
     """(kind, detail) of whatever is wrong with one cell's number."""
     expected = evidence.expectations.expected_for(address)
@@ -121,7 +120,7 @@ TEACHER_ROWS = ("table3/teacher/", "tableC6/teacher_")
 
 
 def _definition(
-    evidence: Evidence, address: str, cell: Mapping[str, Any]
+    evidence: Evidence, address: str, cell: Json
 ) -> Iterator[tuple[str, str]]:
     """The teacher against itself: 1, 1 and 0, with the column's digits."""
     settings = evidence.params["make_table"]
@@ -135,8 +134,8 @@ def _definition(
 def recomputed(
     evidence: Evidence,
     expected: Expected,
-    first: list[RawNumber],
-    second: list[RawNumber],
+    first: Numbers,
+    second: Numbers,
     exponent: int,
 ) -> str:
     """The digits that raw values give, or why they give none."""
@@ -158,8 +157,8 @@ def may_be_dash(
     evidence: Evidence,
     address: str,
     expected: Expected,
-    first: list[RawNumber],
-    second: list[RawNumber],
+    first: Numbers,
+    second: Numbers,
 ) -> bool:
     """Whether the rules of the paper leave this box without a number."""
     column = address.split("/")[2]
@@ -184,7 +183,7 @@ def may_be_dash(
 
 
 def _seeds(
-    evidence: Evidence, expected: Expected, cell: Mapping[str, Any]
+    evidence: Evidence, expected: Expected, cell: Json
 ) -> Iterator[tuple[str, str]]:
     """The values are those of the planned runs: none missing, none of another."""
     for source, role in zip(expected.sources, ("", "second"), strict=False):
@@ -203,9 +202,7 @@ def _seeds(
             yield "missing seed", f"{len(wanted)} instances for {plans} planned seeds"
 
 
-def _values(
-    cell: Mapping[str, Any], first: list[RawNumber], second: list[RawNumber]
-) -> Iterator[tuple[str, str]]:
+def _values(cell: Json, first: Numbers, second: Numbers) -> Iterator[tuple[str, str]]:
     """The values in the sidecar are those of the raw files, text by text."""
     raw = {("", v.instance, v.sampling_seed): v for v in first}
     raw |= {("second", v.instance, v.sampling_seed): v for v in second}
@@ -237,7 +234,7 @@ def _values(
 UNITS = {"gap MSE": "_gap_mse", "KID": "_kid"}  # word of the heading: of the column
 
 
-def check_units(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
+def check_units(item: str, sidecar: Json) -> Iterator[Finding]:
     """A column printed in thousandths says so, and is so in every row."""
     for word, end in UNITS.items():
         cells = {
@@ -255,7 +252,7 @@ def check_units(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(OBJECTION, "wrong unit", item, detail, cells=tuple(cells))
 
 
-def _fits(word: str, power: int, cells: Mapping[str, Mapping[str, Any]]) -> bool:
+def _fits(word: str, power: int, cells: Mapping[str, Json]) -> bool:
     """Whether networks' KID is in thousandths where that has four digits at most."""
     trained = [c for c in cells.values() if c["metric"] == "kid"]
     numbers = [abs(float(v["number"])) for c in trained for v in c["values"]]
@@ -264,7 +261,7 @@ def _fits(word: str, power: int, cells: Mapping[str, Mapping[str, Any]]) -> bool
     return power == (3 if max(numbers) < 1 else 0) or 1 <= max(numbers) < 10
 
 
-def check_names(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
+def check_names(item: str, sidecar: Json) -> Iterator[Finding]:
     """Nothing is called FID or IS that is not."""
     names = {
         cell["name"]
@@ -280,9 +277,7 @@ def check_names(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(OBJECTION, "wrong name", item, detail, cells=cells)
 
 
-def check_collected(
-    evidence: Evidence, item: str, sidecar: Mapping[str, Any]
-) -> Iterator[Finding]:
+def check_collected(evidence: Evidence, item: str, sidecar: Json) -> Iterator[Finding]:
     """The CSV between raw files and table holds the same numbers, each once."""
     rows = evidence.collected(item)
     if rows is None:
