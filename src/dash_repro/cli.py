@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -85,13 +86,11 @@ def sample(
     output: Path,
     count: int,
     classes: str,
-    w: float,
-    guidance: str,
     steps: str,
-    seed: int,
     compare: tuple[Path, ...],
     scale: int | None,
     device: str | None,
+    **drawn: Any,
 ) -> None:
     """Draw images from CHECKPOINT and write them as one picture.
 
@@ -103,13 +102,12 @@ def sample(
 
     names = [name.strip() for name in classes.split(",") if name.strip()]
     numbers = _numbers(steps)
-    common = {"w": w, "seed": seed, "guidance": guidance, "progress": _progress}
+    drawn |= {"output": "array", "progress": _progress}
     grids = []
     for path in (checkpoint, *compare):
         model = load(path, device)
         for number in numbers:
-            about = {**common, "steps": number, "output": "array"}
-            images = model.sample(count, names or None, **about)
+            images = model.sample(count, names or None, steps=number, **drawn)
             grids.append((f"{path.parent.name or path.name}, {number} steps", images))
             click.echo(err=True)
     contact_sheet(grids, scale).save(output)
@@ -313,9 +311,7 @@ def live(
     once: bool,
     events: bool,
     samples: int,
-    w: float,
-    steps: int,
-    device: str,
+    **drawn: Any,
 ) -> None:
     """Follow the trainings here: FOLDER/index.html has their curves and samples.
 
@@ -329,7 +325,7 @@ def live(
 
     from dash_repro.live import Live, Sampler
 
-    sampler = Sampler(samples, w, steps, device)
+    sampler = Sampler(samples, **drawn)
     shown = Live(Path.cwd(), folder, sampler, events=events, refresh=every)
     try:
         click.echo(f"reports: {shown.update()}; look at {shown.page}")

@@ -37,7 +37,9 @@ def describe_checkpoint(path: Path) -> dict[str, Any]:
         "step": checkpoint.step,
         "learned_weights": checkpoint.tirt_lambda is not None,
     }
-    root = _checkout(path.resolve())
+    # the nearest folder above that holds records
+    above = (f for f in path.resolve().parents if (f / "results" / "records").is_dir())
+    root = next(above, None)
     records = list(Records(root).all()) if root else []
     made = next(
         (r for r in records if any(o["md5"] == md5 for o in r.outputs.values())), None
@@ -49,14 +51,6 @@ def describe_checkpoint(path: Path) -> dict[str, Any]:
     found["params"] = made.recipe["params"]
     found["metrics"] = _metrics(records, md5)
     return found
-
-
-def _checkout(path: Path) -> Path | None:
-    """The nearest folder above a file that holds records."""
-    for folder in path.parents:
-        if (folder / "results" / "records").is_dir():
-            return folder
-    return None
 
 
 def _metrics(records: list[Record], md5: str) -> list[dict[str, Any]]:

@@ -44,12 +44,6 @@ SHOWN = {  # of a member's identity, by the wildcards of its stage's ids
 }
 
 
-def datasets_of(experiment: Mapping[str, Any], which: str = ALL) -> list[str]:
-    """Return all, the first, or the second (if any) of an experiment's datasets."""
-    datasets = experiment["datasets"]
-    return {ALL: datasets, FIRST: datasets[:1], SECOND: datasets[1:2]}[which]
-
-
 def students_of(experiment: Mapping[str, Any]) -> list[str]:
     """Return the student blocks that an experiment names."""
     if "student" in experiment:
@@ -312,9 +306,8 @@ class Plan:
         pattern = self.id_pattern(need.stage)
         named = [name for name in SHOWN if f"{{{name}}}" in pattern]
         shown = [key for name in named for key in SHOWN[name]]
-        runs: list[Item] = [
-            {"dataset": d} for d in datasets_of(experiment, need.datasets)
-        ]
+        which = {ALL: slice(None), FIRST: slice(1), SECOND: slice(1, 2)}[need.datasets]
+        runs: list[Item] = [{"dataset": d} for d in experiment["datasets"][which]]
         if "model" in shown:
             models = self._models(need, experiment)
             runs = [run | model for run in runs for model in models]

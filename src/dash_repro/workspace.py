@@ -13,7 +13,7 @@ from pathlib import Path
 from dash_repro.params import load_params
 from dash_repro.params.overlay import Layers
 from dash_repro.params.text import complete
-from runledger import Judge, Verdict, failure, load_pipeline, optional, read_text
+from runledger import Judge, failure, load_pipeline, optional, read_text
 from runledger.errors import UserError
 from runledger.workspace import commit
 from runledger.workspace import make_workspace as made
@@ -66,8 +66,13 @@ def summary(root: Path) -> str:
     It is true at any time: after a whole run, a failed one, an interrupted one.
     """
     verdicts = Judge(root, load_pipeline(root)).judge()
-    here = {name for name, verdict in verdicts.items() if _is_here(root, verdict)}
-    why = _why_not(root, PDF) if PDF not in here else None
+    here = {
+        name
+        for name, v in verdicts.items()
+        if v.valid and all((root / out.path).exists() for out in v.instance.outs)
+    }
+    unusable = optional(root).get(PDF)
+    why = unusable(root) if unusable and PDF not in here else None
     left_out = {PDF} if why else set()
     absent = f"not made. {why}" if why else "not made yet"
     pdf = root / verdicts[PDF].instance.outs[0].path if PDF in here else absent
@@ -85,16 +90,6 @@ def summary(root: Path) -> str:
     if set(verdicts) - here - left_out:
         lines.append("The same command goes on from here.")
     return "\n".join(lines)
-
-
-def _why_not(root: Path, stage: str) -> str | None:
-    functions = optional(root)
-    return functions[stage](root) if stage in functions else None
-
-
-def _is_here(root: Path, verdict: Verdict) -> bool:
-    outs = verdict.instance.outs
-    return verdict.valid and all((root / out.path).exists() for out in outs)
 
 
 def main(arguments: list[str]) -> int:

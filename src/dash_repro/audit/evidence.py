@@ -77,14 +77,11 @@ class Evidence:
     @cached_property
     def sidecars(self) -> dict[str, dict[str, Any]]:
         """{item: sidecar JSON} of the tables whose file can be read."""
-        found = {}
-        for item in self.tables:
-            text = self.text(f"results/tables/{item}.json", f"make_table-{item}")
-            try:
-                found[item] = json.loads(text or "")
-            except ValueError:
-                continue
-        return found
+        found = {
+            item: self._json(f"results/tables/{item}.json", f"make_table-{item}")
+            for item in self.tables
+        }
+        return {item: sidecar for item, sidecar in found.items() if sidecar is not None}
 
     @cached_property
     def cells(self) -> dict[str, dict[str, Any]]:
@@ -109,15 +106,17 @@ class Evidence:
             record = self.chain.record_of(instance)
             return record.outputs.get(path, {}).get("inline") if record else None
 
+    def _json(self, path: str, instance: str) -> Any:
+        try:
+            return json.loads(self.text(path, instance) or "")
+        except ValueError:
+            return None
+
     def raw_json(self, stage: str, instance: str) -> Any:
         """A raw result file; None if it is nowhere or broken."""
         path = f"results/{stage}/{instance}/{RAW_FILES[stage]}"
         if path not in self._raw:
-            text = self.text(path, f"{stage}@{instance}")
-            try:
-                self._raw[path] = json.loads(text or "")
-            except ValueError:
-                self._raw[path] = None
+            self._raw[path] = self._json(path, f"{stage}@{instance}")
         return self._raw[path]
 
     @cached_property

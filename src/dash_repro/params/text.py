@@ -42,6 +42,14 @@ COLUMN, LONGEST = 44, 110  # where comments begin at most; the longest block on 
 Line = tuple[str, str]  # what YAML reads, and the comment
 
 
+def _default(node: Node, mark: str = "") -> str:
+    """A key's default with its unit, between marks; "" if it has none."""
+    if "default" not in node:
+        return ""
+    unit = f" {node['unit']}" if "unit" in node else ""
+    return f"{mark}{scalar(node['default'])}{mark}{unit}"
+
+
 def comment(node: Node, value: Any) -> str:
     """What a key is; where its value is from, or the paper's value if it is another."""
     options = " | ".join(str(one) for one in node.get("enum", []))
@@ -153,11 +161,15 @@ def _section(name: str, node: Node) -> str:
         "|---|---|---|---|---|",
     ]
     for dotted, one in rows or [(name, node)]:
-        unit = f" {one['unit']}" if "unit" in one else ""
-        default = f"`{scalar(one['default'])}`{unit}" if "default" in one else ""
         code = f"code: `{scalar(one['code'])}`" if "code" in one else ""
         source = "; ".join(filter(None, [one.get("source"), code]))
-        cells = [f"`{dotted}`", default, allowed(one), one["description"], source]
+        cells = [
+            f"`{dotted}`",
+            _default(one, "`"),
+            allowed(one),
+            one["description"],
+            source,
+        ]
         lines.append(
             f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
         )
@@ -188,7 +200,6 @@ def described(key: str = "") -> str:
 def _lines(dotted: str, node: Node) -> str:
     if not is_key(node):
         return f"\n{dotted}: {node['description']}"
-    unit = f" {node['unit']}" if "unit" in node else ""
-    default = f" = {scalar(node['default'])}{unit}" if "default" in node else ""
+    default = f" = {_default(node)}" if "default" in node else ""
     what = comment(node, node.get("default"))
     return f"{dotted}{default}  [{allowed(node)}]\n    {what}"
