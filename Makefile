@@ -41,7 +41,7 @@ lock:  ## renew requirements.lock and requirements-dev.lock from pyproject.toml
 	  $$(sed -nE 's/^([a-z0-9.-]+)(\[.*\])?==.*/--no-emit-package \1/p' requirements.lock | sort -u)
 
 KERNEL = /proc/sys/kernel/ostype
-# said in the first second rather than after a download
+# checked in the first second rather than after a download
 needed:
 	@[ -e $(KERNEL) ] || { echo "error: Linux is needed: use a container (Dockerfile), or WSL 2 on Windows" >&2; exit 1; }
 	@case "$$PWD" in *:*) echo "error: this folder's path has a colon, which PATH cannot hold: $$PWD" >&2; exit 1;; esac

@@ -312,10 +312,10 @@ class Plan:
             models = self._models(need, experiment)
             runs = [run | model for run in runs for model in models]
         if "seed" in shown:
-            seeds = self._some(need, experiment["seeds"])
+            seeds = self._seeds(need, experiment["seeds"])
             runs = [run | {"seed": seed} for run in runs for seed in seeds]
         if "sampler" in shown:
-            seeds = self._some(need, self.sampling["sampling_seeds"])
+            seeds = self._seeds(need, self.sampling["sampling_seeds"])
             runs = [
                 run | {"sampler": f"{sampler}-n{seed}"}
                 for run in runs
@@ -327,7 +327,7 @@ class Plan:
             yield pattern.format_map(run), {key: run[key] for key in shown}
 
     @staticmethod
-    def _some(need: Need, seeds: list[int]) -> list[int]:
+    def _seeds(need: Need, seeds: list[int]) -> list[int]:
         return seeds if need.seeds == ALL else seeds[:1]
 
     def _models(self, need: Need, experiment: Mapping[str, Any]) -> list[Item]:

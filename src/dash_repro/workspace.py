@@ -26,7 +26,7 @@ PARTS = {  # stage: what it makes, and where
     "make_table": ("tables", "results/tables/*.tex (and .json)"),
     "plot_figure": ("figures", "results/figures/*.pdf (and .png)"),
 }
-MOST = 5  # failures told by name
+MOST = 5  # failures listed by name
 PUBLISHED = "study"  # another run and its bytes, which a workspace has no use for
 HEAD = """\
 # Written from {name} over {base}: the settings of this workspace.

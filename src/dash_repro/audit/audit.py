@@ -125,7 +125,7 @@ def facts(record: Record) -> Iterator[tuple[str, str]]:
 
 def check_differences(evidence: Evidence, taint: Taint) -> Iterator[Finding]:
     """Libraries, devices, commits that differ among the runs behind one table."""
-    chain, said = evidence.chain, {}
+    chain, differing = evidence.chain, {}
     for item in evidence.sidecars:
         found: dict[str, Counter[str]] = {}
         for name in taint.table_runs(item):
@@ -137,8 +137,8 @@ def check_differences(evidence: Evidence, taint: Taint) -> Iterator[Finding]:
         for what, counts in found.items():
             if len(counts) > 1:
                 listed = ", ".join(f"{w} ({n} runs)" for w, n in counts.most_common())
-                said.setdefault((what, listed), []).append(item)
-    for (what, listed), items in said.items():
+                differing.setdefault((what, listed), []).append(item)
+    for (what, listed), items in differing.items():
         subject = ", ".join(items)
         detail = f"the runs behind it differ in {what}: {listed}"
         yield Finding(NOTICE, "mixed runs", subject, detail)

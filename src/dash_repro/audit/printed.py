@@ -44,8 +44,8 @@ def check_paper(evidence: Evidence, item: str, sidecar: Json) -> Iterator[Findin
         return
     for address, cell in sidecar["cells"].items():
         _, row, column = address.split("/")
-        said = values.get((row, column.removeprefix("readme_")), "")
-        if cell["paper"] != said:
-            given, known = cell["paper"] or "none", said or "none"
+        printed = values.get((row, column.removeprefix("readme_")), "")
+        if cell["paper"] != printed:
+            given, known = cell["paper"] or "none", printed or "none"
             detail = f"the paper's value is given as {given}, its CSV says {known}"
             yield objection("wrong paper value", address, detail)

@@ -63,13 +63,13 @@ def write_report(audit: Audit, path: Path) -> list[Path]:
 
 def about_text(audit: Audit) -> str:
     """What the PDF says of its audit, in one sentence."""
-    told = ", ".join(f"{what} {which}" for what, which in identity(audit).items())
+    about = ", ".join(f"{what} {which}" for what, which in identity(audit).items())
     found = verdict(audit.to_dict()["counts"])
-    return f"{told[0].upper()}{told[1:]}: {found[0].lower()}{found[1:]}."
+    return f"{about[0].upper()}{about[1:]}: {found[0].lower()}{found[1:]}."
 
 
 def account_data(audit: Audit) -> dict[str, Any]:
-    """Accounts of all cells and runs; runs are told once and numbered."""
+    """Accounts of all cells and runs; each run once, by its number."""
     chain = audit.evidence.chain
     number = {name: index for index, name in enumerate(chain.instances)}
     cells: dict[str, Any] = {}
@@ -167,5 +167,5 @@ def verdict(counts: dict[str, int]) -> str:
         f"{counts[kind]} {kind}{'s' * (counts[kind] != 1)}"
         for kind in ("objection", "notice")
     )
-    said = bad if counts["objection"] else "Nothing to object to"
-    return f"{said}; {counts['not checked']} not checked, {notices}"
+    result = bad if counts["objection"] else "Nothing to object to"
+    return f"{result}; {counts['not checked']} not checked, {notices}"

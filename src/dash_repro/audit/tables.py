@@ -49,8 +49,8 @@ def check_tex(item: str, sidecar: Json, tex: str) -> Iterator[Finding]:
     top = found[: len(found) - len(wanted)]
     if top not in (heads, heads * 2):
         yield wrong(f"its heading or number of rows: {top}", everything)
-    said = latex.plain_text(f"{sidecar['name']}. {sidecar['caption']}")
-    if latex.caption(tex) != said:
+    wanted_caption = latex.plain_text(f"{sidecar['name']}. {sidecar['caption']}")
+    if latex.caption(tex) != wanted_caption:
         yield wrong("its caption is not the sidecar's", everything)
     for note in sidecar["notes"]:
         if latex.plain_text(note) not in latex.plain_tex(tex.replace("\n", " ")):
@@ -208,8 +208,8 @@ def _values(cell: Json, first: Numbers, second: Numbers) -> Iterator[tuple[str, 
     raw |= {("second", v.instance, v.sampling_seed): v for v in second}
     here = {(v["role"], v["instance"], v["sampling_seed"]) for v in cell["values"]}
     runs = {key[:2] for key in here}
-    if lost := [key[1:] for key in raw if key not in here and key[:2] in runs]:
-        yield "missing seed", f"in the raw files and not in the cell: {lost}"
+    if absent := [key[1:] for key in raw if key not in here and key[:2] in runs]:
+        yield "missing seed", f"in the raw files and not in the cell: {absent}"
     for value in cell["values"]:
         known = raw.get((value["role"], value["instance"], value["sampling_seed"]))
         where = f"{value['stage']}/{value['instance']}"
@@ -226,9 +226,9 @@ def _values(cell: Json, first: Numbers, second: Numbers) -> Iterator[tuple[str, 
         if value["seed"] != known.seed and known.seed:
             yield "wrong raw value", f"{where}: another seed is named"
     for key in ("n", "extractor"):
-        said = {getattr(v, key) for v in first}
-        if first and cell[key] and {cell[key]} != said:
-            yield "wrong raw value", f"{key} {cell[key]}, the raw files say {said}"
+        recorded = {getattr(v, key) for v in first}
+        if first and cell[key] and {cell[key]} != recorded:
+            yield "wrong raw value", f"{key} {cell[key]}, the raw files say {recorded}"
 
 
 UNITS = {"gap MSE": "_gap_mse", "KID": "_kid"}  # word of the heading: of the column
@@ -246,8 +246,8 @@ def check_units(item: str, sidecar: Json) -> Iterator[Finding]:
         if not found:
             continue
         power, heads = max(found), [h for h in sidecar["header"] if word in h]
-        said = {f"10^{{−{power}}}" in head for head in heads}
-        if len(found) > 1 or said - {power != 0} or not _fits(word, power, cells):
+        named = {f"10^{{−{power}}}" in head for head in heads}
+        if len(found) > 1 or named - {power != 0} or not _fits(word, power, cells):
             detail = f"{word} in units of 10^-{sorted(found)}, heading {heads!r}"
             yield Finding(OBJECTION, "wrong unit", item, detail, cells=tuple(cells))
 

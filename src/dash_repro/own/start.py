@@ -178,7 +178,7 @@ def _outcome(
     """What was chosen, how to start the run, and where to look when it is through."""
     size, parts = choice.size, choice.seconds
     rate = machine.rate("train_teacher", size)
-    said = ", ".join(f"{part} {about(s)}" for part, s in parts.items())
+    listed = ", ".join(f"{part} {about(s)}" for part, s in parts.items())
     command = "snakemake --profile workflow/profiles/demo"
     command += f" --cores {min(machine.cores, 2)}"
     command += " --resources gpu=1" if machine.gpu else ""
@@ -193,7 +193,7 @@ def _outcome(
         f"samples    {choice.samples} of each network",
         f"settings   {file}",
         f"workspace  {target}",
-        f"time       about {about(sum(parts.values()))}: {said}",
+        f"time       about {about(sum(parts.values()))}: {listed}",
         "",
         f"next:      cd {shlex.quote(str(target))} && {command}",
         "then:      python -m dash_repro.audit --report results/report.html",

@@ -47,7 +47,8 @@ def cross_checks(params: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _sources(params)
     yield from _students(params)
     if params["scale"] == "paper":
-        yield from _paper_scale(params)
+        for need in _unlike_paper(params):
+            yield "scale", f"'paper' needs {need}; write 'scale: own'"
 
 
 def _names(params: Mapping[str, Any]) -> Iterator[Problem]:
@@ -182,12 +183,11 @@ def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
             yield f"{key}.blocks", f"pruned of a teacher of {whole}, so {whole}"
 
 
-def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
-    """A run may call itself the paper's protocol only if it is."""
+def _unlike_paper(params: Mapping[str, Any]) -> Iterator[str]:
+    """What a run that calls itself the paper's needs, and is not so."""
     tables = Experiments.model_fields.keys() - BEYOND_PAPER
     for name in tables - params["experiments"].keys():
-        says = f"'paper' needs every table, and experiments.{name} is not there"
-        yield "scale", f"{says}; write 'scale: own'"
+        yield f"every table, and experiments.{name} is not there"
     for key, definition in keys():
         if not definition.get("protocol"):
             continue
@@ -196,11 +196,9 @@ def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
             wanted = " or ".join(
                 str(definition[one]) for one in ("default", "code") if one in definition
             )
-            says = f"'paper' needs {key} = {wanted}, found {value}"
-            yield "scale", f"{says}; write 'scale: own'"
+            yield f"{key} = {wanted}, found {value}"
     for name, data in params["prepare_data"].items():
         wrong = [key for key in ("max_train", "max_test") if data[key] is not None]
         shape = (data["image_size"], data["channels"])
         if data["source"] != "torchvision" or wrong or shape != (32, 3):
-            says = "'paper' needs the whole of CIFAR through torchvision, found"
-            yield "scale", f"{says} prepare_data.{name}; write 'scale: own'"
+            yield f"the whole of CIFAR through torchvision, found prepare_data.{name}"

@@ -45,8 +45,8 @@ def check_command(name: str, sampled: str) -> int:
     """Fetch the published run NAME, verify, audit, draw and sample it again."""
     whole = True
     for what, found, good in check(Publication(Path.cwd(), name), sampled):
-        said = found.replace("\n", "\n" + " " * 12)
-        print(f"{what:10s}{'  ' if good else '! '}{said}", flush=True)
+        text = found.replace("\n", "\n" + " " * 12)
+        print(f"{what:10s}{'  ' if good else '! '}{text}", flush=True)
         whole &= good
     return 0 if whole else 1
 

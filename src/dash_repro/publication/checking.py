@@ -1,4 +1,4 @@
-"""Is a published run what is said of it, and what does another setting do to it?"""
+"""Is a published run what it claims to be, and what does another setting do to it?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXT: Mapping[str, Any] = {"capture_output": True, "encoding": "utf-8"}
 
 
 def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bool]]:
-    """Bring a published run's bytes and see whether they are what is said of them.
+    """Bring a published run's bytes and see whether they are as published.
 
     Args:
         publication: what to check.
@@ -57,8 +57,8 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     yield "drawn", *remade(again, drawn)
     _bring(target, again, drawn.values())
     done = start(target, "dash_repro.audit", "--report", PAGE, "--no-remote", **TEXT)
-    said = f"{(done.stdout + done.stderr).strip().splitlines()[-1]} ({target / PAGE})"
-    yield "audit", said, done.returncode == 0
+    last = f"{(done.stdout + done.stderr).strip().splitlines()[-1]} ({target / PAGE})"
+    yield "audit", last, done.returncode == 0
     yield "sampled", *remade(again, sets_of(again, samples))
     yield "code", _since(publication, target, publication.code[-1]), True
 
@@ -113,15 +113,15 @@ def _bytes(target: Path, not_kept: Collection[str]) -> tuple[str, str, bool]:
     done = start(target, "runledger", "pull", **TEXT)
     lines = done.stderr.splitlines()
     absent = [line for line in lines if line.startswith("missing: ")]
-    lost = [
+    missing = [
         line
         for line in absent
         if not any(fnmatchcase(line.split()[1], pattern) for pattern in not_kept)
     ]
-    said = done.stdout.splitlines()[-1] if done.stdout else done.stderr
+    summary = done.stdout.splitlines()[-1] if done.stdout else done.stderr
     if absent:
-        said += f"; {len(absent)} files are not kept (not_kept says which)"
-    return "bytes", "\n".join([said, *lost]), not lost and bool(done.stdout)
+        summary += f"; {len(absent)} files are not kept (not_kept says which)"
+    return "bytes", "\n".join([summary, *missing]), not missing and bool(done.stdout)
 
 
 def _copy_without_bytes(target: Path, again: Path) -> None:
@@ -175,7 +175,7 @@ def remade(again: Path, before: Mapping[Path, Any]) -> tuple[str, bool]:
     }
     if done.returncode or None in after.values():
         return done.stdout[-2000:] + done.stderr[-2000:], False
-    said, other, good = [], {}, True
+    numbers_of_both, other, good = [], {}, True
     for folder, path in after.items():
         # where an input's bytes differ, the record has another name
         old, new = before.get(path) or before[_last(before, folder)], read_json(path)
@@ -187,11 +187,11 @@ def remade(again: Path, before: Mapping[Path, Any]) -> tuple[str, bool]:
         for name in differ:
             other.setdefault(_elsewhere(old, new), []).append(name)
         good &= all(agrees(name, old, new) for name in differ)
-        said += _numbers(old["outputs"], new["outputs"])
+        numbers_of_both += _numbers(old["outputs"], new["outputs"])
     equal = len(outs) - sum(map(len, other.values()))
     count = f"{len(outs)} files made again, {equal} of equal bytes"
     listed = [f"other bytes{why}: {', '.join(it)}" for why, it in other.items()]
-    return "\n".join([count, *listed, *said]), good
+    return "\n".join([count, *listed, *numbers_of_both]), good
 
 
 def _last(records: Mapping[Path, Any], folder: Path) -> Path:
@@ -300,10 +300,10 @@ def _since(publication: Publication, target: Path, code: str) -> str:
     )
     date = run_git(publication.root, "show", "-s", "--format=%cs", code)
     names = changed.split()
-    said = f"made by commit {code[:12]} of {date}"
+    origin = f"made by commit {code[:12]} of {date}"
     if not names:
-        return f"{said}; the checkout has the same {len(modules)} modules"
+        return f"{origin}; the checkout has the same {len(modules)} modules"
     return (
-        f"{said}; {len(names)} of its {len(modules)} modules differ in the checkout "
+        f"{origin}; {len(names)} of its {len(modules)} modules differ in the checkout "
         f"({', '.join(names)}). To have that code: git checkout {code[:12]}"
     )

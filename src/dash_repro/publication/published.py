@@ -151,13 +151,13 @@ def run_module(root: Path, module: str, *arguments: str) -> str:
     """The output of a module that must succeed.
 
     Raises:
-        UserError: it failed; says what it said.
+        UserError: it failed; with its output.
     """
     done = start(root, module, *arguments, capture_output=True, encoding="utf-8")
     if done.returncode:
-        said = (done.stdout + done.stderr).strip()
+        output = (done.stdout + done.stderr).strip()
         raise UserError(
-            f"{module} {' '.join(arguments)} failed:\n{said}",
+            f"{module} {' '.join(arguments)} failed:\n{output}",
             str(root),
             "see what it says",
         )
