@@ -82,7 +82,6 @@ rule distill_steps:
             COUNTER.distill_steps,
             gpu=True,
             kind="training",
-            bundle="bundle",
             # no chain within a process
             by=("steps",),
         ),

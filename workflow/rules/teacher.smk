@@ -27,7 +27,11 @@ rule train_teacher:
         ENVIRONMENT
     resources:
         **RESOURCES.of(
-            "train_teacher", COUNTER.train_teacher, gpu=True, kind="training"
+            "train_teacher",
+            COUNTER.train_teacher,
+            gpu=True,
+            kind="training",
+            bundle="",
         ),
     params:
         run=RUN,
@@ -53,7 +57,7 @@ rule export_tirt:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("export_tirt", bundle="bundle"),
+        **RESOURCES.of("export_tirt"),
     params:
         run=RUN,
         counted=["teachers.{teacher}"],
