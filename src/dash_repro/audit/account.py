@@ -57,7 +57,7 @@ def cell_account(audit: Audit, address: str) -> dict[str, Any]:
         "files": [f"results/tables/{item}.tex", f"results/tables/{item}.json"],
         "name": cell["name"] or cell["metric"],
         "values": [_value(value) for value in cell["values"]],
-        "paper": _paper(audit, item, address, cell),
+        "paper": _paper(audit, address, cell),
         "findings": [
             {key: getattr(finding, key) for key in found}
             for finding in audit.findings
@@ -103,10 +103,11 @@ def _value(value: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _paper(audit: Audit, item: str, address: str, cell: Any) -> dict[str, Any] | None:
-    for found in audit.compared.get(item, []):
-        if found.address == address:
-            return found.to_dict()
+def _paper(
+    audit: Audit, address: str, cell: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    if address in audit.beside:
+        return audit.beside[address].to_dict()
     return {"paper": cell["paper"], "reasons": []} if cell["paper"] else None
 
 
@@ -203,16 +204,16 @@ _BYTES = {
 
 def _output(audit: Audit, name: str, path: str) -> dict[str, Any]:
     chain = audit.evidence.chain
-    item = chain.bytes.get(path)
+    known = chain.bytes.get(path)
     entry = (chain.lock or {}).get(name, {})
     locked = {out["path"]: out.get("md5") for out in entry.get("outs", [])}
-    md5 = item.expected.md5 if item else ""
+    md5 = known.expected.md5 if known else ""
     lock = {None: "not in dvc.lock", md5: "dvc.lock equal"}.get(locked.get(path))
     return {
         "path": path,
         "md5": md5,
-        "size": item.expected.size if item else 0,
-        "bytes": _BYTES[item.state] if item else "unknown",
+        "size": known.expected.size if known else 0,
+        "bytes": _BYTES[known.state] if known else "unknown",
         "lock": lock or "dvc.lock DIFFERS",
     }
 

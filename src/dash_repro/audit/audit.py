@@ -70,6 +70,11 @@ class Audit:
         """{item: the paper's values beside ours}."""
         return all_comparisons(self.evidence)
 
+    @cached_property
+    def beside(self) -> dict[str, Comparison]:
+        """{cell: the paper's value beside it}."""
+        return {one.address: one for found in self.compared.values() for one in found}
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data, every tainted cell by address."""
         evidence = self.evidence

@@ -122,7 +122,6 @@ def build(audit: Audit) -> str:
     """The whole page as text."""
     data, params = audit.to_dict(), audit.evidence.params
     counts = data["counts"]
-    compared = {one.address: one for found in audit.compared.values() for one in found}
     inside = {
         "findings": macros().findings(audit.groups, audit.evidence.cells),
         "against": parts.against(audit),
@@ -134,8 +133,7 @@ def build(audit: Audit) -> str:
     sections = [
         (part.name.lower().replace("_", "-"), part.value, text)
         for part in Section
-        if not (own and part == Section.CLAIMS)
-        and (text := parts.section(audit, compared, part))
+        if not (own and part == Section.CLAIMS) and (text := parts.section(audit, part))
     ]
     sections += [(name, AUDITED[name], text) for name, text in inside.items()]
     main = web.render("report_main.html", legend=macros().legend(), sections=sections)

@@ -14,7 +14,6 @@ from PIL import Image
 
 from dash_repro.arrays import read_json
 from dash_repro.audit.audit import TRACED, Audit
-from dash_repro.audit.compare import Comparison
 from dash_repro.audit.page import css_class, macros
 from dash_repro.paper import web
 from dash_repro.paper.items import ITEMS
@@ -27,14 +26,12 @@ from runledger.audit import costs_by_stage, draw_stages
 COLORS = 32  # of a picture on the page; its files have all
 
 
-def section(audit: Audit, compared: Mapping[str, Comparison], part: Section) -> Markup:
+def section(audit: Audit, part: Section) -> Markup:
     """Tables and figures of one section of the paper, each cell a button."""
     names = [name for name, spec in ITEMS.items() if spec.section == part]
     sidecars = audit.evidence.sidecars
     tables = [
-        macros().claims(sidecars[name])
-        if name == "claims"
-        else table(audit, name, compared)
+        macros().claims(sidecars[name]) if name == "claims" else table(audit, name)
         for name in names
         if name in sidecars
     ]
@@ -44,29 +41,24 @@ def section(audit: Audit, compared: Mapping[str, Comparison], part: Section) -> 
     return Markup("").join([*tables, *figures])
 
 
-def table(audit: Audit, item: str, compared: Mapping[str, Comparison]) -> Markup:
+def table(audit: Audit, item: str) -> Markup:
     """A table whose cells are buttons."""
 
     def box(entry: Mapping[str, Any]) -> Markup:
         between = Markup('<span class="and">{}</span>').format(entry["joiner"].strip())
-        buttons = [
-            button(audit, address, compared, address in entry["best"])
-            for address in entry["cells"]
-        ]
+        buttons = [button(audit, a, a in entry["best"]) for a in entry["cells"]]
         return Markup("<td>{}</td>").format(between.join(buttons))
 
     return web.table(audit.evidence.sidecars[item], box)
 
 
-def button(
-    audit: Audit, address: str, compared: Mapping[str, Comparison], best: bool
-) -> Markup:
+def button(audit: Audit, address: str, best: bool) -> Markup:
     """One cell: its number, its status, the paper's value under it."""
     cell = audit.evidence.cells[address]
     status, measured = audit.status(address), cell["kind"] == "measured"
     name = css_class(status) if measured or status != TRACED else "plain"
     label = to_plain(f"{address}: {cell['displayed']}, {status}")
-    under, found = cell["paper"] if measured else "", compared.get(address)
+    under, found = cell["paper"] if measured else "", audit.beside.get(address)
     if found is not None and measured:
         says = f"Δ {found.difference}" if found.difference else "n.c."
         spreads = f", {found.spreads} s" if found.spreads else ""
