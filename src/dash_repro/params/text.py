@@ -42,14 +42,6 @@ COLUMN, LONGEST = 44, 110  # where comments begin at most; the longest block on 
 Line = tuple[str, str]  # what YAML reads, and the comment
 
 
-def _default(node: Node, mark: str = "") -> str:
-    """A key's default with its unit, between marks; "" if it has none."""
-    if "default" not in node:
-        return ""
-    unit = f" {node['unit']}" if "unit" in node else ""
-    return f"{mark}{scalar(node['default'])}{mark}{unit}"
-
-
 def comment(node: Node, value: Any) -> str:
     """What a key is; where its value is from, or the paper's value if it is another."""
     options = " | ".join(str(one) for one in node.get("enum", []))
@@ -79,9 +71,7 @@ class _Writer:
         inside = fields(block(node)) if inherits else {}
         self.explained = {(key, one["description"]) for key, one in inside.items()}
         lines = list(self._entry((name,), node, inherits))
-        fitting = [
-            len(line) for line, remark in lines if remark and len(line) <= COLUMN
-        ]
+        fitting = [len(line) for line, note in lines if note and len(line) <= COLUMN]
         width = max(fitting, default=0)
         return "\n".join(f"{text:{width}}  # {c}" if c else text for text, c in lines)
 
@@ -96,8 +86,8 @@ class _Writer:
         if len(path) == 2:
             parts = [*merged, *(f"{name}: {scalar(value[name])}" for name in own)]
             line = f"{start} {{{', '.join(parts)}}}"
-            remarks = [self._remark((*path, n), inner(node, n), value[n]) for n in own]
-            if len(line) <= LONGEST and not any(remarks):
+            notes = [self._remark((*path, n), inner(node, n), value[n]) for n in own]
+            if len(line) <= LONGEST and not any(notes):
                 yield line, remark
                 return
         anchor = f" &{path[0]}" if path[0] in self.anchors else ""
@@ -118,7 +108,7 @@ class _Writer:
     def _remark(self, path: Place, node: Node, value: Any) -> str:
         """An overlay's own comment, or the definition's, or the lowest file's."""
         *above, lowest = [document for _, document in self.layers.documents]
-        own = next((found for one in above if (found := one.comment(path))), "")
+        own = next((note for one in above if (note := one.comment(path))), "")
         new = (path[-1], node.get("description", "")) not in self.explained
         wanted = len(path) == 1 or (new and not isinstance(value, Mapping))
         return own or (wanted and comment(node, value)) or lowest.comment(path)
@@ -163,15 +153,11 @@ def _section(name: str, node: Node) -> str:
         "|---|---|---|---|---|",
     ]
     for dotted, one in rows or [(name, node)]:
+        unit = f" {one['unit']}" if "unit" in one else ""
+        default = f"`{scalar(one['default'])}`{unit}" if "default" in one else ""
         code = f"code: `{scalar(one['code'])}`" if "code" in one else ""
         source = "; ".join(filter(None, [one.get("source"), code]))
-        cells = [
-            f"`{dotted}`",
-            _default(one, "`"),
-            allowed(one),
-            one["description"],
-            source,
-        ]
+        cells = [f"`{dotted}`", default, allowed(one), one["description"], source]
         lines.append(
             f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
         )
@@ -202,6 +188,7 @@ def described(key: str = "") -> str:
 def _lines(dotted: str, node: Node) -> str:
     if not is_key(node):
         return f"\n{dotted}: {node['description']}"
-    default = f" = {_default(node)}" if "default" in node else ""
+    unit = f" {node['unit']}" if "unit" in node else ""
+    default = f" = {scalar(node['default'])}{unit}" if "default" in node else ""
     what = comment(node, node.get("default"))
     return f"{dotted}{default}  [{allowed(node)}]\n    {what}"
