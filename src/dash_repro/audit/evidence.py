@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from dash_repro.audit import exact
@@ -48,7 +47,6 @@ Numbers = Sequence[RawNumber]
 Json = Mapping[str, Any]  # a sidecar of a table, a cell of it, a block of params
 
 
-@dataclass
 class Evidence:
     """A checkout as the table checks see it.
 
@@ -56,13 +54,11 @@ class Evidence:
         chain: its instances, records and bytes.
     """
 
-    chain: Chain
-    _raw: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.root: Path = self.chain.root
-        self.params: Mapping[str, Any] = self.chain.pipeline.params
+    def __init__(self, chain: Chain) -> None:
+        self.chain, self.root = chain, chain.root
+        self.params: Json = chain.pipeline.params
         self.expectations = Expectations(self.params)
+        self._raw: dict[str, Any] = {}
 
     @cached_property
     def tables(self) -> list[str]:

@@ -6,7 +6,6 @@ Those that take long are computed again of few images, or where they are asked f
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
+from dash_repro.arrays import ArrayFileError, load_npz
 from dash_repro.audit.evidence import Evidence
 from dash_repro.audit.interval import LEVEL
 from dash_repro.audit.remeasured import (
@@ -84,9 +84,8 @@ def check_kept(evidence: Evidence, every: bool = False) -> Iterator[Finding]:
 
 def _load(path: Path) -> dict[str, np.ndarray] | None:
     try:
-        with np.load(path) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile):
+        return load_npz(path, ())
+    except ArrayFileError:
         return None
 
 

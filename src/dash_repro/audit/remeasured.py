@@ -7,13 +7,14 @@ precision, so that a metric comes out close to the recorded one, not equal to it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import xlogy
+
+from dash_repro.arrays import load_npz
 
 GROUPS = 10  # that metrics are computed without, of the samples
 MOST = 10_000  # images of a set whose features are kept
@@ -59,29 +60,22 @@ def group_error(
     return np.sqrt(((values - values.mean()) ** 2).sum() * (GROUPS - 1) / GROUPS)
 
 
-@lru_cache(maxsize=2)
-def real_images(path: Path) -> Real:
-    """What a reference.npz holds."""
-    with np.load(path) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    levels, axes = np.linalg.eigh(arrays["sigma"])
-    factor = axes * np.sqrt(np.maximum(levels, 0.0))
-    return Real(arrays["features"], arrays["mu"], factor, arrays["held_out_distance"])
-
-
-@dataclass(frozen=True, eq=False)
 class Real:
-    """The real images: factor B of their covariance B B^T, and what else is kept."""
+    """The real images of a reference.npz.
 
-    features: np.ndarray
-    mu: np.ndarray
-    factor: np.ndarray
-    held_out: np.ndarray
+    Attributes:
+        features, mu: as there.
+        factor, total: B of the covariance B B^T, and its trace.
+        usual: the distance of a held-out image to its nearest training image.
+    """
 
-    @cached_property
-    def total(self) -> float:
-        """The trace of the covariance."""
-        return float(np.square(self.factor).sum())
+    def __init__(self, path: Path) -> None:
+        arrays = load_npz(path, ("features", "mu", "sigma", "held_out_distance"))
+        self.features, self.mu = arrays["features"], arrays["mu"]
+        levels, axes = np.linalg.eigh(arrays["sigma"])
+        self.factor = axes * np.sqrt(np.maximum(levels, 0.0))
+        self.total = float(np.square(self.factor).sum())
+        self.usual = float(arrays["held_out_distance"])
 
     @lru_cache(maxsize=2)  # noqa: B019 - two datasets, and as many sizes of sets
     def balls(
@@ -102,6 +96,9 @@ class Real:
         made = np.sort(rng.permutation(samples)[:count])
         real = self.features[np.sort(rng.permutation(len(self.features))[:count])]
         return made, real, np.sort(_apart(real, real), axis=1)[:, min(k, count - 1)]
+
+
+real_images = lru_cache(maxsize=2)(Real)
 
 
 def _apart(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -230,7 +227,7 @@ class Samples:
         every = np.ones(count, bool)
         error = group_error(recall, groups_of(count))
         found["recall"] = Again(recall(every), error, slack, slack)
-        usual = float(real.held_out)
+        usual = real.usual
         if not np.isnan(usual):
             far = np.sqrt(np.maximum(_apart(self.x, real.features).min(axis=1), 0.0))
             error = self._without(lambda left: float(np.median(far[left])) / usual)
