@@ -102,15 +102,16 @@ def check_cell(
     yield from _seeds(evidence, expected, cell)
     yield from _values(cell, first, second)
     ddof = evidence.params["make_table"]["ddof"]
-    most = digits(expected, first, second, unit, ddof)
-    for key, wanted in (("statistic", expected.statistic), ("decimals", most)):
+    rules = {
+        "statistic": expected.statistic,
+        "decimals": digits(expected, first, second, unit, ddof),
+        "ddof": ddof,
+        "exponent": unit if expected.exponent is None else expected.exponent,
+    }
+    for key, wanted in rules.items():
         if cell[key] != wanted:
             yield "other rule", f"{key} {cell[key]}, expected {wanted}"
     yield from check_interval(expected, first, second, cell)
-    if cell["ddof"] != ddof:
-        yield "other rule", f"ddof {cell['ddof']}, params.yaml says {ddof}"
-    if expected.exponent is not None and cell["exponent"] != expected.exponent:
-        yield "other rule", f"exponent {cell['exponent']}, not {expected.exponent}"
     text = recomputed(evidence, expected, first, second, unit)
     if text != cell["displayed"]:
         yield "wrong number", f"prints {cell['displayed']}, the raw values give {text}"
@@ -132,22 +133,18 @@ def _definition(
 
 
 def recomputed(
-    evidence: Evidence,
-    expected: Expected,
-    first: Numbers,
-    second: Numbers,
-    exponent: int,
+    evidence: Evidence, expected: Expected, first: Numbers, second: Numbers, unit: int
 ) -> str:
-    """The digits that raw values give, or why they give none."""
+    """The digits that raw values give, times ten to the unit; or why they give none."""
     ddof = evidence.params["make_table"]["ddof"]
     try:
         return exact.printed(
             expected.statistic,
             [value.seeded for value in first],
             [value.seeded for value in second],
-            digits(expected, first, second, exponent, ddof),
+            digits(expected, first, second, unit, ddof),
             ddof,
-            exponent,
+            unit,
         )
     except ValueError as error:
         return f"nothing ({error})"

@@ -43,11 +43,8 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     Raises:
         UserError: nothing is published, or no samples have this id.
     """
-    target, again = (publication.folder / name for name in (CHECK, AGAIN))
-    for old in (target, again):
-        shutil.rmtree(old, ignore_errors=True)
-    publication.restore(target)
-    _require_samples(target, samples)
+    target, again = _restored(publication, CHECK, samples), publication.folder / AGAIN
+    shutil.rmtree(again, ignore_errors=True)
     yield _bytes(target, publication.not_kept)
     done = start(target, "snakemake", "-n", "--cores", "1", **TEXT)
     nothing = "Nothing to be done" in done.stdout + done.stderr
@@ -77,10 +74,7 @@ def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
     Raises:
         UserError: the setting is wrong, nothing has this id, or the run fails.
     """
-    target = publication.folder / VARIED
-    shutil.rmtree(target, ignore_errors=True)
-    publication.restore(target)
-    _require_samples(target, samples)
+    target = _restored(publication, VARIED, samples)
     records = target / RECORDS
     before = _records(target, lambda _: True)
     folders = {path.parent for path in before if _is_of(path, samples, SAMPLED[1:])}
@@ -98,7 +92,11 @@ def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
             yield from _numbers(*pair, "with it")
 
 
-def _require_samples(target: Path, samples: str) -> None:
+def _restored(publication: Publication, name: str, samples: str) -> Path:
+    """A new workspace of what is published; it must have these samples."""
+    target = publication.folder / name
+    shutil.rmtree(target, ignore_errors=True)
+    publication.restore(target)
     folder = target / RECORDS / SAMPLED[0]
     if not samples or not (folder / samples).is_dir():
         raise UserError(
@@ -106,6 +104,7 @@ def _require_samples(target: Path, samples: str) -> None:
             str(folder),
             "take a folder's name from there",
         )
+    return target
 
 
 def _bytes(target: Path, not_kept: Collection[str]) -> tuple[str, str, bool]:
