@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dash_repro.audit.taint import short
-from dash_repro.paper.markup import to_html
+from dash_repro.paper.markup import to_html, to_plain
 
 FOLDER = Path(__file__).parent
 
@@ -31,5 +31,5 @@ def macros() -> Any:
         lstrip_blocks=True,
     )
     found.filters["marked"] = lambda text: Markup(to_html(text))
-    found.filters |= {"css": css_class, "short": short}
+    found.filters |= {"css": css_class, "plain": to_plain, "short": short}
     return found.get_template("parts.html").module

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 from PIL import Image
 
 from dash_repro.arrays import read_json
-from dash_repro.audit.audit import TRACED, Audit
-from dash_repro.audit.page import css_class, macros
+from dash_repro.audit.audit import Audit
+from dash_repro.audit.page import macros
 from dash_repro.paper import web
 from dash_repro.paper.items import ITEMS
-from dash_repro.paper.markup import to_plain
 from dash_repro.paper.registry import Section
 from dash_repro.paper.verdicts import VERDICTS
 from runledger import span
@@ -43,27 +41,7 @@ def section(audit: Audit, part: Section) -> Markup:
 
 def table(audit: Audit, item: str) -> Markup:
     """A table whose cells are buttons."""
-
-    def box(entry: Mapping[str, Any]) -> Markup:
-        between = Markup('<span class="and">{}</span>').format(entry["joiner"].strip())
-        buttons = [button(audit, a, a in entry["best"]) for a in entry["cells"]]
-        return Markup("<td>{}</td>").format(between.join(buttons))
-
-    return web.table(audit.evidence.sidecars[item], box)
-
-
-def button(audit: Audit, address: str, best: bool) -> Markup:
-    """One cell: its number, its status, the paper's value under it."""
-    cell = audit.evidence.cells[address]
-    status, measured = audit.status(address), cell["kind"] == "measured"
-    name = css_class(status) if measured or status != TRACED else "plain"
-    label = to_plain(f"{address}: {cell['displayed']}, {status}")
-    under, found = cell["paper"] if measured else "", audit.beside.get(address)
-    if found is not None and measured:
-        says = f"Δ {found.difference}" if found.difference else "n.c."
-        spreads = f", {found.spreads} s" if found.spreads else ""
-        under = f"{found.paper}, {says}{spreads}"
-    return macros().button(address, cell, name, label, under, best)
+    return web.table(audit.evidence.sidecars[item], partial(macros().box, audit))
 
 
 def _figure(audit: Audit, item: str) -> Markup:
