@@ -168,6 +168,7 @@ def test_the_rate_is_work_over_time(monkeypatch) -> None:
         return advance
 
     monkeypatch.setattr(speed, "make_steps", slow)
+    monkeypatch.setattr(speed, "SECONDS", 0.2)
     data = {"source": "folder", "path": "", "image_size": 16, "channels": 1}
     network = {**PAPER["network"], **settings.network(SIZES[0], 16)}
     section = {
@@ -177,7 +178,7 @@ def test_the_rate_is_work_over_time(monkeypatch) -> None:
     params = {**PAPER, "prepare_data": {"x": data}, "network": network}
     params["train_teacher"] = section | {"blocks": 1}
     cpu = torch.device("cpu")
-    rate = speed.training_rate(params, "train_teacher", 16, cpu, seconds=0.2)
+    rate = speed.training_rate(params, "train_teacher", 16, cpu)
     model = build_unet(UNetConfig.from_params(network, 16, 1, 10, 16, 1), seed=0)
     assert rate == pytest.approx(3 * 16 * count_flops(model) / seconds, rel=0.15)
 
