@@ -35,16 +35,6 @@ HEAD = """\
 """
 
 
-def _complete(params: Path) -> str:
-    """The text of a complete params.yaml: an overlay is merged, others are copied."""
-    values, layers = load_params(params), Layers.read(params)
-    if not layers.overlaid:
-        return read_text(params)
-    names = [os.path.relpath(file) for file, _ in layers.documents]
-    head = HEAD.format(name=names[0], base=", ".join(names[1:]))
-    return complete(layers, values, head)
-
-
 def make_workspace(source: Path, target: Path, params: Path) -> Path:
     """Make or renew a workspace; results that are there already stay.
 
@@ -56,7 +46,11 @@ def make_workspace(source: Path, target: Path, params: Path) -> Path:
     Raises:
         UserError: git fails, or the params are not valid.
     """
-    text = _complete(params)
+    values, layers, text = load_params(params), Layers.read(params), read_text(params)
+    if layers.overlaid:  # DVC needs it complete
+        names = [os.path.relpath(file) for file, _ in layers.documents]
+        head = HEAD.format(name=names[0], base=", ".join(names[1:]))
+        text = complete(layers, values, head)
     return made(source, target, text, str(params), without=[PUBLISHED])
 
 
