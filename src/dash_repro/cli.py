@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -326,11 +327,9 @@ def live(
     from dash_repro.live import Live, Sampler
 
     sampler = Sampler(samples, **drawn)
-    shown = Live(Path.cwd(), folder, sampler, events=events, refresh=every)
-    try:
-        click.echo(f"reports: {shown.update()}; look at {shown.page}")
+    report = Live(Path.cwd(), folder, sampler, events=events, refresh=every)
+    with closing(report):
+        click.echo(f"reports: {report.update()}; look at {report.page}")
         while not once:
             time.sleep(every)
-            shown.update()
-    finally:
-        shown.close()
+            report.update()
