@@ -35,11 +35,7 @@ def main() -> None:
     help="The picture to write (its ending decides the format).",
 )
 @click.option(
-    "-n",
-    "count",
-    type=click.IntRange(min=1),
-    default=16,
-    help="How many images.",
+    "-n", "count", type=click.IntRange(min=1), default=16, help="How many images."
 )
 @click.option(
     "--classes",
@@ -55,11 +51,7 @@ def main() -> None:
     default=4.0,
     help="Guidance scale (of TAG: its largest).",
 )
-@click.option(
-    "--guidance",
-    type=click.Choice(["constant", "tag"]),
-    default="constant",
-)
+@click.option("--guidance", type=click.Choice(["constant", "tag"]), default="constant")
 @click.option(
     "--steps",
     default="50",
@@ -76,12 +68,9 @@ def main() -> None:
 @click.option(
     "--scale",
     type=click.IntRange(min=1),
-    default=None,
     help="Pixels of the picture a pixel of an image. Default: by image size.",
 )
-@click.option(
-    "--device", default=None, help="cpu, cuda, cuda:1. Default: a GPU if any."
-)
+@click.option("--device", help="cpu, cuda, cuda:1. Default: a GPU if any.")
 def sample(
     checkpoint: Path,
     output: Path,
@@ -174,9 +163,7 @@ def export(checkpoint: Path, folder: Path) -> None:
     help="Side of the images, in pixels; others are resized.",
 )
 @click.option(
-    "--budget",
-    default="2h",
-    help="Time that the run may take: 30m, 2h, 1h30m.",
+    "--budget", default="2h", help="Time that the run may take: 30m, 2h, 1h30m."
 )
 def init(folder: Path, images: Path, size: int, budget: str) -> None:
     """Make DIR, a workspace that trains a teacher and students on own images.
