@@ -41,7 +41,7 @@ lock:  ## renew requirements.lock and requirements-dev.lock from pyproject.toml
 	  $$(sed -nE 's/^([a-z0-9.-]+)(\[.*\])?==.*/--no-emit-package \1/p' requirements.lock | sort -u)
 
 KERNEL = /proc/sys/kernel/ostype
-# said in the first second rather than after a download
+# checked in the first second rather than after a download
 needed:
 	@[ -e $(KERNEL) ] || { echo "error: Linux is needed: use a container (Dockerfile), or WSL 2 on Windows" >&2; exit 1; }
 	@case "$$PWD" in *:*) echo "error: this folder's path has a colon, which PATH cannot hold: $$PWD" >&2; exit 1;; esac
@@ -103,28 +103,17 @@ plan: $(READY)  ## write dvc.yaml from the rules and params.yaml (a run does it,
 	@python -m dash_repro params --page -o docs/params.md
 
 status: $(READY)  ## what is valid, stale, present, absent, adopted
-	@python -m runledger status
-
 why: $(READY)  ## why TARGET (or everything stale) would run
-	@python -m runledger why $(TARGET)
-
 settle: $(READY)  ## write dvc.lock from the records (after a merge, too)
-	@python -m runledger settle
-
 push: $(READY)  ## send the bytes of every record to the DVC remote
-	@python -m runledger push
-
 pull: $(READY)  ## bring the bytes of what is valid (TARGET: only that and what it rests on)
-	@python -m runledger pull $(TARGET)
+progress: $(READY)  ## all that runs now, on one screen
+logs: $(READY)  ## where the logs of TARGET are (all legs, all cluster jobs)
+status why settle push pull progress logs:
+	@python -m runledger $@ $(if $(filter why pull logs,$@),$(TARGET))
 
 preflight: $(READY)  ## before submitting to a cluster: what would fail, and the plan (GPU-hours, disk)
 	@python -m dash_repro.preflight
-
-progress: $(READY)  ## all that runs now, on one screen
-	@python -m runledger progress
-
-logs: $(READY)  ## where the logs of TARGET are (all legs, all cluster jobs)
-	@python -m runledger logs $(TARGET)
 
 test-cluster: $(TOOLS)  ## a real Slurm on this machine, and the profile through what clusters do
 	OMP_NUM_THREADS=1 pytest -n 4 --dist loadfile -m cluster tests/cluster $(PYTEST)

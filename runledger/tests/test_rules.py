@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from runledger.errors import UserError
 from runledger.pipeline import Instance, Pipeline
 from runledger.project import load_pipeline, read_dvc
 from runledger.projection import drifted, dvc_yaml_of, renew
-from runledger.resources import Work
+from runledger.resources import Asks, JobResources, Work
 
 HEAD = """\
 from runledger import JobResources
@@ -99,6 +100,13 @@ def test_an_instance_is_what_its_rule_says(pipeline: Pipeline) -> None:
     ]
     asks = pipeline.stages["train"].asks
     assert (asks.gpu, asks.bundle, asks.by) == (True, "pack", ("data",))
+
+
+def test_what_a_rule_asks_for_goes_before_what_all_ask_for() -> None:
+    reading = SimpleNamespace(stages={})
+    resources = JobResources(reading, {}, bundle="bundle", gpu=True)
+    assert resources.of("x")["asks"] == Asks(gpu=True, bundle="bundle")
+    assert resources.of("x", bundle="")["asks"] == Asks(gpu=True)
 
 
 def test_what_is_read_is_made_and_no_more(pipeline: Pipeline, tmp_path) -> None:

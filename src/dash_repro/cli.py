@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +16,7 @@ from runledger.errors import UserError
 FILE = click.Path(path_type=Path)
 
 
-@click.group(cls=Group, context_settings=SETTINGS)
+@click.group(cls=Group, context_settings={**SETTINGS, "show_default": True})
 @click.version_option(__version__)
 def main() -> None:
     """Sample from trained networks, look into them, and hand them to other tools.
@@ -31,19 +33,14 @@ def main() -> None:
     type=FILE,
     default=Path("samples.png"),
     help="The picture to write (its ending decides the format).",
-    show_default=True,
 )
 @click.option(
-    "-n",
-    "count",
-    type=click.IntRange(min=1),
-    default=16,
-    help="How many images.",
-    show_default=True,
+    "-n", "count", type=click.IntRange(min=1), default=16, help="How many images."
 )
 @click.option(
     "--classes",
     default="",
+    show_default=False,
     metavar="A,B",
     help="Names or numbers of classes, taken in turn. Default: all.",
 )
@@ -52,23 +49,16 @@ def main() -> None:
     "--guidance-scale",
     "w",
     default=4.0,
-    show_default=True,
     help="Guidance scale (of TAG: its largest).",
 )
-@click.option(
-    "--guidance",
-    type=click.Choice(["constant", "tag"]),
-    default="constant",
-    show_default=True,
-)
+@click.option("--guidance", type=click.Choice(["constant", "tag"]), default="constant")
 @click.option(
     "--steps",
     default="50",
-    show_default=True,
     metavar="K[,K]",
     help="DDIM steps; several give a grid each.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the starting noise.")
+@click.option("--seed", default=0, help="Of the starting noise.")
 @click.option(
     "--compare",
     type=FILE,
@@ -78,24 +68,19 @@ def main() -> None:
 @click.option(
     "--scale",
     type=click.IntRange(min=1),
-    default=None,
     help="Pixels of the picture a pixel of an image. Default: by image size.",
 )
-@click.option(
-    "--device", default=None, help="cpu, cuda, cuda:1. Default: a GPU if any."
-)
+@click.option("--device", help="cpu, cuda, cuda:1. Default: a GPU if any.")
 def sample(
     checkpoint: Path,
     output: Path,
     count: int,
     classes: str,
-    w: float,
-    guidance: str,
     steps: str,
-    seed: int,
     compare: tuple[Path, ...],
     scale: int | None,
     device: str | None,
+    **drawn: Any,
 ) -> None:
     """Draw images from CHECKPOINT and write them as one picture.
 
@@ -107,25 +92,13 @@ def sample(
 
     names = [name.strip() for name in classes.split(",") if name.strip()]
     numbers = _numbers(steps)
+    drawn |= {"output": "array", "progress": _progress}
     grids = []
     for path in (checkpoint, *compare):
         model = load(path, device)
         for number in numbers:
-            grids.append(
-                (
-                    f"{path.parent.name or path.name}, {number} steps",
-                    model.sample(
-                        count,
-                        names or None,
-                        w=w,
-                        steps=number,
-                        seed=seed,
-                        guidance=guidance,
-                        output="array",
-                        progress=_progress,
-                    ),
-                )
-            )
+            images = model.sample(count, names or None, steps=number, **drawn)
+            grids.append((f"{path.parent.name or path.name}, {number} steps", images))
             click.echo(err=True)
     contact_sheet(grids, scale).save(output)
     click.echo(f"{output}: {len(grids)} x {count} images")
@@ -187,14 +160,10 @@ def export(checkpoint: Path, folder: Path) -> None:
     "--size",
     type=click.IntRange(min=8),
     default=32,
-    show_default=True,
     help="Side of the images, in pixels; others are resized.",
 )
 @click.option(
-    "--budget",
-    default="2h",
-    show_default=True,
-    help="Time that the run may take: 30m, 2h, 1h30m.",
+    "--budget", default="2h", help="Time that the run may take: 30m, 2h, 1h30m."
 )
 def init(folder: Path, images: Path, size: int, budget: str) -> None:
     """Make DIR, a workspace that trains a teacher and students on own images.
@@ -247,23 +216,23 @@ def params(
         from dash_repro.params.editing import set_values
 
         changes = set_values(Path("params.yaml"), assignments)
-        said = "\n".join(changes or ["params.yaml says so already"]) + "\n"
+        found = "\n".join(changes or ["params.yaml says so already"]) + "\n"
     elif check:
         load_params(check)
-        said = f"{check}: every key is right\n"
+        found = f"{check}: every key is right\n"
     elif complete:
         values = load_params(complete, fill=True)
-        said = text.complete(Layers.read(complete), values)
+        found = text.complete(Layers.read(complete), values)
     elif page:
-        said = text.page()
+        found = text.page()
     elif schema:
-        said = json.dumps(lookup.schema(), indent=1) + "\n"
+        found = json.dumps(lookup.schema(), indent=1) + "\n"
     else:
-        said = text.described(key) + "\n"
+        found = text.described(key) + "\n"
     if output:
-        output.write_text(said, encoding="utf-8")
+        output.write_text(found, encoding="utf-8")
     else:
-        click.echo(said, nl=False)
+        click.echo(found, nl=False)
 
 
 @main.command()
@@ -317,22 +286,20 @@ def targets(words: tuple[str, ...]) -> None:
 
 @main.command()
 @click.argument("folder", type=FILE)
-@click.option("--every", default=5.0, show_default=True, help="Seconds between looks.")
+@click.option("--every", default=5.0, help="Seconds between looks.")
 @click.option("--once", is_flag=True, help="Write what there is, and end.")
 @click.option("--events", is_flag=True, help="Write TensorBoard's event files, too.")
 @click.option("--samples", default=0, help="Draw so many images of each training.")
-@click.option("-w", default=4.0, show_default=True, help="Guidance scale of samples.")
-@click.option("--steps", default=20, show_default=True, help="DDIM steps of samples.")
-@click.option("--device", default="cpu", show_default=True, help="Where to sample.")
+@click.option("-w", default=4.0, help="Guidance scale of samples.")
+@click.option("--steps", default=20, help="DDIM steps of samples.")
+@click.option("--device", default="cpu", help="Where to sample.")
 def live(
     folder: Path,
     every: float,
     once: bool,
     events: bool,
     samples: int,
-    w: float,
-    steps: int,
-    device: str,
+    **drawn: Any,
 ) -> None:
     """Follow the trainings here: FOLDER/index.html has their curves and samples.
 
@@ -346,12 +313,10 @@ def live(
 
     from dash_repro.live import Live, Sampler
 
-    sampler = Sampler(samples, w, steps, device)
-    shown = Live(Path.cwd(), folder, sampler, events=events, refresh=every)
-    try:
-        click.echo(f"reports: {shown.update()}; look at {shown.page}")
+    sampler = Sampler(samples, **drawn)
+    report = Live(Path.cwd(), folder, sampler, events=events, refresh=every)
+    with closing(report):
+        click.echo(f"reports: {report.update()}; look at {report.page}")
         while not once:
             time.sleep(every)
-            shown.update()
-    finally:
-        shown.close()
+            report.update()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.models.checkpoint import load_checkpoint
-from runledger import Record, Records, md5_file
+from runledger import Record, Records, leaves, md5_file
 
 
 def describe_checkpoint(path: Path) -> dict[str, Any]:
@@ -37,9 +37,13 @@ def describe_checkpoint(path: Path) -> dict[str, Any]:
         "step": checkpoint.step,
         "learned_weights": checkpoint.tirt_lambda is not None,
     }
-    root = _checkout(path.resolve())
+    # the nearest folder above that holds records
+    above = (f for f in path.resolve().parents if (f / "results" / "records").is_dir())
+    root = next(above, None)
     records = list(Records(root).all()) if root else []
-    made = next((r for r in records if _has_output(r, md5)), None)
+    made = next(
+        (r for r in records if any(o["md5"] == md5 for o in r.outputs.values())), None
+    )
     if made is None:
         return found
     run = {key: made.run.get(key) for key in ("commit", "device", "end")}
@@ -47,18 +51,6 @@ def describe_checkpoint(path: Path) -> dict[str, Any]:
     found["params"] = made.recipe["params"]
     found["metrics"] = _metrics(records, md5)
     return found
-
-
-def _checkout(path: Path) -> Path | None:
-    """The nearest folder above a file that holds records."""
-    for folder in path.parents:
-        if (folder / "results" / "records").is_dir():
-            return folder
-    return None
-
-
-def _has_output(record: Record, md5: str) -> bool:
-    return any(out["md5"] == md5 for out in record.outputs.values())
 
 
 def _metrics(records: list[Record], md5: str) -> list[dict[str, Any]]:
@@ -105,23 +97,15 @@ def describe_text(found: Mapping[str, Any]) -> str:
         f"made        {record['end']} on {record['device']}, commit {record['commit']}"
     )
     lines += ["params"]
-    lines += [f"  {name}: {value}" for name, value in _flat(found["params"])]
+    lines += [f"  {name}: {value}" for name, value in leaves(found["params"]).items()]
     lines += ["metrics" if found["metrics"] else "metrics     none recorded"]
     lines += [f"  {_one_line(metrics)}" for metrics in found["metrics"]]
     return "\n".join(lines)
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        rows += _flat(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
-    return rows
-
-
 def _one_line(metrics: Mapping[str, Any]) -> str:
     """A sample set's numbers in a line; nested ones by their path."""
-    rows = _flat({k: v for k, v in metrics.items() if k != "samples"})
+    rows = leaves({k: v for k, v in metrics.items() if k != "samples"}).items()
     numbers = [
         f"{name} {value:.5g}"
         for name, value in rows

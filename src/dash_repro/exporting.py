@@ -14,13 +14,8 @@ from dash_repro.diffusion.schedule import Schedule
 from dash_repro.models.checkpoint import load_checkpoint
 from runledger import write_atomic
 
-NETWORK, SETTINGS, SAMPLER, CARD = (
-    "network.pt2",
-    "settings.json",
-    "sample.py",
-    "README.md",
-)
-
+NETWORK, SETTINGS = "network.pt2", "settings.json"
+SAMPLER, CARD = "sample.py", "README.md"
 FILES = Path(__file__).parent / "export"  # what an export gets beside the network
 
 

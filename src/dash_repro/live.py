@@ -32,7 +32,7 @@ class Training:
         name: stage/id.
         curves: points (step, value) by name.
         latest: the last report that has a step.
-        state: what its job said of itself last: open, make, done, failed.
+        state: the last state its job reported: open, make, done, failed.
         picture: file of its samples in the page's folder; "" where there is none.
         sampled: iterations that the sampled network had done.
     """
@@ -99,18 +99,18 @@ class Events:
         """Add a report's points, at the time of the report."""
         where = {"global_step": report["step"], "walltime": report["time"]}
         for curve in report.keys() - NO_CURVE:
-            self._of(name).add_scalar(curve, report[curve], **where)
+            self._writer_of(name).add_scalar(curve, report[curve], **where)
 
     def samples(self, name: str, step: int, sheet: np.ndarray) -> None:
         """Add a picture (H, W, 3) of samples."""
-        self._of(name).add_image("samples", sheet, step, dataformats="HWC")
+        self._writer_of(name).add_image("samples", sheet, step, dataformats="HWC")
 
     def close(self) -> None:
         """Have everything written; before, the last second's may be on its way."""
         for writer in self._writers.values():
             writer.close()
 
-    def _of(self, name: str) -> Any:
+    def _writer_of(self, name: str) -> Any:
         if name not in self._writers:
             folder = str(self.folder / name)
             self._writers[name] = self._writer(folder, flush_secs=1)

@@ -44,22 +44,11 @@ SHOWN = {  # of a member's identity, by the wildcards of its stage's ids
 }
 
 
-def datasets_of(experiment: Mapping[str, Any], which: str = ALL) -> list[str]:
-    """Return all, the first, or the second (if any) of an experiment's datasets."""
-    datasets = experiment["datasets"]
-    return {ALL: datasets, FIRST: datasets[:1], SECOND: datasets[1:2]}[which]
-
-
 def students_of(experiment: Mapping[str, Any]) -> list[str]:
     """Return the student blocks that an experiment names."""
     if "student" in experiment:
         return [experiment["student"]]
     return list(experiment.get("students", []))
-
-
-def teachers_of(experiment: Mapping[str, Any]) -> list[str]:
-    """Return the teacher blocks that an experiment compares."""
-    return list(experiment.get("teachers", []))
 
 
 def widths_of(experiment: Mapping[str, Any]) -> list[int]:
@@ -104,6 +93,7 @@ class Plan:
         self.params, self.id_pattern = ledger.params, ledger.id_pattern
         self.experiments = self.params["experiments"]
         self.sampling = self.experiments["sampling"]
+        self._known: dict[Need, list[tuple[str, Item]]] = {}
 
     # fields of identities, which rules name as `fields`
 
@@ -243,16 +233,13 @@ class Plan:
             for name in spec.params
             if name.startswith("experiments.")
         ]
+        datasets = [name for block in blocks for name in block.get("datasets", [])]
+        teachers = [name for block in blocks for name in block.get("teachers", [])]
+        students = [name for block in blocks for name in students_of(block)]
         named = {
-            "students": [f"students.{s}" for b in blocks for s in students_of(b)],
-            "teachers": [
-                f"teachers.{t}" for b in blocks for t in b.get("teachers", [])
-            ],
-            "prepare_data": [
-                f"prepare_data.{dataset}.image_size"
-                for block in blocks
-                for dataset in block.get("datasets", [])
-            ],
+            "students": [f"students.{name}" for name in students],
+            "teachers": [f"teachers.{name}" for name in teachers],
+            "prepare_data": [f"prepare_data.{name}.image_size" for name in datasets],
         }
         names = [name for key in spec.params for name in named.get(key, [key])]
         return list(dict.fromkeys(names)) or ["scale"]
@@ -306,10 +293,6 @@ class Plan:
                     first.setdefault((need.stage, id), experiment)
         return first
 
-    @cached_property
-    def _known(self) -> dict[Need, list[tuple[str, Item]]]:
-        return {}
-
     def _found(self, need: Need) -> list[tuple[str, Item]]:
         """Return (id, identity) of every instance that a Need names."""
         if need not in self._known:
@@ -323,17 +306,16 @@ class Plan:
         pattern = self.id_pattern(need.stage)
         named = [name for name in SHOWN if f"{{{name}}}" in pattern]
         shown = [key for name in named for key in SHOWN[name]]
-        runs: list[Item] = [
-            {"dataset": d} for d in datasets_of(experiment, need.datasets)
-        ]
+        which = {ALL: slice(None), FIRST: slice(1), SECOND: slice(1, 2)}[need.datasets]
+        runs: list[Item] = [{"dataset": d} for d in experiment["datasets"][which]]
         if "model" in shown:
             models = self._models(need, experiment)
             runs = [run | model for run in runs for model in models]
         if "seed" in shown:
-            seeds = self._some(need, experiment["seeds"])
+            seeds = self._seeds(need, experiment["seeds"])
             runs = [run | {"seed": seed} for run in runs for seed in seeds]
         if "sampler" in shown:
-            seeds = self._some(need, self.sampling["sampling_seeds"])
+            seeds = self._seeds(need, self.sampling["sampling_seeds"])
             runs = [
                 run | {"sampler": f"{sampler}-n{seed}"}
                 for run in runs
@@ -345,7 +327,7 @@ class Plan:
             yield pattern.format_map(run), {key: run[key] for key in shown}
 
     @staticmethod
-    def _some(need: Need, seeds: list[int]) -> list[int]:
+    def _seeds(need: Need, seeds: list[int]) -> list[int]:
         return seeds if need.seeds == ALL else seeds[:1]
 
     def _models(self, need: Need, experiment: Mapping[str, Any]) -> list[Item]:
@@ -353,7 +335,7 @@ class Plan:
         groups = {
             STUDENTS: present,
             BESIDE: experiment.get("beside", []),
-            TEACHERS: [f"teacher_{t}" for t in teachers_of(experiment)],
+            TEACHERS: [f"teacher_{t}" for t in experiment.get("teachers", [])],
             DISTILLED: [f"{s}_k{k}" for s in present for k in fewer],
         }
         found = [name for model in need.models for name in groups.get(model, [model])]
@@ -382,15 +364,13 @@ class Plan:
         plain = w_max if kind == "tag" else scale
         if not teacher and self._guided(model):
             kind, plain = "constant", 1.0
-        found = [(kind, plain, steps)]
-        if need.samplers == "steps":
-            found = [(kind, plain, k) for k in experiment["steps"]]
-        if need.samplers == "stepped":
-            own = stepped(model)[1]
-            counts = experiment["steps"] if own is None else [own]
-            found = [(kind, plain, k) for k in counts]
+        counts, scales = [steps], [plain]
         if need.samplers == "scales":
-            found = [(kind, w, steps) for w in experiment["guidance_scales"]]
+            scales = experiment["guidance_scales"]
+        elif need.samplers in ("steps", "stepped"):
+            own = stepped(model)[1] if need.samplers == "stepped" else None
+            counts = experiment["steps"] if own is None else [own]
+        found = [(kind, w, k) for w in scales for k in counts]
         if need.samplers == "table2":
             low = [("constant", experiment["guidance_scale"], steps)]
             both = [("constant", scale, steps)] if model == "teacher_min_snr" else []

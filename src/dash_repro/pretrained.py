@@ -123,11 +123,8 @@ class Model:
             SamplerError: steps that do not divide the timesteps.
         """
         _require(n >= 1, f"n={n} images cannot be drawn", "ask for one or more")
-        _require(
-            output in ("pil", "array"),
-            f"output={output!r} is unknown",
-            'use "pil" or "array"',
-        )
+        known = output in ("pil", "array")
+        _require(known, f"output={output!r} is unknown", 'use "pil" or "array"')
         labels = torch.tensor(self.labels_of(classes, n))
         scale = self._guidance(guidance, w)
         parts = []
@@ -161,16 +158,11 @@ class Model:
         )
 
     def _guidance(self, name: str, w: float) -> Guidance:
-        known = {
-            "constant": lambda: constant_guidance(w),
-            "tag": lambda: tag_guidance(self.schedule.timesteps, 1.0, w, 5.0),
-        }
-        _require(
-            name in known,
-            f"guidance={name!r} is unknown",
-            f"use one of {sorted(known)}",
-        )
-        return known[name]()
+        if name == "constant":
+            return constant_guidance(w)
+        remedy = "use one of ['constant', 'tag']"
+        _require(name == "tag", f"guidance={name!r} is unknown", remedy)
+        return tag_guidance(self.schedule.timesteps, 1.0, w, 5.0)
 
 
 def load(path: Path | str, device: torch.device | str | None = None) -> Model:

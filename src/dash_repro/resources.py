@@ -175,35 +175,38 @@ class Counter:
         return Work(0.0, 4 * size, size)
 
     def train_teacher(self, item: Mapping[str, Any]) -> Work:
-        section, dataset = self.params["train_teacher"], item["dataset"]
-        flop, parameters = self.teacher(dataset)
-        steps = section["iterations"] * section["batch_size"]
-        state = parameters * 4 * _STATE_COPIES / 1e6
-        memory = 2 * self._data_mb(dataset) + 2 * state
-        total = steps * flop * _BACKWARD
-        model = state / _STATE_COPIES
-        return Work(total, memory, model, section["numerics"], 2 * state)
+        flop, parameters = self.teacher(item["dataset"])
+        return self._training("train_teacher", item, _BACKWARD * flop, parameters)
 
     def train_student(self, item: Mapping[str, Any]) -> Work:
         own, teacher = self._passes(item)
-        step = own * self.student(item, item["student"])[0] * _BACKWARD
-        step += teacher * self.teacher(item["dataset"])[0]
-        return self._training(item, step, self.params["train_student"]["iterations"])
+        flop, parameters = self.student(item, item["student"])
+        step = own * flop * _BACKWARD + teacher * self.teacher(item["dataset"])[0]
+        return self._training("train_student", item, step, parameters)
 
     def distill_steps(self, item: Mapping[str, Any]) -> Work:
         """Both branches of the student, and of what it starts from at each step."""
         inner = item["start_steps"] // item["steps"]
-        step = 2 * (_BACKWARD + inner) * self.student(item, item["student"])[0]
-        return self._training(item, step, self.params["distill_steps"]["iterations"])
+        flop, parameters = self.student(item, item["student"])
+        step, length = 2 * (_BACKWARD + inner) * flop, self.params["distill_steps"]
+        return self._training(
+            "train_student", item, step, parameters, length["iterations"]
+        )
 
-    def _training(self, item: Mapping[str, Any], flop: float, iterations: int) -> Work:
-        """A student's training that takes so many operations an image and step."""
-        section, data = self.params["train_student"], self._data_mb(item["dataset"])
-        parameters = self.student(item, item["student"])[1]
-        state = parameters * 4 * _STATE_COPIES / 1e6
-        total, model = iterations * section["batch_size"] * flop, state / _STATE_COPIES
-        memory = 2 * data + 2 * state
-        return Work(total, memory, model, section["numerics"], 2 * state)
+    def _training(
+        self,
+        role: str,
+        item: Mapping[str, Any],
+        step: float,
+        parameters: int,
+        iterations: int | None = None,
+    ) -> Work:
+        """A training that takes `step` operations an image and iteration."""
+        section, data = self.params[role], self._data_mb(item["dataset"])
+        flop = (iterations or section["iterations"]) * section["batch_size"] * step
+        model = parameters * 4 / 1e6
+        state = 2 * _STATE_COPIES * model
+        return Work(flop, 2 * data + state, model, section["numerics"], state)
 
     def classifier(self, dataset: str) -> float:
         """FLOP of an image through the network of train_classifier."""

@@ -1,7 +1,7 @@
 """How long a run of some params takes on several GPUs, from the same count as its cost.
 
 No schedule is shorter than the whole work shared out evenly, nor than the longest chain
-of instances that need each other; the longer of both is told.
+of instances that need each other; the longer of both is reported.
 """
 
 from __future__ import annotations

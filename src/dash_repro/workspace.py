@@ -13,7 +13,7 @@ from pathlib import Path
 from dash_repro.params import load_params
 from dash_repro.params.overlay import Layers
 from dash_repro.params.text import complete
-from runledger import Judge, Verdict, failure, load_pipeline, optional, read_text
+from runledger import Judge, failure, load_pipeline, optional, read_text
 from runledger.errors import UserError
 from runledger.workspace import commit
 from runledger.workspace import make_workspace as made
@@ -26,23 +26,13 @@ PARTS = {  # stage: what it makes, and where
     "make_table": ("tables", "results/tables/*.tex (and .json)"),
     "plot_figure": ("figures", "results/figures/*.pdf (and .png)"),
 }
-MOST = 5  # failures told by name
+MOST = 5  # failures listed by name
 PUBLISHED = "study"  # another run and its bytes, which a workspace has no use for
 HEAD = """\
 # Written from {name} over {base}: the settings of this workspace.
 # Edit them here, and your file stays as it is; delete it to have it written anew.
 # docs/params.md lists every key with its range, and so does `dash-repro params`.
 """
-
-
-def _complete(params: Path) -> str:
-    """The text of a complete params.yaml: an overlay is merged, others are copied."""
-    values, layers = load_params(params), Layers.read(params)
-    if not layers.overlaid:
-        return read_text(params)
-    names = [os.path.relpath(file) for file, _ in layers.documents]
-    head = HEAD.format(name=names[0], base=", ".join(names[1:]))
-    return complete(layers, values, head)
 
 
 def make_workspace(source: Path, target: Path, params: Path) -> Path:
@@ -56,7 +46,11 @@ def make_workspace(source: Path, target: Path, params: Path) -> Path:
     Raises:
         UserError: git fails, or the params are not valid.
     """
-    text = _complete(params)
+    values, layers, text = load_params(params), Layers.read(params), read_text(params)
+    if layers.overlaid:  # DVC needs it complete
+        names = [os.path.relpath(file) for file, _ in layers.documents]
+        head = HEAD.format(name=names[0], base=", ".join(names[1:]))
+        text = complete(layers, values, head)
     return made(source, target, text, str(params), without=[PUBLISHED])
 
 
@@ -66,8 +60,13 @@ def summary(root: Path) -> str:
     It is true at any time: after a whole run, a failed one, an interrupted one.
     """
     verdicts = Judge(root, load_pipeline(root)).judge()
-    here = {name for name, verdict in verdicts.items() if _is_here(root, verdict)}
-    why = _why_not(root, PDF) if PDF not in here else None
+    here = {
+        name
+        for name, v in verdicts.items()
+        if v.valid and all((root / out.path).exists() for out in v.instance.outs)
+    }
+    unusable = optional(root).get(PDF)
+    why = unusable(root) if unusable and PDF not in here else None
     left_out = {PDF} if why else set()
     absent = f"not made. {why}" if why else "not made yet"
     pdf = root / verdicts[PDF].instance.outs[0].path if PDF in here else absent
@@ -85,16 +84,6 @@ def summary(root: Path) -> str:
     if set(verdicts) - here - left_out:
         lines.append("The same command goes on from here.")
     return "\n".join(lines)
-
-
-def _why_not(root: Path, stage: str) -> str | None:
-    functions = optional(root)
-    return functions[stage](root) if stage in functions else None
-
-
-def _is_here(root: Path, verdict: Verdict) -> bool:
-    outs = verdict.instance.outs
-    return verdict.valid and all((root / out.path).exists() for out in outs)
 
 
 def main(arguments: list[str]) -> int:

@@ -44,7 +44,7 @@ def test_class_folders_are_divided_and_linked(tmp_path: Path) -> None:
     assert seen.channels == 3 and not seen.split
     assert (seen.sizes, seen.modes) == ({(9, 7): 28}, {"RGB": 25, "L": 3})
     assert seen.left_out == {"files ending in .txt": 1}
-    told = "\n".join(seen.told())
+    told = "\n".join(seen.summary())
     assert "2, of 2 to 23 training images" in told and "one image in 10" in told
     link(seen, tmp_path / "linked")
     block = {"path": str(tmp_path / "linked"), "image_size": 8}
@@ -168,6 +168,7 @@ def test_the_rate_is_work_over_time(monkeypatch) -> None:
         return advance
 
     monkeypatch.setattr(speed, "make_steps", slow)
+    monkeypatch.setattr(speed, "SECONDS", 0.2)
     data = {"source": "folder", "path": "", "image_size": 16, "channels": 1}
     network = {**PAPER["network"], **settings.network(SIZES[0], 16)}
     section = {
@@ -177,7 +178,7 @@ def test_the_rate_is_work_over_time(monkeypatch) -> None:
     params = {**PAPER, "prepare_data": {"x": data}, "network": network}
     params["train_teacher"] = section | {"blocks": 1}
     cpu = torch.device("cpu")
-    rate = speed.training_rate(params, "train_teacher", 16, cpu, seconds=0.2)
+    rate = speed.training_rate(params, "train_teacher", 16, cpu)
     model = build_unet(UNetConfig.from_params(network, 16, 1, 10, 16, 1), seed=0)
     assert rate == pytest.approx(3 * 16 * count_flops(model) / seconds, rel=0.15)
 

@@ -240,8 +240,9 @@ class Texts(HTMLParser):
 def to_page(sidecar: dict) -> str:
     """HTML of a table, as the page shows it."""
     evidence = SimpleNamespace(cells=sidecar["cells"], sidecars={"x": sidecar})
-    audit = SimpleNamespace(evidence=evidence, status=lambda address: TRACED)
-    return parts.table(audit, "x", {})
+    audit = SimpleNamespace(evidence=evidence, beside={})
+    audit.status = lambda address: TRACED
+    return parts.table(audit, "x")
 
 
 @pytest.mark.parametrize("symbol", markup._MATH)

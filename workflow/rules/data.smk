@@ -12,7 +12,7 @@ rule prepare_data:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("prepare_data", COUNTER.prepare_data),
+        **RESOURCES.of("prepare_data", COUNTER.prepare_data, bundle=""),
     params:
         run=RUN,
         counted=PLAN.dataset_params,

@@ -21,9 +21,7 @@ rule train_classifier:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of(
-            "train_classifier", COUNTER.train_classifier, gpu=True, bundle="bundle"
-        ),
+        **RESOURCES.of("train_classifier", COUNTER.train_classifier, gpu=True),
     params:
         run=RUN,
         counted=["train_classifier"],
@@ -51,11 +49,7 @@ rule extract_reference:
         ENVIRONMENT
     resources:
         **RESOURCES.of(
-            "extract_reference",
-            COUNTER.extract_reference,
-            gpu=True,
-            kind="features",
-            bundle="bundle",
+            "extract_reference", COUNTER.extract_reference, gpu=True, kind="features"
         ),
     params:
         run=RUN,
@@ -88,11 +82,7 @@ rule compute_metrics:
         ENVIRONMENT
     resources:
         **RESOURCES.of(
-            "compute_metrics",
-            COUNTER.compute_metrics,
-            gpu=True,
-            kind="features",
-            bundle="bundle",
+            "compute_metrics", COUNTER.compute_metrics, gpu=True, kind="features"
         ),
     params:
         run=RUN,
@@ -123,12 +113,7 @@ rule measure_calibration:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of(
-            "measure_calibration",
-            COUNTER.measure_calibration,
-            gpu=True,
-            bundle="bundle",
-        ),
+        **RESOURCES.of("measure_calibration", COUNTER.measure_calibration, gpu=True),
     params:
         run=RUN,
         counted=[
@@ -161,9 +146,7 @@ rule profile_model:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of(
-            "profile_model", COUNTER.profile_model, gpu=True, bundle="bundle"
-        ),
+        **RESOURCES.of("profile_model", COUNTER.profile_model, gpu=True),
     params:
         run=RUN,
         counted=["profile_model"],
@@ -191,23 +174,10 @@ rule rank_pairs:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of(
-            "rank_pairs",
-            COUNTER.rank_pairs,
-            gpu=True,
-            kind="features",
-            bundle="bundle",
-        ),
+        **RESOURCES.of("rank_pairs", COUNTER.rank_pairs, gpu=True, kind="features"),
     params:
         run=RUN,
         counted=[*EXTRACTOR, "rank_pairs"],
         uncounted=WEIGHTS,
     shell:
         "{params.run}/rank_pairs.py --recipe {input.recipe:q} > {log:q} 2>&1"
-
-
-rule metrics:
-    input:
-        "params.yaml",
-        LEDGER.targets("metrics", workflow, "compute_metrics", "measure_calibration"),
-    localrule: True

@@ -17,7 +17,7 @@ rule fingerprint_code:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("fingerprint_code", bundle="bundle"),
+        **RESOURCES.of("fingerprint_code"),
     params:
         run=RUN,
     shell:

@@ -15,7 +15,7 @@ rule collect_results:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("collect_results", bundle="bundle"),
+        **RESOURCES.of("collect_results"),
     params:
         run=RUN,
         counted=PLAN.shown,
@@ -37,7 +37,7 @@ rule collect_images:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("collect_images", COUNTER.collect_images, bundle="bundle"),
+        **RESOURCES.of("collect_images", COUNTER.collect_images),
     params:
         run=RUN,
         counted=PLAN.shown,
@@ -64,7 +64,7 @@ rule make_table:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("make_table", bundle="bundle"),
+        **RESOURCES.of("make_table"),
     params:
         run=RUN,
         counted=["scale", "make_table"],
@@ -89,7 +89,7 @@ rule summarize_results:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("summarize_results", bundle="bundle"),
+        **RESOURCES.of("summarize_results"),
     params:
         run=RUN,
         counted=[],
@@ -116,7 +116,7 @@ rule plot_figure:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("plot_figure", COUNTER.plot_figure, bundle="bundle"),
+        **RESOURCES.of("plot_figure", COUNTER.plot_figure),
     params:
         run=RUN,
         counted=["scale", "plot_figure"],
@@ -139,45 +139,12 @@ rule build_paper:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("build_paper"),
+        **RESOURCES.of("build_paper", bundle=""),
     params:
         run=RUN,
         counted=["scale"],
     shell:
         "{params.run}/build_paper.py --recipe {input.recipe:q} > {log:q} 2>&1"
-
-
-rule tables:
-    input:
-        "params.yaml",
-        LEDGER.targets("tables", workflow, "make_table"),
-    localrule: True
-
-
-rule figures:
-    input:
-        "params.yaml",
-        LEDGER.targets("figures", workflow, "plot_figure"),
-    localrule: True
-
-
-rule paper:
-    input:
-        "params.yaml",
-        LEDGER.targets("paper", workflow, "build_paper"),
-    localrule: True
-
-
-# Each table and each figure by its name
-for name in LEDGER.ids("make_table", "plot_figure"):
-
-    rule:
-        name:
-            name
-        input:
-            "params.yaml",
-            LEDGER.targets(name, workflow),
-        localrule: True
 
 
 # On request only: tables of what there is, marked incomplete, missing cells saying why; in results/incomplete,

@@ -23,11 +23,7 @@ rule generate_samples:
         ENVIRONMENT
     resources:
         **RESOURCES.of(
-            "generate_samples",
-            COUNTER.generate_samples,
-            gpu=True,
-            bundle="bundle",
-            shards="shards",
+            "generate_samples", COUNTER.generate_samples, gpu=True, shards="shards"
         ),
     params:
         run=RUN,

@@ -82,7 +82,6 @@ rule distill_steps:
             COUNTER.distill_steps,
             gpu=True,
             kind="training",
-            bundle="bundle",
             # no chain within a process
             by=("steps",),
         ),
@@ -91,10 +90,3 @@ rule distill_steps:
         counted=["diffusion", "train_student", "distill_steps", "students.{origin}"],
     shell:
         "{params.run}/distill_steps.py --recipe {input.recipe:q} > {log:q} 2>&1"
-
-
-rule students:
-    input:
-        "params.yaml",
-        LEDGER.targets("students", workflow, "train_student", "distill_steps"),
-    localrule: True

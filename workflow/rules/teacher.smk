@@ -27,7 +27,11 @@ rule train_teacher:
         ENVIRONMENT
     resources:
         **RESOURCES.of(
-            "train_teacher", COUNTER.train_teacher, gpu=True, kind="training"
+            "train_teacher",
+            COUNTER.train_teacher,
+            gpu=True,
+            kind="training",
+            bundle="",
         ),
     params:
         run=RUN,
@@ -53,16 +57,9 @@ rule export_tirt:
     conda:
         ENVIRONMENT
     resources:
-        **RESOURCES.of("export_tirt", bundle="bundle"),
+        **RESOURCES.of("export_tirt"),
     params:
         run=RUN,
         counted=["teachers.{teacher}"],
     shell:
         "{params.run}/export_tirt.py --recipe {input.recipe:q} > {log:q} 2>&1"
-
-
-rule teachers:
-    input:
-        "params.yaml",
-        LEDGER.targets("teachers", workflow, "train_teacher", "export_tirt"),
-    localrule: True

@@ -61,6 +61,7 @@ _HOMES = {
     "find_remote": "remote",
     # files, text, digests
     "digest": "canonical",
+    "leaves": "canonical",
     "pretty": "canonical",
     "read_text": "canonical",
     "write_atomic": "canonical",

@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["GitError", "git"]
+from runledger.errors import UserError
+
+__all__ = ["GitError", "git", "run_git"]
 
 # git obeys these before the folder it is asked about (set by hooks, among others)
 _ELSEWHERE = (
@@ -54,3 +56,19 @@ def git(
         first = lines[0] if lines else f"git {arguments[0]} failed"
         raise GitError(first.removeprefix("fatal: ").removeprefix("error: "))
     return done.stdout
+
+
+def run_git(root: Path, *arguments: str) -> str:
+    """Return the output of a git command that has to succeed, as text.
+
+    Raises:
+        UserError: there is no git, or it failed.
+    """
+    try:
+        return os.fsdecode(git(root, *arguments)).rstrip("\n")
+    except GitError as error:
+        raise UserError(
+            f"git {arguments[0]} failed: {error}",
+            str(root),
+            "repair the checkout; a workspace can be deleted and made again",
+        ) from None

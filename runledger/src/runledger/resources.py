@@ -190,9 +190,13 @@ class JobResources:
     Args:
         ledger: the records, or what stands in for them while the rules are read.
         config: of the profile.
+        defaults: what rules ask for if they do not say otherwise.
     """
 
-    def __init__(self, ledger: Ledger, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, ledger: Ledger, config: Mapping[str, Any], **defaults: Any
+    ) -> None:
+        self.defaults = defaults
         self.ledger, self.site = ledger, Site.from_config(config)
         self._last: tuple[Any, dict[str, Any]] = ((), {})
 
@@ -212,7 +216,7 @@ class JobResources:
             share: the rule does one share (wildcard parts) of an instance's work.
         """
         if stage not in self.ledger.stages:  # the rules are only read
-            return {"asks": Asks(work, **asks)}
+            return {"asks": Asks(work, **{**self.defaults, **asks})}
         declared = self.ledger.stages[stage].asks
         fixed = self.site.resources(stage, declared, Work())
         counted = () if declared.work is little else COUNTED

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runledger.canonical import read_text
 from runledger.errors import UserError
-from runledger.git import GitError, git
+from runledger.git import git, run_git
 from runledger.project import ledger_folder, load_pipeline
 from runledger.projection import renew
 
@@ -29,17 +29,6 @@ PLAIN += tuple(word for pair in NOBODY.items() for word in ("-c", "=".join(pair)
 WRITTEN = "refs/workspace/params"  # the params.yaml that was written last, a blob
 
 
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        return os.fsdecode(git(root, *arguments))
-    except GitError as error:
-        raise UserError(
-            f"git {arguments[0]} failed: {error}",
-            str(root),
-            "repair the checkout, or delete the workspace folder and try again",
-        ) from None
-
-
 def _overlay(source: Path, target: Path, without: Iterable[str]) -> None:
     """Copy what git tracks or does not ignore, and drop what is gone.
 
@@ -50,10 +39,10 @@ def _overlay(source: Path, target: Path, without: Iterable[str]) -> None:
     def is_own(name: str) -> bool:
         return name == PARAMS or name.startswith(own)
 
-    listed = _git(source, "ls-files", "-z", "-co", "--exclude-standard").split("\0")
+    listed = run_git(source, "ls-files", "-z", "-co", "--exclude-standard").split("\0")
     names = {name for name in listed if name and (source / name).is_file()}
     names = {name for name in names if not is_own(name) and not name.startswith(left)}
-    for name in _git(target, "ls-files", "-z").split("\0"):
+    for name in run_git(target, "ls-files", "-z").split("\0"):
         if name and name not in names and not is_own(name):
             (target / name).unlink(missing_ok=True)
     for name in sorted(names):
@@ -63,10 +52,10 @@ def _overlay(source: Path, target: Path, without: Iterable[str]) -> None:
 
 def _is_edited(target: Path) -> bool:
     """Whether params.yaml is there and not as it was written last."""
-    written = _git(target, "for-each-ref", "--format=%(objectname)", WRITTEN).strip()
+    written = run_git(target, "for-each-ref", "--format=%(objectname)", WRITTEN)
     if not written or not (target / PARAMS).exists():
         return False
-    return _git(target, "hash-object", "--no-filters", PARAMS).strip() != written
+    return run_git(target, "hash-object", "--no-filters", PARAMS) != written
 
 
 def _give_params(target: Path, text: str, origin: str) -> None:
@@ -76,8 +65,8 @@ def _give_params(target: Path, text: str, origin: str) -> None:
             print(f"{says}; delete it to have it written from {origin}")
         return
     (target / PARAMS).write_text(text, encoding="utf-8")
-    blob = _git(target, "hash-object", "--no-filters", "-w", PARAMS).strip()
-    _git(target, "update-ref", WRITTEN, blob)
+    blob = run_git(target, "hash-object", "--no-filters", "-w", PARAMS)
+    run_git(target, "update-ref", WRITTEN, blob)
 
 
 def make_workspace(
@@ -109,9 +98,9 @@ def make_workspace(
             "run from the root of one that has, or clone it and edit its config",
         )
     if not (target / ".git").exists():
-        _git(source, "clone", "-q", "--no-hardlinks", str(source), str(target))
-    _git(target, "fetch", "-q", "--update-shallow", str(source), "HEAD")
-    newer = _git(target, "rev-list", "-1", "HEAD..FETCH_HEAD").split()
+        run_git(source, "clone", "-q", "--no-hardlinks", str(source), str(target))
+    run_git(target, "fetch", "-q", "--update-shallow", str(source), "HEAD")
+    newer = run_git(target, "rev-list", "-1", "HEAD..FETCH_HEAD").split()
     _overlay(source, target, without)
     if (source / ".venv").exists() and not (target / ".venv").exists():
         (target / ".venv").unlink(missing_ok=True)
@@ -119,12 +108,12 @@ def make_workspace(
     _give_params(target, params, origin)
     renew(target, load_pipeline(target))
     for key, value in NOBODY.items():
-        if not _git(target, "config", "--default", "", key).strip():
-            _git(target, "config", key, value)
+        if not run_git(target, "config", "--default", "", key):
+            run_git(target, "config", key, value)
     # results are no part of it, for then its name would tell when it was renewed
     results = f":(exclude){ledger_folder(target)}"
-    _git(target, "add", "-A", "--", ".", results)
-    if newer or _git(target, "diff", "--cached", "--name-only").strip():
+    run_git(target, "add", "-A", "--", ".", results)
+    if newer or run_git(target, "diff", "--cached", "--name-only"):
         commit(target, f"workspace with {Path(origin).name}", *newer)
     return target
 
@@ -139,11 +128,11 @@ def commit(root: Path, message: str, *merged: str) -> None:
         message: of the commit.
         merged: commits whose content has been added, further parents.
     """
-    date = _git(root, "show", "-s", "--format=%cI").strip()
+    date = run_git(root, "show", "-s", "--format=%cI")
     dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-    tree = _git(root, "write-tree").strip()
+    tree = run_git(root, "write-tree")
     parents = [word for one in ("HEAD", *merged) for word in ("-p", one)]
     made = git(
         *(root, *PLAIN, "commit-tree", tree, *parents, "-m", message), variables=dates
     )
-    _git(root, "update-ref", "-m", "workspace", "HEAD", os.fsdecode(made).strip())
+    run_git(root, "update-ref", "-m", "workspace", "HEAD", os.fsdecode(made).strip())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from dash_repro.audit.audit import Audit
-from dash_repro.audit.evidence import RAW_FILES
+from dash_repro.audit.evidence import RAW_FILES, both_sides
 from dash_repro.audit.tables import recomputed
 from dash_repro.paper.intervals import interval_text
 from runledger import Record, provenance
@@ -40,37 +39,32 @@ def cell_account(audit: Audit, address: str) -> dict[str, Any]:
     cell = evidence.cells.get(address)
     if cell is None:
         raise _unknown(audit, address)
-    item = address.partition("/")[0]
+    item, again = address.partition("/")[0], ""
     expected = evidence.expectations.expected_for(address)
-    again = ""
     if expected is not None and cell["kind"] == "measured":
-        first = evidence.numbers(expected.first)
-        second = evidence.numbers(expected.second) if expected.second else []
-        ddof = evidence.params["make_table"]["ddof"]
-        again = recomputed(expected, first, second, cell["exponent"], ddof)
-    names = ordered(audit, audit.taint.closure(address))
+        sides = both_sides(evidence, expected)
+        again = recomputed(evidence, expected, *sides, cell["exponent"])
+    rests_on = audit.taint.closure(address)
+    shown = ("displayed", "kind", "n", "extractor", "unit", "note")
+    found = ("level", "kind", "subject", "detail")
     return {
+        **{key: cell[key] for key in shown},
         "address": address,
         "status": audit.status(address),
-        "displayed": cell["displayed"],
-        "kind": cell["kind"],
         "rule": rule(cell),
         "interval": interval_text(cell),
         "recomputed": again,
         "files": [f"results/tables/{item}.tex", f"results/tables/{item}.json"],
         "name": cell["name"] or cell["metric"],
-        "n": cell["n"],
-        "extractor": cell["extractor"],
-        "unit": cell["unit"],
-        "note": cell["note"],
         "values": [_value(value) for value in cell["values"]],
-        "paper": _paper(audit, item, address, cell),
+        "paper": _paper(audit, address, cell),
         "findings": [
-            {"level": f.level, "kind": f.kind, "subject": f.subject, "detail": f.detail}
-            for f in audit.of_cell(address)
+            {key: getattr(finding, key) for key in found}
+            for finding in audit.findings
+            if address in finding.cells
         ],
         "regenerate": regenerate(audit, address),
-        "run_names": names,
+        "run_names": [name for name in evidence.chain.instances if name in rests_on],
     }
 
 
@@ -101,27 +95,20 @@ def rule(cell: Mapping[str, Any]) -> str:
 
 
 def _value(value: Mapping[str, str]) -> dict[str, str]:
-    file = RAW_FILES.get(value["stage"], "")
+    run = f"{value['stage']}/{value['instance']}"
     return {
-        "number": value["number"],
-        "seed": value["seed"],
-        "sampling_seed": value["sampling_seed"],
-        "role": value["role"],
-        "run": f"{value['stage']}@{value['instance']}",
-        "file": f"results/{value['stage']}/{value['instance']}/{file}",
+        **{key: value[key] for key in ("number", "seed", "sampling_seed", "role")},
+        "run": run.replace("/", "@", 1),
+        "file": f"results/{run}/{RAW_FILES.get(value['stage'], '')}",
     }
 
 
-def _paper(audit: Audit, item: str, address: str, cell: Any) -> dict[str, Any] | None:
-    for found in audit.compared.get(item, []):
-        if found.address == address:
-            return found.to_dict()
+def _paper(
+    audit: Audit, address: str, cell: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    if address in audit.beside:
+        return audit.beside[address].to_dict()
     return {"paper": cell["paper"], "reasons": []} if cell["paper"] else None
-
-
-def ordered(audit: Audit, names: frozenset[str]) -> list[str]:
-    """Sort instances so that each follows the instances that it reads."""
-    return [name for name in audit.evidence.chain.instances if name in names]
 
 
 def regenerate(audit: Audit, address: str) -> dict[str, Any] | None:
@@ -131,9 +118,7 @@ def regenerate(audit: Audit, address: str) -> dict[str, Any] | None:
     if not runs:
         return None
     outs = sorted(chain.verdicts[name].instance.outs[0].path for name in runs)
-    needed: set[str] = set()
-    for name in runs:
-        needed |= chain.ancestors(name)
+    needed = set().union(*map(chain.ancestors, runs))
     records = [chain.record_of(name) for name in needed]
     spent = cost(record for record in records if record is not None)
     return {
@@ -160,7 +145,12 @@ def run_account(audit: Audit, name: str) -> dict[str, Any]:
     if record is None:
         return {"run": name, "verdict": "never run", "reasons": verdict.reasons}
     run, folder = record.run, verdict.instance.key_name
+    recorded = "commit", "device", "host", "python", "libraries", "job_id"
+    known = {key: run.get(key) for key in (*recorded, "start", "end")}
+    legs, seconds = len(run.get("legs") or []), run_seconds(record)
+    libraries = "".join(f", {k} {v}" for k, v in (known["libraries"] or {}).items())
     return {
+        **known,
         "run": name,
         "verdict": "valid" if verdict.valid else "stale",
         "reasons": verdict.reasons,
@@ -171,18 +161,18 @@ def run_account(audit: Audit, name: str) -> dict[str, Any]:
         "uncounted": run.get("uncounted") or {},
         "code": record.recipe["code"],
         "command": record.recipe["cmd"],
-        "commit": run.get("commit"),
         "provenance": provenance(run),
-        "device": run.get("device"),
         "gpu": on_gpu(run),
-        "host": run.get("host"),
-        "python": run.get("python"),
-        "libraries": run.get("libraries"),
-        "job_id": run.get("job_id"),
-        "start": run.get("start"),
-        "end": run.get("end"),
-        "seconds": round(run_seconds(record), 3),
-        "legs": len(run.get("legs") or []),
+        "seconds": round(seconds, 3),
+        "legs": legs,
+        "about": [
+            f"{provenance(run)}; code {record.recipe['code']}",
+            "{device} on {host}; Python {python}".format(**known) + libraries,
+            "{start} to {end}: ".format(**known)
+            + f"{seconds:.1f} s, {legs} leg(s), "
+            + ("GPU" if on_gpu(run) else "CPU")
+            + (f", job {known['job_id']}" if known["job_id"] else ""),
+        ],
         "inputs": [_input(audit, record, path) for path in record.inputs],
         "outputs": [_output(audit, name, path) for path in record.outputs],
     }
@@ -197,8 +187,8 @@ def _input(audit: Audit, record: Record, path: str) -> dict[str, str]:
     elif maker is None:
         state = "a file of the repository"
     else:
-        record = chain.record_of(maker)
-        made = record.outputs.get(path, {}).get("md5") if record else None
+        made_by = chain.record_of(maker)
+        made = made_by.outputs.get(path, {}).get("md5") if made_by else None
         state = f"as {maker} recorded" if made == md5 else f"NOT what {maker} recorded"
     return {"path": path, "md5": md5, "state": state}
 
@@ -214,16 +204,16 @@ _BYTES = {
 
 def _output(audit: Audit, name: str, path: str) -> dict[str, Any]:
     chain = audit.evidence.chain
-    item = chain.bytes.get(path)
+    known = chain.bytes.get(path)
     entry = (chain.lock or {}).get(name, {})
     locked = {out["path"]: out.get("md5") for out in entry.get("outs", [])}
-    md5 = item.expected.md5 if item else ""
+    md5 = known.expected.md5 if known else ""
     lock = {None: "not in dvc.lock", md5: "dvc.lock equal"}.get(locked.get(path))
     return {
         "path": path,
         "md5": md5,
-        "size": item.expected.size if item else 0,
-        "bytes": _BYTES[item.state] if item else "unknown",
+        "size": known.expected.size if known else 0,
+        "bytes": _BYTES[known.state] if known else "unknown",
         "lock": lock or "dvc.lock DIFFERS",
     }
 
@@ -275,26 +265,18 @@ def paper_text(paper: Mapping[str, Any] | None) -> str:
 def _render_run(run: Mapping[str, Any]) -> list[str]:
     if run["verdict"] == "never run":
         return [f"  {run['run']}: never run"]
-    libraries = ", ".join(f"{k} {v}" for k, v in (run["libraries"] or {}).items())
-    lines = [
-        f"  {run['run']}: {run['verdict']}  {Path(run['record']).name}",
-        f"    {run['provenance']}, code {run['code']}",
-        f"    {run['device']} on {run['host']}, python {run['python']}, {libraries}",
-        f"    {run['start']} to {run['end']}, {run['seconds']:.1f} s, "
-        f"{run['legs']} leg(s), {'GPU' if run['gpu'] else 'CPU'}"
-        + (f", job {run['job_id']}" if run["job_id"] else ""),
-    ]
-    lines += [f"    stale: {reason}" for reason in run["reasons"]]
+    lines = [*run["about"], *(f"stale: {reason}" for reason in run["reasons"])]
     if run["adopted"]:
-        lines.append(f"    ADOPTED: {run['adopted'].get('reason')}")
-    for key, value in run["params"].items():
-        lines.append(f"    {key}: {value}")
-    for key, value in run["uncounted"].items():
-        lines.append(f"    {key}: {value} (read, and does not count)")
-    for made in run["inputs"]:
-        lines.append(f"    in   {made['md5']} {made['path']}: {made['state']}")
-    for out in run["outputs"]:
-        lines.append(
-            f"    out  {out['md5']} {out['path']}: {out['bytes']}, {out['lock']}"
-        )
-    return lines
+        lines.append(f"ADOPTED: {run['adopted'].get('reason')}")
+    lines += [f"{key}: {value}" for key, value in run["params"].items()]
+    lines += [
+        f"{key}: {value} (read, and does not count)"
+        for key, value in run["uncounted"].items()
+    ]
+    lines += [f"in   {i['md5']} {i['path']}: {i['state']}" for i in run["inputs"]]
+    lines += [
+        f"out  {o['md5']} {o['path']}: {o['bytes']}, {o['lock']}"
+        for o in run["outputs"]
+    ]
+    head = f"  {run['run']}: {run['verdict']}  {run['key']}.json"
+    return [head, *(f"    {line}" for line in lines)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,13 @@ class Audit:
         """What makes the audit fail."""
         return [f for f in self.findings if f.level == OBJECTION]
 
-    def of_cell(self, address: str) -> list[Finding]:
-        """Findings that put one cell in doubt, or should be known of it."""
-        return [finding for finding in self.findings if address in finding.cells]
+    @cached_property
+    def groups(self) -> dict[tuple[str, str], list[Finding]]:
+        """{(level, kind): findings}, gravest first."""
+        found: dict[tuple[str, str], list[Finding]] = {}
+        for finding in self.findings:
+            found.setdefault((finding.level, finding.kind), []).append(finding)
+        return found
 
     @cached_property
     def statuses(self) -> dict[str, str]:
@@ -66,6 +70,11 @@ class Audit:
         """{item: the paper's values beside ours}."""
         return all_comparisons(self.evidence)
 
+    @cached_property
+    def beside(self) -> dict[str, Comparison]:
+        """{cell: the paper's value beside it}."""
+        return {one.address: one for found in self.compared.values() for one in found}
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data, every tainted cell by address."""
         evidence = self.evidence
@@ -73,21 +82,11 @@ class Audit:
         return {
             "tables": len(evidence.sidecars),
             "cells": len(evidence.cells),
-            "measured": sum(c["kind"] == "measured" for c in evidence.cells.values()),
+            "measured": len(evidence.measured),
             "instances": len(evidence.chain.instances),
             "seconds": round(self.seconds, 2),
             "counts": {level: counts.get(level, 0) for level in LEVELS},
-            "findings": [
-                {
-                    "level": finding.level,
-                    "kind": finding.kind,
-                    "subject": finding.subject,
-                    "detail": finding.detail,
-                    "instances": list(finding.instances),
-                    "cells": list(finding.cells),
-                }
-                for finding in self.findings
-            ],
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
 
@@ -108,19 +107,13 @@ def run_audit(root: Path, ask_remote: bool = True, every_metric: bool = False) -
         *check_tables(evidence),
         *check_rebuild(evidence),
         *check_kept(evidence, every_metric),
-        *check_prose(chain.root, _displayed(evidence)),
+        *check_prose(chain.root, evidence.measured),
         *check_differences(evidence, taint),
     ]
     tainted = {f.with_cells(taint.cells(f.instances)) for f in findings}
     order = {level: index for index, level in enumerate(LEVELS)}
     ordered = sorted(tainted, key=lambda f: (order[f.level], f.kind, f.subject))
     return Audit(evidence, taint, ordered, time.perf_counter() - start)
-
-
-def _displayed(evidence: Evidence) -> Iterator[str]:
-    for cell in evidence.cells.values():
-        if cell["kind"] == "measured":
-            yield cell["displayed"]
 
 
 def facts(record: Record) -> Iterator[tuple[str, str]]:
@@ -137,7 +130,7 @@ def facts(record: Record) -> Iterator[tuple[str, str]]:
 
 def check_differences(evidence: Evidence, taint: Taint) -> Iterator[Finding]:
     """Libraries, devices, commits that differ among the runs behind one table."""
-    chain, said = evidence.chain, {}
+    chain, differing = evidence.chain, {}
     for item in evidence.sidecars:
         found: dict[str, Counter[str]] = {}
         for name in taint.table_runs(item):
@@ -149,8 +142,8 @@ def check_differences(evidence: Evidence, taint: Taint) -> Iterator[Finding]:
         for what, counts in found.items():
             if len(counts) > 1:
                 listed = ", ".join(f"{w} ({n} runs)" for w, n in counts.most_common())
-                said.setdefault((what, listed), []).append(item)
-    for (what, listed), items in said.items():
+                differing.setdefault((what, listed), []).append(item)
+    for (what, listed), items in differing.items():
         subject = ", ".join(items)
         detail = f"the runs behind it differ in {what}: {listed}"
         yield Finding(NOTICE, "mixed runs", subject, detail)
@@ -163,22 +156,17 @@ def as_text(audit: Audit, limit: int = 12) -> str:
         f"{data['measured']} measured of {data['cells']} cells in {data['tables']} "
         f"tables, {data['instances']} runs, {data['seconds']:.1f} s"
     ]
-    groups: dict[tuple[str, str], list[Finding]] = {}
-    for finding in audit.findings:
-        groups.setdefault((finding.level, finding.kind), []).append(finding)
-    everything = list(audit.evidence.cells)
-    for (level, kind), found in groups.items():
+    for (level, kind), found in audit.groups.items():
         lines.append(f"\n{level.upper()}: {kind} ({len(found)})")
         shown = found if level == OBJECTION else found[:limit]
         for finding in shown:
             detail = finding.detail
             detail = detail if len(detail) <= 400 else detail[:397] + "..."
             lines.append(f"  {finding.subject}: {detail}")
-            if finding.cells and level == OBJECTION:
-                cells = [c for c in finding.cells if c != finding.subject]
-                if cells:
-                    listed = short(cells, everything)
-                    lines.append(f"    taints {len(cells)}: {listed}")
+            cells = [c for c in finding.cells if c != finding.subject]
+            if cells and level == OBJECTION:
+                listed = short(cells, audit.evidence.cells)
+                lines.append(f"    taints {len(cells)}: {listed}")
         if len(found) > len(shown):
             lines.append(f"  ... and {len(found) - len(shown)} more (--json lists all)")
     lines.append("\n" + verdict_line(data["counts"]))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from dash_repro.audit import exact
-from dash_repro.audit.evidence import Evidence
+from dash_repro.audit.evidence import Evidence, Json, both_sides
 from dash_repro.audit.expected import LAYOUTS
 from dash_repro.audit.printed import PAPER, is_own, paper_values
 from dash_repro.paper.scale import MARKS
@@ -58,70 +58,59 @@ class Comparison:
 
 def compare(evidence: Evidence, item: str) -> Iterator[Comparison]:
     """Every value of the paper's CSV behind an item, in its order."""
-    mapping = dataset_mapping(evidence, item)
+    ours = evidence.params["experiments"][LAYOUTS[item].experiment]["datasets"]
+    mapping = dict(zip(PAPER_DATASETS, ours, strict=False))  # first for first
     for (row, column), text in paper_values(evidence, item).items():
         if not re.fullmatch(LAYOUTS[item].beside, column):
             continue
-        ours_row, ours_column = row, column
-        for paper, ours in mapping.items():
-            ours_row = _renamed(ours_row, paper, ours)
-            ours_column = _renamed(ours_column, paper, ours)
-        address = f"{item}/{ours_row}/{ours_column}"
+        address = f"{item}/{_renamed(row, mapping)}/{_renamed(column, mapping)}"
         if item == "tableC7" and len(mapping) > 1:
             address = f"{item}/{mapping[PAPER_DATASETS[0]]}_{row}/{column}"
-        yield _comparison(evidence, item, (row, column), text, address, mapping)
+        paper = Comparison(item, row, column, text)
+        yield _compared(evidence, paper, address, mapping)
 
 
-def dataset_mapping(evidence: Evidence, item: str) -> dict[str, str]:
-    """Our datasets in the place of the paper's, first for first."""
-    ours = evidence.params["experiments"][LAYOUTS[item].experiment]["datasets"]
-    return dict(zip(PAPER_DATASETS, ours, strict=False))
+def _renamed(text: str, mapping: Mapping[str, str]) -> str:
+    """A row or column of the paper's with our dataset in the place of its own."""
+    for paper, ours in mapping.items():
+        if text.startswith(f"{paper}_"):
+            return ours + text.removeprefix(paper)
+    return text
 
 
-def _renamed(text: str, paper: str, ours: str) -> str:
-    return f"{ours}_{text[len(paper) + 1 :]}" if text.startswith(f"{paper}_") else text
-
-
-def _comparison(
-    evidence: Evidence,
-    item: str,
-    place: tuple[str, str],
-    text: str,
-    address: str,
-    mapping: Mapping[str, str],
+def _compared(
+    evidence: Evidence, paper: Comparison, address: str, mapping: Mapping[str, str]
 ) -> Comparison:
-    row, column = place
+    """The paper's value with our cell beside it."""
     cell = evidence.cells.get(address)
     if cell is None:
-        return Comparison(
-            item, row, column, text, reasons=("this run has no such cell",)
-        )
-    reasons = list(_reasons(evidence, item, place, cell, mapping))
+        return replace(paper, reasons=("this run has no such cell",))
+    reasons = tuple(_reasons(evidence, paper, cell, mapping))
     numbers = _numbers(evidence, address, cell)
-    known = {"address": address, "ours": cell["displayed"], "reasons": tuple(reasons)}
+    known = replace(paper, address=address, ours=cell["displayed"], reasons=reasons)
     if reasons or numbers is None:
-        return Comparison(item, row, column, text, **known)
+        return known
     value, spread = numbers
-    decimals = max(cell["decimals"], len(text.partition(".")[2]))
-    difference = value - Fraction(text)
-    known["difference"] = exact.rounded(difference, decimals)
-    if spread:
-        known["spread"] = f"{spread:.3g}"
-        known["spreads"] = f"{float(difference) / spread:+.2f}"
-    return Comparison(item, row, column, text, **known)
+    decimals = max(cell["decimals"], len(paper.paper.partition(".")[2]))
+    difference = value - Fraction(paper.paper)
+    known = replace(known, difference=exact.rounded(difference, decimals))
+    if not spread:
+        return known
+    spreads = f"{float(difference) / spread:+.2f}"
+    return replace(known, spread=f"{spread:.3g}", spreads=spreads)
 
 
 def _numbers(
-    evidence: Evidence, address: str, cell: Mapping[str, Any]
+    evidence: Evidence, address: str, cell: Json
 ) -> tuple[Fraction, float] | None:
     """Our unrounded value in the cell's unit, and the spread over its seeds."""
     expected = evidence.expectations.expected_for(address)
     if expected is None or cell["kind"] != "measured":
         return None
-    first = [v.seeded for v in evidence.numbers(expected.first)]
+    sides = both_sides(evidence, expected)
+    first, second = ([v.seeded for v in side] for side in sides)
     unit = Fraction(10) ** cell["exponent"]
     if expected.statistic in ("ratio", "difference"):
-        second = [v.seeded for v in evidence.numbers(expected.second)]
         a, b = exact.average(first), exact.average(second)
         return (a / b if expected.statistic == "ratio" else a - b) * unit, 0.0
     if expected.statistic in exact.SPREADS:
@@ -132,17 +121,12 @@ def _numbers(
 
 
 def _reasons(
-    evidence: Evidence,
-    item: str,
-    place: tuple[str, str],
-    cell: Mapping[str, Any],
-    mapping: Mapping[str, str],
+    evidence: Evidence, paper: Comparison, cell: Json, mapping: Mapping[str, str]
 ) -> Iterator[str]:
-    row, column = place
     if cell["kind"] == "literature":
         yield "printed in the paper from the literature; nothing was measured"
         return
-    if column in SETTINGS or cell["kind"] == "param":
+    if paper.column in SETTINGS or cell["kind"] == "param":
         yield "a setting, not a measurement"
         return
     if cell["kind"] in ("definition", "dash"):
@@ -150,23 +134,18 @@ def _reasons(
         return
     if evidence.params["scale"] in MARKS:
         yield "not the paper's scale"
-    yield from _other_data(f"{row}_{column}", item, mapping)
+    for theirs, ours in mapping.items():
+        own = paper.item == "tableC7" and theirs == "cifar10"
+        if ours != theirs and (own or f"{theirs}_" in f"{paper.row}_{paper.column}"):
+            yield f"other data: {ours} instead of {theirs.replace('cifar', 'CIFAR-')}"
     yield from _other_metric(evidence, cell)
-    if column.endswith("gap_mse"):
+    if paper.column.endswith("gap_mse"):
         yield "the unit of the paper's gap MSE is not known: compare ratios"
-    if item == "tableS1" and row.startswith(("latency", "peak")):
+    if paper.item == "tableS1" and paper.row.startswith(("latency", "peak")):
         yield "measured on another device than the README's"
 
 
-def _other_data(text: str, item: str, mapping: Mapping[str, str]) -> Iterator[str]:
-    names = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-    for paper, ours in mapping.items():
-        mine = f"{paper}_" in text or (item == "tableC7" and paper == "cifar10")
-        if mine and ours != paper:
-            yield f"other data: {ours} instead of {names[paper]}"
-
-
-def _other_metric(evidence: Evidence, cell: Mapping[str, Any]) -> Iterator[str]:
+def _other_metric(evidence: Evidence, cell: Json) -> Iterator[str]:
     if cell["metric"] in ("frechet", "inception_score"):
         extractor = evidence.params["extractor"]
         if cell["name"] not in ("FID", "IS"):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from dash_repro.audit import exact
 from dash_repro.audit.expected import DISTANCES, Expectations, Expected, Source
 from runledger import md5_file
-from runledger.audit import Chain
+from runledger.audit import OBJECTION, Chain, Finding
 
 RAW_FILES = {
     "compute_metrics": "metrics.json",
@@ -44,7 +43,10 @@ class RawNumber:
         return self.seed, self.sampling_seed, self.text
 
 
-@dataclass
+Numbers = Sequence[RawNumber]
+Json = Mapping[str, Any]  # a sidecar of a table, a cell of it, a block of params
+
+
 class Evidence:
     """A checkout as the table checks see it.
 
@@ -52,41 +54,30 @@ class Evidence:
         chain: its instances, records and bytes.
     """
 
-    chain: Chain
-    _raw: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.root: Path = self.chain.root
-        self.params: Mapping[str, Any] = self.chain.pipeline.params
+    def __init__(self, chain: Chain) -> None:
+        self.chain, self.root = chain, chain.root
+        self.params: Json = chain.pipeline.params
         self.expectations = Expectations(self.params)
+        self._raw: dict[str, Any] = {}
 
     @cached_property
     def tables(self) -> list[str]:
         """Items that are tables, in the plan's order."""
-        stem = "make_table-"
-        return [
-            n.removeprefix(stem) for n in self.chain.instances if n.startswith(stem)
-        ]
+        return [item for item, _ in self.by_stage.get("make_table", [])]
 
     @cached_property
     def figures(self) -> list[str]:
         """Items that are figures."""
-        stem = "plot_figure@"
-        return [
-            n.removeprefix(stem) for n in self.chain.instances if n.startswith(stem)
-        ]
+        return [item for item, _ in self.by_stage.get("plot_figure", [])]
 
     @cached_property
     def sidecars(self) -> dict[str, dict[str, Any]]:
         """{item: sidecar JSON} of the tables whose file can be read."""
-        found = {}
-        for item in self.tables:
-            text = self.text(f"results/tables/{item}.json", f"make_table-{item}")
-            try:
-                found[item] = json.loads(text or "")
-            except ValueError:
-                continue
-        return found
+        found = {
+            item: self._json(f"results/tables/{item}.json", f"make_table-{item}")
+            for item in self.tables
+        }
+        return {item: sidecar for item, sidecar in found.items() if sidecar is not None}
 
     @cached_property
     def cells(self) -> dict[str, dict[str, Any]]:
@@ -97,6 +88,12 @@ class Evidence:
             for address, cell in sidecar["cells"].items()
         }
 
+    @property
+    def measured(self) -> list[str]:
+        """What cells of measured numbers print."""
+        cells = self.cells.values()
+        return [cell["displayed"] for cell in cells if cell["kind"] == "measured"]
+
     def text(self, path: str, instance: str) -> str | None:
         """A text of the checkout as it is; absent, the copy in its record."""
         try:
@@ -105,16 +102,17 @@ class Evidence:
             record = self.chain.record_of(instance)
             return record.outputs.get(path, {}).get("inline") if record else None
 
+    def _json(self, path: str, instance: str) -> Any:
+        try:
+            return json.loads(self.text(path, instance) or "")
+        except ValueError:
+            return None
+
     def raw_json(self, stage: str, instance: str) -> Any:
         """A raw result file; None if it is nowhere or broken."""
         path = f"results/{stage}/{instance}/{RAW_FILES[stage]}"
         if path not in self._raw:
-            try:
-                self._raw[path] = json.loads(
-                    self.text(path, f"{stage}@{instance}") or ""
-                )
-            except (ValueError, KeyError):
-                self._raw[path] = None
+            self._raw[path] = self._json(path, f"{stage}@{instance}")
         return self._raw[path]
 
     @cached_property
@@ -141,28 +139,11 @@ class Evidence:
 
     def numbers(self, source: Source) -> list[RawNumber]:
         """The raw numbers of a source that exist; seeds without a run are absent."""
-        found = []
-        for id, item in self.planned(source):
-            content = self.raw_json(source.stage, id)
-            if source.stage == "extract_reference":
-                found += _bounds(content, source, id)
-                continue
-            entry = _entry(content, source)
-            if entry is None:
-                continue
-            profile = source.stage == "profile_model"
-            number, about = entry
-            found.append(
-                RawNumber(
-                    source.stage,
-                    id,
-                    "" if profile else str(item.get("seed", "")),
-                    str(item.get("sampling_seed", "")) if not profile else "",
-                    number,
-                    **about,
-                )
-            )
-        return found
+        return [
+            number
+            for id, item in self.planned(source)
+            for number in _numbers(self.raw_json(source.stage, id), source, id, item)
+        ]
 
     def mark(self, expected: Expected | None) -> str:
         """The mark of a mean distance above that of the dataset's constant image."""
@@ -207,44 +188,47 @@ def json_number(value: Any) -> str | None:
     return repr(value)
 
 
-def _bounds(content: Any, source: Source, id: str) -> list[RawNumber]:
-    """The numbers of a bound, one a set: the sets count like samplings."""
-    name, _, metric = source.metric.partition("_")
-    bound = content.get("bounds", {}).get(name, {}) if isinstance(content, dict) else {}
-    found = []
-    for index, metrics in enumerate(bound.get("sets", [])):
-        entry = metrics.get(metric, {})
+def _numbers(
+    content: Any, source: Source, id: str, item: Mapping[str, Any]
+) -> Iterator[RawNumber]:
+    """The numbers of a source in the content of one of its files; none if broken."""
+    if not isinstance(content, dict):
+        return
+    seeds = str(item.get("seed", "")), str(item.get("sampling_seed", ""))
+    metric, n = source.metric, ""
+    if source.stage == "extract_reference":  # sets of a bound count like samplings
+        name, _, metric = metric.partition("_")
+        bound = content.get("bounds", {}).get(name, {})
+        sets, n = bound.get("sets", []), str(bound.get("n"))
+        entries = {("", str(i)): one.get(metric, {}) for i, one in enumerate(sets)}
+    elif source.stage == "compute_metrics":
+        entries = {seeds: content.get("metrics", {}).get(metric, {})}
+        n = str(content.get("num_samples"))
+    else:
+        entry = {"value": content.get(metric), "name": metric, "extractor": ""}
+        if source.stage == "profile_model":
+            seeds = "", ""
+        else:
+            entry["standard_error"] = content.get("standard_error", {}).get(metric)
+            n = str(content.get("pairs"))
+        entries = {seeds: entry}
+    for place, entry in entries.items():
         number = json_number(entry.get("value"))
         if number is not None:
             error = json_number(entry.get("standard_error")) or ""
-            about = (number, error, str(bound.get("n")), str(entry.get("name")))
             extractor = str(entry.get("extractor", content.get("extractor")))
-            found.append(RawNumber(source.stage, id, "", str(index), *about, extractor))
-    return found
+            about = error, n, str(entry.get("name")), extractor
+            yield RawNumber(source.stage, id, *place, number, *about)
 
 
-def _entry(content: Any, source: Source) -> tuple[str, dict[str, str]] | None:
-    """The number of a source in its file's content, and what is said about it."""
-    if not isinstance(content, dict):
-        return None
-    if source.stage == "compute_metrics":
-        entry = content.get("metrics", {}).get(source.metric, {})
-        number = json_number(entry.get("value"))
-        about = {
-            "error": json_number(entry.get("standard_error")) or "",
-            "n": str(content.get("num_samples")),
-            "name": str(entry.get("name")),
-            "extractor": str(entry.get("extractor", content.get("extractor"))),
-        }
-    else:
-        number, about = json_number(content.get(source.metric)), {}
-        if source.stage in ("measure_calibration", "distill_steps"):
-            errors = content.get("standard_error", {})
-            about = {
-                "error": json_number(errors.get(source.metric)) or "",
-                "n": str(content.get("pairs")),
-                "name": source.metric,
-            }
-        else:
-            about = {"name": source.metric}
-    return (number, about) if number is not None else None
+def both_sides(
+    evidence: Evidence, expected: Expected
+) -> tuple[list[RawNumber], list[RawNumber]]:
+    """Raw numbers of a cell, and those that they are compared with or divided by."""
+    first, *second = map(evidence.numbers, expected.sources)
+    return first, second[0] if second else []
+
+
+def objection(kind: str, address: str, detail: str) -> Finding:
+    """What is wrong with one cell."""
+    return Finding(OBJECTION, kind, address, detail, cells=(address,))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from math import isqrt
+from statistics import StatisticsError, mean, pvariance
 
 Raw = tuple[str, str, str]  # seed, sampling seed, number as text
 SPREADS = ("std", "sampling_std")  # over training seeds; over sampling seeds
@@ -21,13 +22,12 @@ def repetitions(values: Sequence[Raw]) -> list[Fraction]:
         by_seed.setdefault(seed, []).append(Fraction(number))
     if len(by_seed) == 1:
         return next(iter(by_seed.values()))
-    return [sum(group) / len(group) for group in by_seed.values()]
+    return [mean(group) for group in by_seed.values()]
 
 
 def average(values: Sequence[Raw]) -> Fraction:
     """Mean of the repetitions."""
-    numbers = repetitions(values)
-    return sum(numbers, Fraction(0)) / len(numbers)
+    return mean(repetitions(values))
 
 
 def spread_groups(values: Sequence[Raw], statistic: str) -> list[list[Fraction]]:
@@ -51,8 +51,7 @@ def variance(values: Sequence[Raw], ddof: int, statistic: str = "std") -> Fracti
     """
     total, divisor = Fraction(0), 0
     for group in spread_groups(values, statistic):
-        centre = sum(group) / len(group)
-        total += sum(((number - centre) ** 2 for number in group), Fraction(0))
+        total += pvariance(group) * len(group)
         divisor += len(group) - ddof
     return total / divisor
 
@@ -102,6 +101,6 @@ def printed(
             return rounded((average(first) - average(second)) * unit, decimals)
         if statistic == "ratio":
             return rounded(average(first) / average(second) * unit, decimals)
-    except (ZeroDivisionError, StopIteration) as error:
+    except (ZeroDivisionError, StatisticsError) as error:
         raise ValueError(f"{statistic} of these values: {error}") from None
     raise ValueError(f"no statistic {statistic!r}")

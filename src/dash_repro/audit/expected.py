@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+Block = Mapping[str, Any]  # of params, or an identity
+Facts = Mapping[str, str]  # what an address says, by the names of the patterns
 TEACHER = "teacher_tirt"
 SAMPLES, GAPS = "compute_metrics", "measure_calibration"
 MEASURES: dict[str, tuple[str, str, str, int | None, bool]] = {
@@ -144,7 +146,7 @@ class Source:
 
     stage: str
     metric: str
-    identity: Mapping[str, Any]
+    identity: Block
     seeds: tuple[int, ...] = ()
     sampling_seeds: tuple[int, ...] = ()
 
@@ -168,11 +170,12 @@ class Expected:
 class Expectations:
     """Reads addresses under one params.yaml."""
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
+    def __init__(self, params: Block) -> None:
         self.params = params
         self.experiments = params["experiments"]
         self.sampling = self.experiments["sampling"]
         self.settings = params["make_table"]
+        self.teacher_width = params["train_teacher"]["width"]
 
     def expected_for(self, address: str) -> Expected | None:
         """What the cell must show; None where no measurement belongs."""
@@ -195,7 +198,7 @@ class Expectations:
             return self._stepwise(facts, block)
         return self._network(facts, block, layout.experiment)
 
-    def _bound(self, facts: Mapping[str, str]) -> Expected | None:
+    def _bound(self, facts: Facts) -> Expected | None:
         """A set that bounds the metrics; one instance a dataset, no seeds."""
         measure = facts.get("measure", "fd")  # of sweeps, in every column
         if "size" in facts or MEASURES[measure][0] != SAMPLES:
@@ -214,31 +217,25 @@ class Expectations:
         small = key == "parameters" and self.params["scale"] != "paper"
         return key, exponent, max(decimals, 2) if small else decimals
 
-    def _profiled(
-        self, facts: Mapping[str, str], block: Mapping[str, Any]
-    ) -> Expected | None:
+    def _profiled(self, facts: Facts, block: Block) -> Expected | None:
         """A number of the profiles of the teacher and of dash."""
         key, exponent, decimals = self._printed(facts["key"])
-        teacher = self._profile(block, TEACHER, None, key)
+        teacher = self._profile(block, TEACHER, self.teacher_width, key)
         student = self._profile(block, "dash", block["width"], key)
         if facts["role"] == "ratio":
             return Expected("ratio", 2, teacher, student)
         own = teacher if facts["role"] == "teacher" else student
         return Expected("mean", decimals, own, exponent=exponent)
 
-    def _stepwise(
-        self, facts: Mapping[str, str], block: Mapping[str, Any]
-    ) -> Expected | None:
+    def _stepwise(self, facts: Facts, block: Block) -> Expected | None:
         """A student sampled in some steps as it is, and distilled to them."""
-        row, steps = facts["stepwise"], int(facts["steps"])
-        own, width = steps == block["steps"][0], block["width"]
+        row, steps, width = facts["stepwise"], int(facts["steps"]), block["width"]
+        own = steps == block["steps"][0]
         student = block["student"] if own else f"{block['student']}_k{steps}"
         if row == "rho":
-            identity = {"dataset": facts["dataset"], "student": student}
-            stage = GAPS if own else "distill_steps"
-            seeds = tuple(block["seeds"])
-            source = Source(stage, "rho", {**identity, "width": width}, seeds)
-            return self._cell("rho", source, "")
+            identity = {"dataset": facts["dataset"], "student": student, "width": width}
+            stage, seeds = GAPS if own else "distill_steps", tuple(block["seeds"])
+            return self._cell("rho", Source(stage, "rho", identity, seeds), "")
         place, change = ("stepwise", "fd", facts["dataset"]), {"steps": steps}
         plain = self._measure(place, block["student"], width, change)
         distilled = self._measure(place, student, width, change)
@@ -246,9 +243,7 @@ class Expectations:
             return Expected("difference", self._digits("fd"), plain, distilled)
         return self._cell("fd", plain if row == "plain" else distilled, "")
 
-    def _network(
-        self, facts: Mapping[str, str], block: Mapping[str, Any], experiment: str
-    ) -> Expected | None:
+    def _network(self, facts: Facts, block: Block, experiment: str) -> Expected | None:
         """A number of one network, or the gap between two."""
         model, width = facts.get("model", ""), facts.get("width", block.get("width"))
         change: dict[str, Any] = {}
@@ -259,12 +254,13 @@ class Expectations:
                 change = {"guidance": "constant", "scale": self.experiments[name][key]}
         elif model == "teacher":
             model = TEACHER
-        width = None if model.startswith("teacher_") else int(width)
+        is_teacher = model.startswith("teacher_")
+        width = self.teacher_width if is_teacher else int(width)
         if "size" in facts:
             return self._size(facts["size"], block, model, width)
         if "measure" in facts:
             place = (experiment, facts["measure"], facts["dataset"])
-            if model.startswith("teacher_") and MEASURES[facts["measure"]][0] == GAPS:
+            if is_teacher and MEASURES[facts["measure"]][0] == GAPS:
                 return None  # by definition
             source = self._measure(place, model, width, change)
             return self._cell(facts["measure"], source, facts.get("std", ""))
@@ -277,28 +273,22 @@ class Expectations:
         else:
             change = {"scale": float(facts["scale"])}
         place = (experiment, "fd", facts["dataset"])
-        teacher = self._measure(place, TEACHER, None, change)
+        teacher = self._measure(place, TEACHER, self.teacher_width, change)
         student = self._measure(place, block["student"], block["width"], change)
         if model == "gap":
             return Expected("difference", self._digits("fd"), student, teacher)
         return self._cell("fd", teacher if model == TEACHER else student, "")
 
-    def _size(
-        self, size: str, block: Mapping[str, Any], model: str, width: int | None
-    ) -> Expected:
+    def _size(self, size: str, block: Block, model: str, width: int) -> Expected:
         own = self._profile(block, model, width, "parameters")
         if size == "compression":
-            whole = self._profile(block, TEACHER, None, "parameters")
+            whole = self._profile(block, TEACHER, self.teacher_width, "parameters")
             return Expected("ratio", 1, whole, own)
         _, exponent, decimals = self._printed(size)
         return Expected("mean", decimals, own, exponent=exponent)
 
     def _measure(
-        self,
-        place: tuple[str, str, str],
-        model: str,
-        width: int | None,
-        change: Mapping[str, Any],
+        self, place: tuple[str, str, str], model: str, width: int, change: Block
     ) -> Source:
         """A measure of a network over the experiment's seeds.
 
@@ -313,7 +303,6 @@ class Expectations:
         if stage == GAPS:
             identity |= {"student": model, "width": width}
             return Source(stage, metric, identity, seeds)
-        width = self.params["train_teacher"]["width"] if width is None else width
         identity |= {"model": model, "width": width, **self._sampler(model), **change}
         samplings = tuple(self.sampling["sampling_seeds"])
         return Source(stage, metric, identity, seeds, samplings)
@@ -324,19 +313,16 @@ class Expectations:
         return block.get("objective") == "guided"
 
     def _sampler(self, model: str) -> dict[str, Any]:
-        teacher = model.startswith("teacher_")
+        steps, kind = self.sampling["steps"], self.sampling["student_guidance"]
         if self.one_branch(model):
-            steps = self.sampling["steps"]
             return {"guidance": "constant", "scale": 1.0, "steps": steps}
-        kind = "tag" if teacher else self.sampling["student_guidance"]
+        if model.startswith("teacher_"):
+            kind = "tag"
         scale = self.sampling["guidance_scale"]
         scale = self.params["tag"]["w_max"] if kind == "tag" else scale
-        return {"guidance": kind, "scale": scale, "steps": self.sampling["steps"]}
+        return {"guidance": kind, "scale": scale, "steps": steps}
 
-    def _profile(
-        self, block: Mapping[str, Any], model: str, width: int | None, key: str
-    ) -> Source:
-        width = self.params["train_teacher"]["width"] if width is None else width
+    def _profile(self, block: Block, model: str, width: int, key: str) -> Source:
         identity = {"dataset": block["datasets"][0], "model": model, "width": width}
         return Source("profile_model", key, identity)
 

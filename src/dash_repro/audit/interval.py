@@ -6,16 +6,16 @@ with which nothing is shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from math import sqrt
-from typing import Any
+from statistics import mean, variance
 
 import numpy as np
 from scipy.special import stdtrit
 
 from dash_repro.audit import exact
-from dash_repro.audit.evidence import RawNumber
+from dash_repro.audit.evidence import Json, Numbers
 from dash_repro.audit.expected import Expected
 from dash_repro.audit.remeasured import GROUPS
 
@@ -24,7 +24,7 @@ _SQUARE_OF_STEPS = Fraction(355, 100) ** 2  # of the last digit, in a standard e
 
 
 def variances(
-    statistic: str, first: Sequence[RawNumber], second: Sequence[RawNumber]
+    statistic: str, first: Numbers, second: Numbers
 ) -> list[tuple[Fraction, int]]:
     """(variance of the number, degrees of freedom) over trainings, and over samples.
 
@@ -42,52 +42,38 @@ def variances(
     sides = [[v.seed for v in first], [v.sampling_seed for v in first]]
     for place, marks in enumerate(sides):
         averages = [
-            _average([x for key, x in table.items() if key[place] == mark])
+            mean([x for key, x in table.items() if key[place] == mark])
             for mark in sorted(set(marks))
         ]
         count = len(averages)
         if count > 1 and trained:
-            centre = _average(averages)
-            squares = sum((x - centre) ** 2 for x in averages)
-            found.append((Fraction(squares, count * (count - 1)), count - 1))
+            found.append((variance(averages) / count, count - 1))
     if len(set(sides[1])) == 1 or not trained:
         errors = [[v.error for v in side] for side in (first, second) if side]
         if all(all(side) for side in errors):
-            of_samples = sum(_average(list(map(Fraction, e))) ** 2 for e in errors)
+            of_samples = sum(mean(list(map(Fraction, e))) ** 2 for e in errors)
             found.append((Fraction(of_samples), GROUPS - 1))
     return found
 
 
-def _of_ratio(
-    first: Sequence[RawNumber], second: Sequence[RawNumber]
-) -> list[tuple[Fraction, int]]:
+def _of_ratio(first: Numbers, second: Numbers) -> list[tuple[Fraction, int]]:
     """Over trainings only: a ratio of means has no closed form, so one is left out."""
     seeds = sorted({value.seed for value in first})
     count = len(seeds)
     if count < 2:
         return []
     sides = [
-        [_average([Fraction(v.text) for v in side if v.seed == s]) for s in seeds]
+        [mean([Fraction(v.text) for v in side if v.seed == s]) for s in seeds]
         for side in (first, second)
     ]
     ratios = [
         Fraction(*(sum(side) - side[place] for side in sides)) for place in range(count)
     ]
-    centre = _average(ratios)
-    squares = sum((ratio - centre) ** 2 for ratio in ratios)
-    return [(squares * Fraction(count - 1, count), count - 1)]
-
-
-def _average(numbers: Sequence[Fraction]) -> Fraction:
-    return sum(numbers, Fraction(0)) / len(numbers)
+    return [(variance(ratios) * (count - 1) ** 2 / count, count - 1)]
 
 
 def digits(
-    expected: Expected,
-    first: Sequence[RawNumber],
-    second: Sequence[RawNumber],
-    exponent: int,
-    ddof: int,
+    expected: Expected, first: Numbers, second: Numbers, exponent: int, ddof: int
 ) -> int:
     """Digits after the point that the standard error supports.
 
@@ -107,10 +93,7 @@ def digits(
 
 
 def check_interval(
-    expected: Expected,
-    first: Sequence[RawNumber],
-    second: Sequence[RawNumber],
-    cell: Mapping[str, Any],
+    expected: Expected, first: Numbers, second: Numbers, cell: Json
 ) -> Iterator[tuple[str, str]]:
     """(kind, detail) where a cell's interval is not what its raw values give."""
     if not first or (expected.second is not None and not second):

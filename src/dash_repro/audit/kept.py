@@ -6,7 +6,6 @@ Those that take long are computed again of few images, or where they are asked f
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
+from dash_repro.arrays import ArrayFileError, load_npz
 from dash_repro.audit.evidence import Evidence
 from dash_repro.audit.interval import LEVEL
 from dash_repro.audit.remeasured import (
@@ -84,9 +84,8 @@ def check_kept(evidence: Evidence, every: bool = False) -> Iterator[Finding]:
 
 def _load(path: Path) -> dict[str, np.ndarray] | None:
     try:
-        with np.load(path) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile):
+        return load_npz(path, ())
+    except ArrayFileError:
         return None
 
 
@@ -123,30 +122,27 @@ def _of_pairs(_item: Any, arrays: Arrays, content: Mapping[str, Any]) -> Iterato
     if len(indices) != content["pairs"]:
         yield f"{len(indices)} pairs, {content['pairs']} recorded"
         return
-    lengths = arrays["norm_s"] * arrays["norm_t"]
+    s, t = arrays["norm_s"], arrays["norm_t"]
     columns = {name: arrays[column] for name, column in GAPS.items()}
-    columns["cos"] = np.where(
-        lengths > 0, arrays["dot"] / np.maximum(lengths, 1e-300), 0
-    )
+    cosines = arrays["dot"] / np.maximum(s * t, 1e-300)
+    columns["cos"] = np.where(s * t > 0, cosines, 0)
     _, first, image = np.unique(indices, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))[image]  # of the image, as they came
-    group = rank * GROUPS // len(first)
-    parts = [group != number for number in range(GROUPS)]
-    found: dict[str, Again] = {}
+    metrics = {name: _mean_of(column) for name, column in columns.items()}
+    metrics["rho"] = lambda chosen: s[chosen].sum() / t[chosen].sum()
+    metrics["err_cos"] = lambda chosen: _errors_cosine(arrays, chosen)
+    group, every = rank * GROUPS // len(first), np.ones(len(indices), bool)
     with np.errstate(invalid="ignore"):
-        for name, column in columns.items():
-            error = group_error(column[left].mean() for left in parts)
-            found[name] = Again(column.mean(), error, 0.0)
-        s, t = arrays["norm_s"], arrays["norm_t"]
-        error = group_error(s[left].sum() / t[left].sum() for left in parts)
-        found["rho"] = Again(s.sum() / t.sum(), error, 0.0)
-        error = group_error(_errors_cosine(arrays, left) for left in parts)
-        everything = np.ones(len(indices), bool)
-        found["err_cos"] = Again(_errors_cosine(arrays, everything), error, 0.0)
-    if len(first) < GROUPS:
-        found = {name: one._replace(error=None) for name, one in found.items()}
+        found = {
+            name: Again(metric(every), group_error(metric, group), 0.0)
+            for name, metric in metrics.items()
+        }
     errors = content["standard_error"]
     yield from _differ(found, lambda name: (content[name], errors[name]), 1e-9)
+
+
+def _mean_of(column: np.ndarray) -> Callable[[np.ndarray], float]:
+    return lambda chosen: column[chosen].mean()
 
 
 def _errors_cosine(arrays: Arrays, chosen: np.ndarray) -> float:

@@ -140,12 +140,9 @@ def wanted_rows(
     """(row id, boxes, addresses of each box) that a sidecar says the .tex holds."""
     lines: list[tuple[str, list[str], list[list[str]]]] = []
     for line in sidecar["lines"]:
-        boxes = [plain_text(line["label"])]
-        addresses: list[list[str]] = [[]]
-        for entry in line["entries"]:
-            boxes.append(plain_text(entry["text"]))
-            addresses.append(entry["cells"])
-        lines.append((line["id"], boxes, addresses))
+        texts = [line["label"], *(entry["text"] for entry in line["entries"])]
+        addresses = [[], *(entry["cells"] for entry in line["entries"])]
+        lines.append((line["id"], list(map(plain_text, texts)), addresses))
     return lines
 
 

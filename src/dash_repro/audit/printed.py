@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from dash_repro.audit.evidence import Evidence
+from dash_repro.audit.evidence import Evidence, Json, objection
 from dash_repro.audit.expected import LAYOUTS
-from runledger.audit import OBJECTION, Finding
+from runledger.audit import Finding
 
 # items whose cells the paper prints, too
 PAPER = {item: layout for item, layout in LAYOUTS.items() if layout.csv}
@@ -38,19 +37,15 @@ def is_own(evidence: Evidence) -> bool:
     return evidence.params["scale"] == "own"
 
 
-def check_paper(
-    evidence: Evidence, item: str, sidecar: Mapping[str, Any]
-) -> Iterator[Finding]:
+def check_paper(evidence: Evidence, item: str, sidecar: Json) -> Iterator[Finding]:
     """The paper's values shown beside ours are those of its CSV."""
     values = {} if is_own(evidence) else paper_values(evidence, item)
     if not values and not is_own(evidence):
         return
     for address, cell in sidecar["cells"].items():
         _, row, column = address.split("/")
-        said = values.get((row, column.removeprefix("readme_")), "")
-        if cell["paper"] != said:
-            given, known = cell["paper"] or "none", said or "none"
+        printed = values.get((row, column.removeprefix("readme_")), "")
+        if cell["paper"] != printed:
+            given, known = cell["paper"] or "none", printed or "none"
             detail = f"the paper's value is given as {given}, its CSV says {known}"
-            yield Finding(
-                OBJECTION, "wrong paper value", address, detail, cells=(address,)
-            )
+            yield objection("wrong paper value", address, detail)

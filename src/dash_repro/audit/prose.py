@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from runledger.audit import OBJECTION, Finding
+from dash_repro.audit.evidence import objection
+from runledger.audit import Finding
 
 _LAYOUT = (  # numbers that are lengths, shares, names and references, not results
     r"\\(?:documentclass|usepackage|setlength|captionsetup|geometry|newcommand)[^\n]*",
@@ -37,7 +38,7 @@ def check_prose(root: Path, displayed: Iterable[str]) -> Iterator[Finding]:
             if suspicious(number, cells):
                 where = f"{path.relative_to(root).as_posix()}:{line}"
                 detail = f"{number!r} is typed; take it from results/"
-                yield Finding(OBJECTION, "typed number", where, detail, cells=(where,))
+                yield objection("typed number", where, detail)
 
 
 def typed_numbers(text: str) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.arrays import ArrayFileError
-from dash_repro.audit.evidence import Evidence
+from dash_repro.audit.evidence import Evidence, objection
 from dash_repro.paper.collect import gather
 from dash_repro.paper.context import Context
 from dash_repro.paper.rows import Collected, read_rows
@@ -82,7 +82,7 @@ def _compare(item: str, sidecar: Any, tex: str, table: Any) -> Iterator[Finding]
         now, was = again["cells"].get(address), sidecar["cells"].get(address)
         keys = [k for k in (now or was) if (now or {}).get(k) != (was or {}).get(k)]
         detail = f"{', '.join(keys)} differ when it is laid out again"
-        yield Finding(OBJECTION, "not reproduced", address, detail, cells=(address,))
+        yield objection("not reproduced", address, detail)
     everything = tuple(sidecar["cells"])
     if again != sidecar and not different:
         keys = [key for key in again if again[key] != sidecar.get(key)]

@@ -6,14 +6,15 @@ precision, so that a metric comes out close to the recorded one, not equal to it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import xlogy
+
+from dash_repro.arrays import load_npz
 
 GROUPS = 10  # that metrics are computed without, of the samples
 MOST = 10_000  # images of a set whose features are kept
@@ -39,35 +40,42 @@ class Again(NamedTuple):
     error_slack: float = 0.0
 
 
-def group_error(without: Iterable[float]) -> float:
-    """Standard error from a number without each of GROUPS groups: the jackknife's."""
-    values = np.array(list(without))
+def groups_of(count: int) -> np.ndarray:
+    """The group of each of so many samples, in their order."""
+    return np.arange(count) * GROUPS // count
+
+
+def group_error(
+    metric: Callable[[np.ndarray], float], group: np.ndarray
+) -> float | None:
+    """Jackknife standard error of a metric of chosen samples; None of too few.
+
+    Args:
+        metric: of a mask of samples.
+        group: of GROUPS, the one that each sample belongs to.
+    """
+    if len(np.unique(group)) < GROUPS:
+        return None
+    values = np.array([metric(group != number) for number in range(GROUPS)])
     return np.sqrt(((values - values.mean()) ** 2).sum() * (GROUPS - 1) / GROUPS)
 
 
-@lru_cache(maxsize=2)
-def real_images(path: Path) -> Real:
-    """What a reference.npz holds."""
-    with np.load(path) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    levels, axes = np.linalg.eigh(arrays["sigma"])
-    factor = axes * np.sqrt(np.maximum(levels, 0.0))
-    return Real(arrays["features"], arrays["mu"], factor, arrays["held_out_distance"])
-
-
-@dataclass(frozen=True, eq=False)
 class Real:
-    """The real images: factor B of their covariance B B^T, and what else is kept."""
+    """The real images of a reference.npz.
 
-    features: np.ndarray
-    mu: np.ndarray
-    factor: np.ndarray
-    held_out: np.ndarray
+    Attributes:
+        features, mu: as there.
+        factor, total: B of the covariance B B^T, and its trace.
+        usual: the distance of a held-out image to its nearest training image.
+    """
 
-    @cached_property
-    def total(self) -> float:
-        """The trace of the covariance."""
-        return float(np.square(self.factor).sum())
+    def __init__(self, path: Path) -> None:
+        arrays = load_npz(path, ("features", "mu", "sigma", "held_out_distance"))
+        self.features, self.mu = arrays["features"], arrays["mu"]
+        levels, axes = np.linalg.eigh(arrays["sigma"])
+        self.factor = axes * np.sqrt(np.maximum(levels, 0.0))
+        self.total = float(np.square(self.factor).sum())
+        self.usual = float(arrays["held_out_distance"])
 
     @lru_cache(maxsize=2)  # noqa: B019 - two datasets, and as many sizes of sets
     def balls(
@@ -88,6 +96,9 @@ class Real:
         made = np.sort(rng.permutation(samples)[:count])
         real = self.features[np.sort(rng.permutation(len(self.features))[:count])]
         return made, real, np.sort(_apart(real, real), axis=1)[:, min(k, count - 1)]
+
+
+real_images = lru_cache(maxsize=2)(Real)
 
 
 def _apart(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -116,7 +127,7 @@ class Samples:
         few = len(self.x) <= min(QUICK, self.x.shape[1])  # all subsets share products
         self.products = self.seen @ self.seen.T if few else None
         self.count, self.seed = len(self.x), settings["shuffle_seed"]
-        self.group = np.arange(self.count) * GROUPS // self.count
+        self.group = groups_of(self.count)
 
     def metrics(self, every: bool) -> dict[str, Again]:
         """Those of the metrics that are known here; `every`: the slow ones, too."""
@@ -132,11 +143,8 @@ class Samples:
             found |= self.neighbours() | {"kid": self.kid()}
         return found
 
-    def _without(self, of: Callable[[np.ndarray], float]) -> float | None:
-        """Standard error of a metric of chosen samples; None of too few."""
-        if self.count < GROUPS:
-            return None
-        return group_error(of(self.group != number) for number in range(GROUPS))
+    def _without(self, metric: Callable[[np.ndarray], float]) -> float | None:
+        return group_error(metric, self.group)
 
     def _frechet(self, some: np.ndarray) -> float:
         """The nuclear norm of X B is the trace of the root of the covariances."""
@@ -197,23 +205,9 @@ class Samples:
         value = float(np.mean(scores))
         return Again(value, None, ROUNDING * value)
 
-    def _share(self, hits: np.ndarray) -> Again:
-        """A share of samples, of which rounding may have moved one or two."""
-        slack = 0.002 + 1.5 / len(hits)
-        return Again(float(hits.mean()), self._error_of_share(hits), slack, slack)
-
-    @staticmethod
-    def _error_of_share(hits: np.ndarray) -> float | None:
-        count = len(hits)
-        if count < GROUPS:
-            return None
-        group = np.arange(count) * GROUPS // count
-        return group_error(hits[group != number].mean() for number in range(GROUPS))
-
     def accuracy(self) -> Again:
         """The share of samples that the classifier recognised."""
-        hits = self.kept["recognised"]
-        return Again(float(hits.mean()), self._error_of_share(hits), 1e-9, 1e-9)
+        return _share(self.kept["recognised"], 1e-9)
 
     def neighbours(self) -> dict[str, Again]:
         """Precision, recall, and how near the nearest real images are."""
@@ -222,19 +216,18 @@ class Samples:
         rows, others, reach = real.balls(self.count, count, self.seed, k)
         made = self.x[rows]
         between, within = _apart(made, others), _apart(made, made)
-        found = {"precision": self._share((between <= reach).any(axis=1))}
+        slack = 0.002 + 1.5 / count  # one or two samples, moved by rounding
+        found = {"precision": _share((between <= reach).any(axis=1), slack)}
 
         def recall(left: np.ndarray) -> float:
             inside = np.sort(within[np.ix_(left, left)], axis=1)
             mine = inside[:, min(k, left.sum() - 1)]
             return (between[left] <= mine[:, None]).any(axis=0).mean()
 
-        group, error = np.arange(count) * GROUPS // count, None
-        if count >= GROUPS:
-            error = group_error(recall(group != number) for number in range(GROUPS))
-        slack = 0.002 + 1.5 / count
-        found["recall"] = Again(recall(group >= 0), error, slack, slack)
-        usual = float(real.held_out)
+        every = np.ones(count, bool)
+        error = group_error(recall, groups_of(count))
+        found["recall"] = Again(recall(every), error, slack, slack)
+        usual = real.usual
         if not np.isnan(usual):
             far = np.sqrt(np.maximum(_apart(self.x, real.features).min(axis=1), 0.0))
             error = self._without(lambda left: float(np.median(far[left])) / usual)
@@ -265,6 +258,12 @@ class Samples:
             error = float(np.sqrt(self._without(whole) ** 2 + drawn))
         slack = ROUNDING * abs(value) + 0.1 * float(np.std(values))
         return Again(value, error, slack)
+
+
+def _share(hits: np.ndarray, slack: float) -> Again:
+    """A share of samples."""
+    error = group_error(lambda left: hits[left].mean(), groups_of(len(hits)))
+    return Again(float(hits.mean()), error, slack, slack)
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:

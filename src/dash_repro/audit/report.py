@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import html
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,26 +21,18 @@ from dash_repro.audit.account import (
     run_account,
 )
 from dash_repro.audit.audit import Audit
-from dash_repro.audit.page import parts
+from dash_repro.audit.page import FOLDER, macros, parts
 from dash_repro.paper import web
 from dash_repro.paper.pdf import OWN, build_pdf, load_contents, unusable
 from dash_repro.paper.registry import Section
 from dash_repro.paper.scale import mark
 from runledger import digest, write_atomic
-from runledger.audit import draw_stages
 
-FOLDER = Path(__file__).parent / "page"
 AUDITED = {  # sections behind those of the paper
     "findings": "Findings of the audit",
     "against": "Paper against ours",
     "runs": "Runs and cost",
 }
-LEGEND = (
-    ("traced", "recomputed, its chain is whole"),
-    ("notice", "something to know"),
-    ("not checked", "bytes not here"),
-    ("objection", "do not trust"),
-)
 
 
 def write_report(audit: Audit, path: Path) -> list[Path]:
@@ -72,13 +63,13 @@ def write_report(audit: Audit, path: Path) -> list[Path]:
 
 def about_text(audit: Audit) -> str:
     """What the PDF says of its audit, in one sentence."""
-    told = ", ".join(f"{what} {which}" for what, which in identity(audit).items())
+    about = ", ".join(f"{what} {which}" for what, which in identity(audit).items())
     found = verdict(audit.to_dict()["counts"])
-    return f"{told[0].upper()}{told[1:]}: {found[0].lower()}{found[1:]}."
+    return f"{about[0].upper()}{about[1:]}: {found[0].lower()}{found[1:]}."
 
 
 def account_data(audit: Audit) -> dict[str, Any]:
-    """Accounts of all cells and runs; runs are told once and numbered."""
+    """Accounts of all cells and runs; each run once, by its number."""
     chain = audit.evidence.chain
     number = {name: index for index, name in enumerate(chain.instances)}
     cells: dict[str, Any] = {}
@@ -130,41 +121,29 @@ def _numbered(data: Any, number: Mapping[str, str]) -> Any:
 def build(audit: Audit) -> str:
     """The whole page as text."""
     data, params = audit.to_dict(), audit.evidence.params
-    doubt = {name for finding in audit.objections for name in finding.instances}
-    compared = {one.address: one for found in audit.compared.values() for one in found}
+    counts = data["counts"]
     inside = {
-        "findings": parts.findings(audit),
-        "against": f"<p>{AGAINST}</p>" + parts.against(audit),
-        "runs": f"<p>{RUNS}</p>"
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Stages">'
-        f"{draw_stages(audit.evidence.chain, doubt)}</div>{parts.costs(audit)}",
+        "findings": macros().findings(audit.groups, audit.evidence.cells),
+        "against": parts.against(audit),
+        "runs": parts.runs(audit),
     }
     own = params["scale"] == "own"
     if own:
         del inside["against"]
     sections = [
-        (
-            part.name.lower().replace("_", "-"),
-            part.value,
-            parts.section(audit, compared, part),
-        )
+        (part.name.lower().replace("_", "-"), part.value, text)
         for part in Section
-        if not (own and part == Section.CLAIMS)
+        if not (own and part == Section.CLAIMS) and (text := parts.section(audit, part))
     ]
-    sections = [section for section in sections if section[2]]
     sections += [(name, AUDITED[name], text) for name, text in inside.items()]
-    main = web.render(
-        "report_main.html",
-        legend=Markup(_legend()),
-        sections=[(name, title, Markup(text)) for name, title, text in sections],
-    )
+    main = web.render("report_main.html", legend=macros().legend(), sections=sections)
     return web.render(
         "report.html",
         style=web.style(),
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
         data=packed({"main": main, **account_data(audit)}),
-        banner=Markup(_banner(data["counts"]) + parts.counted_claims(audit)),
-        facts=Markup(parts.facts(identity(audit), data)),
+        banner=macros().banner(counts, verdict(counts), parts.counted_claims(audit)),
+        facts=macros().facts(identity(audit), data),
         scale=mark(params["scale"]).page,
         own=OWN if own else "",
         sections=[(name, title) for name, title, _ in sections],
@@ -186,36 +165,5 @@ def verdict(counts: dict[str, int]) -> str:
         f"{counts[kind]} {kind}{'s' * (counts[kind] != 1)}"
         for kind in ("objection", "notice")
     )
-    said = bad if counts["objection"] else "Nothing to object to"
-    return f"{said}; {counts['not checked']} not checked, {notices}"
-
-
-def _banner(counts: dict[str, int]) -> str:
-    level = "s-objection" if counts["objection"] else "s-traced"
-    return (
-        f'<p class="banner {level}"><a href="#findings">Audit</a>: {verdict(counts)}'
-        "</p>"
-    )
-
-
-def _legend() -> str:
-    chips = "".join(
-        f"<span>{parts.chip(status)} {html.escape(text)}</span>"
-        for status, text in LEGEND
-    )
-    return (
-        f'<div class="legend">{chips}<span class="screen">Click or touch a number for '
-        "its story.</span></div><p class='note'>Under a number: the paper’s value; Δ, "
-        "ours less the paper’s, in units of the seeds’ spread s; n.c., not comparable "
-        "(the story says why).</p>"
-    )
-
-
-AGAINST = (
-    "Every value of the paper’s tables beside ours. A difference is given only where "
-    "the protocol is the paper’s; otherwise the reason why not."
-)
-RUNS = (
-    "The stages and how many of their runs are valid. An arrow that follows from "
-    "others is left out. Times are wall time, shared out among runs of one process."
-)
+    result = bad if counts["objection"] else "Nothing to object to"
+    return f"{result}; {counts['not checked']} not checked, {notices}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any
 
 from dash_repro.audit import exact, latex
-from dash_repro.audit.evidence import Evidence, RawNumber
+from dash_repro.audit.evidence import Evidence, Json, Numbers, both_sides, objection
 from dash_repro.audit.expected import Expected
 from dash_repro.audit.interval import check_interval, digits
 from dash_repro.audit.printed import check_paper
@@ -29,14 +29,14 @@ def check_tables(evidence: Evidence) -> Iterator[Finding]:
         yield from check_tex(item, sidecar, tex)
         for address, cell in sidecar["cells"].items():
             for kind, detail in check_cell(evidence, address, cell):
-                yield Finding(OBJECTION, kind, address, detail, cells=(address,))
+                yield objection(kind, address, detail)
         yield from check_units(item, sidecar)
         yield from check_names(item, sidecar)
         yield from check_collected(evidence, item, sidecar)
         yield from check_paper(evidence, item, sidecar)
 
 
-def check_tex(item: str, sidecar: Mapping[str, Any], tex: str) -> Iterator[Finding]:
+def check_tex(item: str, sidecar: Json, tex: str) -> Iterator[Finding]:
     """Box by box: what the .tex prints is what the sidecar says."""
     path, found = f"results/tables/{item}.tex", latex.rows(tex)
     heads, wanted = latex.heading_rows(sidecar), latex.wanted_rows(sidecar)
@@ -49,8 +49,8 @@ def check_tex(item: str, sidecar: Mapping[str, Any], tex: str) -> Iterator[Findi
     top = found[: len(found) - len(wanted)]
     if top not in (heads, heads * 2):
         yield wrong(f"its heading or number of rows: {top}", everything)
-    said = latex.plain_text(f"{sidecar['name']}. {sidecar['caption']}")
-    if latex.caption(tex) != said:
+    wanted_caption = latex.plain_text(f"{sidecar['name']}. {sidecar['caption']}")
+    if latex.caption(tex) != wanted_caption:
         yield wrong("its caption is not the sidecar's", everything)
     for note in sidecar["notes"]:
         if latex.plain_text(note) not in latex.plain_tex(tex.replace("\n", " ")):
@@ -74,7 +74,7 @@ def check_tex(item: str, sidecar: Mapping[str, Any], tex: str) -> Iterator[Findi
 
 
 def check_cell(
-    evidence: Evidence, address: str, cell: Mapping[str, Any]
+    evidence: Evidence, address: str, cell: Json
 ) -> Iterator[tuple[str, str]]:
     """(kind, detail) of whatever is wrong with one cell's number."""
     expected = evidence.expectations.expected_for(address)
@@ -89,8 +89,7 @@ def check_cell(
         elif address.startswith(TEACHER_ROWS) and cell["kind"] == "definition":
             yield from _definition(evidence, address, cell)
         return
-    first = evidence.numbers(expected.first)
-    second = evidence.numbers(expected.second) if expected.second else []
+    first, second = both_sides(evidence, expected)
     unit = cell["exponent"]
     if cell["kind"] != "measured":
         if cell["kind"] != "dash":
@@ -103,16 +102,17 @@ def check_cell(
     yield from _seeds(evidence, expected, cell)
     yield from _values(cell, first, second)
     ddof = evidence.params["make_table"]["ddof"]
-    most = digits(expected, first, second, unit, ddof)
-    for key, wanted in (("statistic", expected.statistic), ("decimals", most)):
+    rules = {
+        "statistic": expected.statistic,
+        "decimals": digits(expected, first, second, unit, ddof),
+        "ddof": ddof,
+        "exponent": unit if expected.exponent is None else expected.exponent,
+    }
+    for key, wanted in rules.items():
         if cell[key] != wanted:
             yield "other rule", f"{key} {cell[key]}, expected {wanted}"
     yield from check_interval(expected, first, second, cell)
-    if cell["ddof"] != ddof:
-        yield "other rule", f"ddof {cell['ddof']}, params.yaml says {ddof}"
-    if expected.exponent is not None and cell["exponent"] != expected.exponent:
-        yield "other rule", f"exponent {cell['exponent']}, not {expected.exponent}"
-    text = recomputed(expected, first, second, unit, ddof)
+    text = recomputed(evidence, expected, first, second, unit)
     if text != cell["displayed"]:
         yield "wrong number", f"prints {cell['displayed']}, the raw values give {text}"
 
@@ -121,7 +121,7 @@ TEACHER_ROWS = ("table3/teacher/", "tableC6/teacher_")
 
 
 def _definition(
-    evidence: Evidence, address: str, cell: Mapping[str, Any]
+    evidence: Evidence, address: str, cell: Json
 ) -> Iterator[tuple[str, str]]:
     """The teacher against itself: 1, 1 and 0, with the column's digits."""
     settings = evidence.params["make_table"]
@@ -133,21 +133,18 @@ def _definition(
 
 
 def recomputed(
-    expected: Expected,
-    first: list[RawNumber],
-    second: list[RawNumber],
-    exponent: int,
-    ddof: int,
+    evidence: Evidence, expected: Expected, first: Numbers, second: Numbers, unit: int
 ) -> str:
-    """The digits that raw values give, or why they give none."""
+    """The digits that raw values give, times ten to the unit; or why they give none."""
+    ddof = evidence.params["make_table"]["ddof"]
     try:
         return exact.printed(
             expected.statistic,
             [value.seeded for value in first],
             [value.seeded for value in second],
-            digits(expected, first, second, exponent, ddof),
+            digits(expected, first, second, unit, ddof),
             ddof,
-            exponent,
+            unit,
         )
     except ValueError as error:
         return f"nothing ({error})"
@@ -157,8 +154,8 @@ def may_be_dash(
     evidence: Evidence,
     address: str,
     expected: Expected,
-    first: list[RawNumber],
-    second: list[RawNumber],
+    first: Numbers,
+    second: Numbers,
 ) -> bool:
     """Whether the rules of the paper leave this box without a number."""
     column = address.split("/")[2]
@@ -183,7 +180,7 @@ def may_be_dash(
 
 
 def _seeds(
-    evidence: Evidence, expected: Expected, cell: Mapping[str, Any]
+    evidence: Evidence, expected: Expected, cell: Json
 ) -> Iterator[tuple[str, str]]:
     """The values are those of the planned runs: none missing, none of another."""
     for source, role in zip(expected.sources, ("", "second"), strict=False):
@@ -202,16 +199,14 @@ def _seeds(
             yield "missing seed", f"{len(wanted)} instances for {plans} planned seeds"
 
 
-def _values(
-    cell: Mapping[str, Any], first: list[RawNumber], second: list[RawNumber]
-) -> Iterator[tuple[str, str]]:
+def _values(cell: Json, first: Numbers, second: Numbers) -> Iterator[tuple[str, str]]:
     """The values in the sidecar are those of the raw files, text by text."""
     raw = {("", v.instance, v.sampling_seed): v for v in first}
     raw |= {("second", v.instance, v.sampling_seed): v for v in second}
     here = {(v["role"], v["instance"], v["sampling_seed"]) for v in cell["values"]}
     runs = {key[:2] for key in here}
-    if lost := [key[1:] for key in raw if key not in here and key[:2] in runs]:
-        yield "missing seed", f"in the raw files and not in the cell: {lost}"
+    if absent := [key[1:] for key in raw if key not in here and key[:2] in runs]:
+        yield "missing seed", f"in the raw files and not in the cell: {absent}"
     for value in cell["values"]:
         known = raw.get((value["role"], value["instance"], value["sampling_seed"]))
         where = f"{value['stage']}/{value['instance']}"
@@ -228,15 +223,15 @@ def _values(
         if value["seed"] != known.seed and known.seed:
             yield "wrong raw value", f"{where}: another seed is named"
     for key in ("n", "extractor"):
-        said = {getattr(v, key) for v in first}
-        if first and cell[key] and {cell[key]} != said:
-            yield "wrong raw value", f"{key} {cell[key]}, the raw files say {said}"
+        recorded = {getattr(v, key) for v in first}
+        if first and cell[key] and {cell[key]} != recorded:
+            yield "wrong raw value", f"{key} {cell[key]}, the raw files say {recorded}"
 
 
 UNITS = {"gap MSE": "_gap_mse", "KID": "_kid"}  # word of the heading: of the column
 
 
-def check_units(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
+def check_units(item: str, sidecar: Json) -> Iterator[Finding]:
     """A column printed in thousandths says so, and is so in every row."""
     for word, end in UNITS.items():
         cells = {
@@ -248,13 +243,13 @@ def check_units(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
         if not found:
             continue
         power, heads = max(found), [h for h in sidecar["header"] if word in h]
-        said = {f"10^{{−{power}}}" in head for head in heads}
-        if len(found) > 1 or said - {power != 0} or not _fits(word, power, cells):
+        named = {f"10^{{−{power}}}" in head for head in heads}
+        if len(found) > 1 or named - {power != 0} or not _fits(word, power, cells):
             detail = f"{word} in units of 10^-{sorted(found)}, heading {heads!r}"
             yield Finding(OBJECTION, "wrong unit", item, detail, cells=tuple(cells))
 
 
-def _fits(word: str, power: int, cells: Mapping[str, Mapping[str, Any]]) -> bool:
+def _fits(word: str, power: int, cells: Mapping[str, Json]) -> bool:
     """Whether networks' KID is in thousandths where that has four digits at most."""
     trained = [c for c in cells.values() if c["metric"] == "kid"]
     numbers = [abs(float(v["number"])) for c in trained for v in c["values"]]
@@ -263,7 +258,7 @@ def _fits(word: str, power: int, cells: Mapping[str, Mapping[str, Any]]) -> bool
     return power == (3 if max(numbers) < 1 else 0) or 1 <= max(numbers) < 10
 
 
-def check_names(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
+def check_names(item: str, sidecar: Json) -> Iterator[Finding]:
     """Nothing is called FID or IS that is not."""
     names = {
         cell["name"]
@@ -279,9 +274,7 @@ def check_names(item: str, sidecar: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(OBJECTION, "wrong name", item, detail, cells=cells)
 
 
-def check_collected(
-    evidence: Evidence, item: str, sidecar: Mapping[str, Any]
-) -> Iterator[Finding]:
+def check_collected(evidence: Evidence, item: str, sidecar: Json) -> Iterator[Finding]:
     """The CSV between raw files and table holds the same numbers, each once."""
     rows = evidence.collected(item)
     if rows is None:
@@ -290,11 +283,11 @@ def check_collected(
             detail = "not here; the raw files were compared with the table directly"
             yield Finding(UNCHECKED, "collected rows", path, detail)
         return
-    held: dict[tuple[str, str, str, str], list[str]] = {}
+    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for row in rows:
         metric = row["name"] if row["metric"] == "profile" else row["metric"]
         key = (row["stage"], row["instance"], metric, row["sampling_seed"])
-        held.setdefault(key, []).append(row["value"])
+        found[key].append(row["value"])
     for address, cell in sidecar["cells"].items():
         expected = evidence.expectations.expected_for(address)
         if cell["kind"] != "measured" or expected is None:
@@ -303,8 +296,6 @@ def check_collected(
             source = expected.sources[1 if value["role"] else 0]
             place = (value["stage"], value["instance"])
             key = (*place, source.metric, value["sampling_seed"])
-            if held.get(key) != [value["number"]]:
-                detail = f"{key}: {held.get(key)} in the CSV, {value['number']} here"
-                yield Finding(
-                    OBJECTION, "collected rows", address, detail, cells=(address,)
-                )
+            if found[key] != [value["number"]]:
+                detail = f"{key}: {found[key]} in the CSV, {value['number']} here"
+                yield objection("collected rows", address, detail)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -25,43 +25,39 @@ class Taint:
 
     def runs(self, address: str) -> frozenset[str]:
         """Names of the instances whose numbers a cell shows (a figure: its whole)."""
-        if address in self._makers:
-            return self._makers[address]
-        if "/" not in address:
-            found = {f"plot_figure@{address}"}
-        elif address.startswith("claims/"):
-            found = self._claim(address)
-        else:
-            cell = self.evidence.cells.get(address, {"values": []})
-            found = {f"{v['stage']}@{v['instance']}" for v in cell["values"]}
-            if cell.get("kind") == "record":
-                found |= self._trainings(address)
-            expected = self.evidence.expectations.expected_for(address)
-            if expected is not None:
-                found |= self.evidence.instances_of(expected)
-        known = frozenset(found & set(self.chain.verdicts))
-        self._makers[address] = known
-        return known
+        if address not in self._makers:
+            found = self._named_by(address) & self.chain.verdicts.keys()
+            self._makers[address] = frozenset(found)
+        return self._makers[address]
 
-    def _trainings(self, address: str) -> set[str]:
-        """Trainings whose time or device a cell tells."""
-        item, _, column = address.split("/")
-        item_of = self.chain.verdicts[f"collect_results-{item}"].instance.item
+    def _named_by(self, address: str) -> set[str]:
+        """Instances that a figure, a claim or the values of a cell name."""
+        item, *place = address.split("/")
+        if not place:
+            return {f"plot_figure@{item}"}
+        if item == "claims":
+            return self._claim(place[0]) if place[1].startswith("ours_") else set()
+        cell = self.evidence.cells.get(address, {"values": []})
+        found = {f"{v['stage']}@{v['instance']}" for v in cell["values"]}
+        if cell.get("kind") == "record":  # the time or the device of trainings
+            found |= self._members(item, lambda m: m["stage"] == f"train_{place[1]}")
+        expected = self.evidence.expectations.expected_for(address)
+        return found | (self.evidence.instances_of(expected) if expected else set())
+
+    def _members(self, item: str, wanted: Callable[[Any], bool]) -> set[str]:
+        """Instances whose results an item collects, if their identity is wanted."""
+        instance = self.chain.verdicts[f"collect_results-{item}"].instance
         return {
             key.replace("/", "@", 1)
-            for key, member in item_of["members"].items()
-            if member["stage"] == f"train_{column}"
+            for key, member in instance.item["members"].items()
+            if wanted(member)
         }
 
-    def _claim(self, address: str) -> set[str]:
+    def _claim(self, claim: str) -> set[str]:
         """Runs behind the operands that a claim names."""
-        _, claim, column = address.split("/")
-        side = column.partition("_")[0]
-        note = self.evidence.cells.get(f"claims/{claim}/{side}_values", {}).get("note")
-        found: set[str] = set()
-        if side != "ours" or not note:
-            return found
-        for operand in _OPERAND.findall(note.partition(" from ")[2]):
+        cell = self.evidence.cells.get(f"claims/{claim}/ours_values", {})
+        operands, found = (cell.get("note") or "").partition(" from ")[2], set[str]()
+        for operand in _OPERAND.findall(operands):
             item, row = operand.split("/")[:2]
             if item in ("curve", "tirt"):
                 found |= self._curve(item, row, operand)
@@ -70,30 +66,30 @@ class Taint:
         return found
 
     def _curve(self, kind: str, row: str, operand: str) -> set[str]:
-        members: Mapping[str, Any] = self.chain.verdicts[
-            "collect_results-claims"
-        ].instance.item["members"]
-        stages = {"curve": ("measure_calibration", "train_student")}.get(
-            kind, ("export_tirt", "train_teacher")
+        """Runs behind a curve: of a student, or of all teachers' weights."""
+        stages = {
+            "curve": ("measure_calibration", "train_student"),
+            "tirt": ("export_tirt", "train_teacher"),
+        }[kind]
+        return self._members(
+            "claims",
+            lambda member: (
+                member["stage"] in stages
+                and member["dataset"] in operand
+                and (kind == "tirt" or member["model"] == row)
+            ),
         )
-        return {
-            key.replace("/", "@", 1)
-            for key, member in members.items()
-            if member["stage"] in stages
-            and (member["dataset"] in operand)
-            and (kind == "tirt" or member["model"] == row)
-        }
+
+    def _upstream(self, names: Iterable[str]) -> set[str]:
+        return set().union(*map(self.chain.ancestors, names))
 
     def closure(self, address: str) -> frozenset[str]:
         """Every run that a cell or figure rests on, and its table's two stages."""
-        found: set[str] = set()
-        for name in self.runs(address):
-            found |= self.chain.ancestors(name)
+        found = self._upstream(self.runs(address))
         if "/" in address:
             item = address.partition("/")[0]
-            layout = {f"make_table-{item}", f"collect_results-{item}"}
-            found |= layout & set(self.chain.verdicts)
-        return frozenset(found)
+            found |= {f"make_table-{item}", f"collect_results-{item}"}
+        return frozenset(found & self.chain.verdicts.keys())
 
     @cached_property
     def by_run(self) -> dict[str, set[str]]:
@@ -105,7 +101,7 @@ class Taint:
         return found
 
     def cells(self, instances: Iterable[str]) -> set[str]:
-        """Cells and figures that rest on any of these; of a lost table, its name."""
+        """Cells and figures that rest on any of these; a table that is not readable."""
         found: set[str] = set()
         for name in instances:
             found |= self.by_run.get(name, set())
@@ -116,11 +112,8 @@ class Taint:
 
     def table_runs(self, item: str) -> frozenset[str]:
         """Every run behind a table's measured cells."""
-        found: set[str] = set()
-        for address in self.evidence.sidecars.get(item, {"cells": {}})["cells"]:
-            for name in self.runs(address):
-                found |= self.chain.ancestors(name)
-        return frozenset(found)
+        cells = self.evidence.sidecars.get(item, {"cells": {}})["cells"]
+        return frozenset(self._upstream(set().union(*map(self.runs, cells))))
 
 
 def short(cells: Iterable[str], everything: Iterable[str]) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, takewhile
 from typing import Any
 
 from dash_repro.evaluation.extractors import EXTRACTORS
@@ -49,13 +47,13 @@ class Machine:
         gpu: whether it trains on one.
         cores: processes at once, on a CPU.
         startup: seconds until a process has its libraries.
-        rate: {(role, width): FLOP a second}, as `speed.training_rate` measures it.
+        rate: of a role's training, FLOP a second, as `speed.training_rate` measures it.
     """
 
     gpu: bool
     cores: int
     startup: float
-    rate: Callable[[str, int], float]
+    rate: Callable[[str, Size], float]
 
 
 @dataclass(frozen=True)
@@ -132,11 +130,12 @@ def choose(network: Callable[[Size], Mapping[str, Any]], task: Task) -> Choice:
     Raises:
         UserError: the budget is too short for anything.
     """
-    # one after the other: the speed of a width is measured when it is asked for
-    candidates = (_for_size(size, network(size), task) for size in SIZES)
-    smallest = next(candidates)
-    best = smallest
-    for found in takewhile(partial(_sees_enough, task), chain([smallest], candidates)):
+    best: Choice | None = None
+    for size in SIZES:  # the speed of a width is measured when it is asked for
+        found = _for_size(size, network(size), task)
+        needed = 0.9 * PAPER_IMAGES * (size.teacher / PAPER_WIDTH) ** 2
+        if best and found.iterations * batch_size(task.machine.gpu) < needed:
+            break
         best = found
     if best.iterations < LEAST_ITERATIONS:
         fixed = sum(best.seconds.values()) - best.seconds["teacher"]
@@ -150,17 +149,12 @@ def choose(network: Callable[[Size], Mapping[str, Any]], task: Task) -> Choice:
     return best
 
 
-def _sees_enough(task: Task, choice: Choice) -> bool:
-    needed = 0.9 * PAPER_IMAGES * (choice.size.teacher / PAPER_WIDTH) ** 2
-    return choice.iterations * batch_size(task.machine.gpu) >= needed
-
-
 def _for_size(size: Size, network: Mapping[str, Any], task: Task) -> Choice:
     machine = task.machine
     teacher, _ = network_cost(network, size.teacher, size.blocks, *task.image)
     student, _ = network_cost(network, size.student, 1, *task.image)
-    rate_t = machine.rate("train_teacher", size.teacher)
-    rate_s = machine.rate("train_student", size.student)
+    rate_t = machine.rate("train_teacher", size)
+    rate_s = machine.rate("train_student", size)
     batch = batch_size(machine.gpu)
     passes = [OBJECTIVES[name].passes for name in ("branches", "noise")]
     each = [
@@ -179,8 +173,7 @@ def _for_size(size: Size, network: Mapping[str, Any], task: Task) -> Choice:
     reference = task.train_images * features
     left = max(task.budget - starts - reference, 0.0)
     most = 50_000 if machine.gpu else max(1000, min(task.train_images, 10_000))
-    samples = int(min(max(SAMPLING_SHARE * left / one, LEAST_SAMPLES), most))
-    samples = _round(samples)
+    samples = _round(int(min(max(SAMPLING_SHARE * left / one, LEAST_SAMPLES), most)))
     left = max(left - samples * one, 0.0)
     both = per_step["teacher"] + STUDENT_SHARE * per_step["students"]
     iterations = _round(max(1, min(int(left / both), int(PAPER_IMAGES / batch))))

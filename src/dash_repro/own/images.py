@@ -47,15 +47,14 @@ class Images:
         """Images of "train" or "test"."""
         return sum(map(len, self.files[split].values()))
 
-    def told(self) -> Iterator[str]:
+    def summary(self) -> Iterator[str]:
         """What was found, for a terminal."""
         classes = {name: len(files) for name, files in self.files["train"].items()}
-        said = f"{len(classes)}, of {min(classes.values())}"
-        if max(classes.values()) > min(classes.values()):
-            said += f" to {max(classes.values())}"
+        fewest, most = min(classes.values()), max(classes.values())
+        sizes = str(fewest) if fewest == most else f"{fewest} to {most}"
         counts = f"{self.count('train')} to train on, {self.count('test')} to test with"
         yield f"images     {counts}"
-        yield f"classes    {said} training images"
+        yield f"classes    {len(classes)}, of {sizes} training images"
         shown = [f"{n} of {w} x {h}" for (w, h), n in self.sizes.most_common(3)]
         rest = len(self.sizes) - len(shown)
         yield f"sizes      {', '.join(shown)}{f', {rest} more' if rest > 0 else ''}"

@@ -155,15 +155,11 @@ def text(found: Mapping[str, Any], head: list[str], base: str) -> str:
 
 def _lines(section: str, value: Any) -> Iterator[str]:
     says = f"  # {SAYS[section]}" if section in SAYS else ""
-    if not isinstance(value, Mapping):
-        yield f"{section}: {scalar(value)}{says}"
-        return
     line = f"{section}: {scalar(value)}"
-    if len(line) <= LONGEST and not any(
-        isinstance(one, Mapping) for one in value.values()
-    ):
+    parts = value if isinstance(value, Mapping) else {}
+    nested = any(isinstance(one, Mapping) for one in parts.values())
+    if not parts or (len(line) <= LONGEST and not nested):
         yield line + says
         return
     yield f"{section}:{says}"
-    for key, one in value.items():
-        yield f"  {key}: {scalar(one)}"
+    yield from (f"  {key}: {scalar(one)}" for key, one in parts.items())

@@ -25,15 +25,11 @@ from dash_repro.training.steps import make_steps
 WARM_UP = graphs.WARM_UP + 2  # iterations that are not counted: a graph is recorded
 SECONDS = 2.0  # measured for this long, or one iteration
 CLASSES = 10
-ENDLESS = 10**8  # so that no row of a history is due
+ENDLESS = 10**8  # so that no row of a history is written
 
 
 def training_rate(
-    params: Mapping[str, Any],
-    role: str,
-    width: int,
-    device: torch.device,
-    seconds: float = SECONDS,
+    params: Mapping[str, Any], role: str, width: int, device: torch.device
 ) -> float:
     """Operations a second of a training, optimiser and batches included.
 
@@ -42,7 +38,6 @@ def training_rate(
         role: "train_teacher" or "train_student": the section with batch and precision.
         width: base channels.
         device: where.
-        seconds: how long to measure.
 
     Returns:
         Counted FLOP (of convolutions and matrix products) a second of wall clock.
@@ -73,7 +68,7 @@ def training_rate(
     source = batch_source(images, schedule, settings, 0, "teacher", device)
     advance = make_steps(source, None, launch_mode(device.type))
     done, start = 0, 0.0
-    while done <= WARM_UP or time.perf_counter() - start < seconds:
+    while done <= WARM_UP or time.perf_counter() - start < SECONDS:
         failures = advance([learner], done)
         if failures:
             raise failures[learner]

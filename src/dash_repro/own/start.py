@@ -19,7 +19,6 @@ from dash_repro.own import settings
 from dash_repro.own.choice import (
     EXTRACTOR_OFFLINE,
     EXTRACTOR_ONLINE,
-    SIZES,
     Choice,
     Machine,
     Size,
@@ -74,7 +73,7 @@ def start(
     file = target.with_name(f"{target.name}.params.yaml")
     _require_new(source, target, file)
     images = look_at(folder)
-    for line in images.told():
+    for line in images.summary():
         say(line)
     name = _name_of(target.name)
     place = images.root if images.split else target / "data" / name
@@ -103,9 +102,7 @@ def start(
         raise
     if not images.split:
         link(images, place)
-    for line in _told(choice, machine, device, file, target):
-        say(line)
-    for line in _afterwards(name, choice):
+    for line in _outcome(name, choice, machine, device, file, target):
         say(line)
     return file
 
@@ -145,41 +142,25 @@ def _machine(
     startup = time.perf_counter() - begin + 1.0  # and what a job does by itself
     device = runtime.configure()
     gpu = device.type == "cuda"
-    sizes = {("train_teacher", s.teacher): s for s in SIZES}
-    sizes |= {("train_student", s.student): s for s in SIZES}
 
     @cache
-    def rate(role: str, width: int) -> float:
-        return training_rate(
-            _trial(paper, name, data, role, sizes[role, width], gpu),
-            role,
-            width,
-            device,
-        )
+    def rate(role: str, size: Size) -> float:
+        teacher = role == "train_teacher"
+        width = size.teacher if teacher else size.student
+        blocks = size.blocks if teacher else paper[role]["blocks"]
+        section = settings.training(paper[role], 1000, gpu) | {"blocks": blocks}
+        network = settings.network(size, data["image_size"])
+        trial = {
+            **paper,
+            "prepare_data": {name: data},
+            "network": {**paper["network"], **network},
+            role: {**paper[role], **section},
+        }
+        return training_rate(trial, role, width, device)
 
     cores = len(os.sched_getaffinity(0))
     described = str(runtime.describe()["device"])
     return Machine(gpu, cores, startup, rate), described
-
-
-def _trial(
-    paper: Mapping[str, Any],
-    name: str,
-    data: Mapping[str, Any],
-    role: str,
-    size: Size,
-    gpu: bool,
-) -> dict[str, Any]:
-    """Params for measuring one network."""
-    blocks = size.blocks if role == "train_teacher" else paper[role]["blocks"]
-    section = settings.training(paper[role], 1000, gpu) | {"blocks": blocks}
-    network = settings.network(size, data["image_size"])
-    return {
-        **paper,
-        "prepare_data": {name: data},
-        "network": {**paper["network"], **network},
-        role: {**paper[role], **section},
-    }
 
 
 def _head(images: Images, budget: float, device: str) -> list[str]:
@@ -191,16 +172,20 @@ def _head(images: Images, budget: float, device: str) -> list[str]:
     ]
 
 
-def _told(
-    choice: Choice, machine: Machine, device: str, file: Path, target: Path
+def _outcome(
+    name: str, choice: Choice, machine: Machine, device: str, file: Path, target: Path
 ) -> list[str]:
+    """What was chosen, how to start the run, and where to look when it is through."""
     size, parts = choice.size, choice.seconds
-    rate = machine.rate("train_teacher", size.teacher)
-    said = ", ".join(f"{part} {about(s)}" for part, s in parts.items())
-    cores = min(machine.cores, 2)
+    rate = machine.rate("train_teacher", size)
+    listed = ", ".join(f"{part} {about(s)}" for part, s in parts.items())
     command = "snakemake --profile workflow/profiles/demo"
-    command += f" --cores {cores}"
+    command += f" --cores {min(machine.cores, 2)}"
     command += " --resources gpu=1" if machine.gpu else ""
+    models = [
+        f"results/train_student/{name}-{student}-w{size.student}-s42/model.safetensors"
+        for student in ("dash", "scratch")
+    ]
     return [
         f"speed      {rate / 1e9:.1f} GFLOP/s in training, on {device}",
         f"teacher    {size.teacher} channels, {choice.iterations} iterations",
@@ -208,20 +193,9 @@ def _told(
         f"samples    {choice.samples} of each network",
         f"settings   {file}",
         f"workspace  {target}",
-        f"time       about {about(sum(parts.values()))}: {said}",
+        f"time       about {about(sum(parts.values()))}: {listed}",
         "",
         f"next:      cd {shlex.quote(str(target))} && {command}",
-    ]
-
-
-def _afterwards(name: str, choice: Choice) -> list[str]:
-    """Where to look when the run is through."""
-    models = [
-        f"results/train_student/{name}-{student}-w{choice.size.student}-s42/"
-        "model.safetensors"
-        for student in ("dash", "scratch")
-    ]
-    return [
         "then:      python -m dash_repro.audit --report results/report.html",
         "           shows the table and the grids, and",
         f"           dash-repro sample {models[0]} --compare {models[1]} -o both.png",

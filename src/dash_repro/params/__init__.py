@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from dash_repro.params.checks import cross_checks
 from dash_repro.params.definition import Params
 from dash_repro.params.lookup import close, fields, find, scalar, schema, with_defaults
 from dash_repro.params.overlay import BASE, Layers
-from runledger.errors import UserError
+from runledger.errors import UserError, printable
 
 Key = tuple[str, ...]
 
@@ -133,19 +132,14 @@ def _number(value: Any, whole: bool) -> str:
 
 def _unprintable(value: Any, key: Key = ()) -> Iterator[tuple[Key, str]]:
     """Text that no file name, table or terminal shows as it is."""
-    if isinstance(value, Mapping):
-        for name, one in value.items():
-            yield from _unprintable(name, (*key, ascii(name)[1:-1]))
-            yield from _unprintable(one, (*key, ascii(name)[1:-1]))
-    elif isinstance(value, list):
-        for index, one in enumerate(value):
-            yield from _unprintable(one, (*key, str(index)))
-    elif isinstance(value, str) and any(map(_is_control, value)):
+    if isinstance(value, str) and printable(value) != value:
         yield key, f"{value!a} has characters that cannot be printed"
-
-
-def _is_control(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+    elif isinstance(value, Mapping | list):
+        parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for name, one in parts:
+            inner = (*key, ascii(str(name))[1:-1])
+            yield from _unprintable(name, inner)
+            yield from _unprintable(one, inner)
 
 
 def _listed(problems: list[tuple[Key, str]], layers: Layers | None) -> list[str]:

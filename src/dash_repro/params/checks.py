@@ -16,10 +16,11 @@ from dash_repro.params.definition import Experiments
 from dash_repro.params.lookup import at, close, keys
 
 Problem = tuple[str, str]  # dotted key, and what is wrong with it
-NEEDED = {  # blocks that tables and figures name themselves
-    "teachers": {"tirt": "Table 2 needs it", "min_snr": "Table 2 needs it"},
-    "students": {"dash": "figures 1, 6 and D1-D7 need it"},
-}
+NEEDED = (  # blocks that tables and figures name themselves
+    ("teachers", "tirt", "Table 2 needs it"),
+    ("teachers", "min_snr", "Table 2 needs it"),
+    ("students", "dash", "figures 1, 6 and D1-D7 need it"),
+)
 NAMING = {  # keys of experiments, and the section whose blocks they name
     "datasets": "prepare_data",
     "students": "students",
@@ -46,7 +47,8 @@ def cross_checks(params: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _sources(params)
     yield from _students(params)
     if params["scale"] == "paper":
-        yield from _paper_scale(params)
+        for need in _unlike_paper(params):
+            yield "scale", f"'paper' needs {need}; write 'scale: own'"
 
 
 def _names(params: Mapping[str, Any]) -> Iterator[Problem]:
@@ -55,19 +57,25 @@ def _names(params: Mapping[str, Any]) -> Iterator[Problem]:
         if name not in params[section]:
             hint = close(name, params[section])
             yield key, f"'{name}' is not a block of {section}{hint}"
-    for section, names in NEEDED.items():
-        for name, why in names.items():
-            if name not in params[section]:
-                yield section, f"the block '{name}' is missing ({why})"
+    for section, name, why in NEEDED:
+        if name not in params[section]:
+            yield section, f"the block '{name}' is missing ({why})"
+
+
+def _of_experiments(params: Mapping[str, Any], *keys: str) -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of these keys of all experiments, each entry of a list."""
+    for name, experiment in params["experiments"].items():
+        for key in keys:
+            found = experiment.get(key, [])
+            for value in found if isinstance(found, list) else [found]:
+                yield f"experiments.{name}.{key}", value
 
 
 def _references(params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(key, name, section that has a block of this name) of all that name a block."""
-    for experiment, block in params["experiments"].items():
-        for key, section in NAMING.items():
-            named = block.get(key, [])
-            for name in [named] if isinstance(named, str) else named:
-                yield f"experiments.{experiment}.{key}", name, section
+    for key, section in NAMING.items():
+        for dotted, name in _of_experiments(params, key):
+            yield dotted, name, section
     for student, block in params["students"].items():
         yield f"students.{student}.teacher", block["teacher"], "teachers"
 
@@ -88,31 +96,16 @@ def _reserved(params: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _scales(params: Mapping[str, Any]) -> Iterator[Problem]:
     """Scales that sample sets are named for: cfg4.0, never cfg-1.0 or cfg1e-05."""
-    named = {"tag.w_max": [params["tag"]["w_max"]]}
-    for name, experiment in params["experiments"].items():
-        for key in ("guidance_scale", "guidance_scales"):
-            if key in experiment:
-                value = experiment[key]
-                values = value if isinstance(value, list) else [value]
-                named[f"experiments.{name}.{key}"] = values
-    for key, values in named.items():
-        for value in values:
-            if not re.fullmatch(r"\d+\.\d+", str(float(value))):
-                yield key, f"{value} cannot be in a file name; use 0, or 0.0001 to 1e15"
-
-
-def _all_widths(params: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    yield "train_teacher.width", params["train_teacher"]["width"]
-    for name, experiment in params["experiments"].items():
-        for width in experiment.get("widths", []):
-            yield f"experiments.{name}.widths", width
-        if "width" in experiment:
-            yield f"experiments.{name}.width", experiment["width"]
+    scales = _of_experiments(params, "guidance_scale", "guidance_scales")
+    for key, value in [("tag.w_max", params["tag"]["w_max"]), *scales]:
+        if not re.fullmatch(r"\d+\.\d+", str(float(value))):
+            yield key, f"{value} cannot be in a file name; use 0, or 0.0001 to 1e15"
 
 
 def _widths(params: Mapping[str, Any]) -> Iterator[Problem]:
     groups = params["network"]["norm_groups"]
-    for key, width in _all_widths(params):
+    teacher = ("train_teacher.width", params["train_teacher"]["width"])
+    for key, width in [teacher, *_of_experiments(params, "width", "widths")]:
         if not any(width % count == 0 for count in groups):
             says = f"no group count of network.norm_groups {groups} divides the width"
             yield key, f"{says} {width}"
@@ -122,16 +115,8 @@ def _widths(params: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _steps(params: Mapping[str, Any]) -> Iterator[Problem]:
     timesteps = params["diffusion"]["timesteps"]
-    counts = [
-        ("experiments.sampling.steps", params["experiments"]["sampling"]["steps"])
-    ]
-    counts += [("profile_model.steps", params["profile_model"]["steps"])]
-    for name, experiment in params["experiments"].items():
-        if name != "sampling":
-            counts += [
-                (f"experiments.{name}.steps", k) for k in experiment.get("steps", [])
-            ]
-    for key, count in counts:
+    profiled = ("profile_model.steps", params["profile_model"]["steps"])
+    for key, count in [profiled, *_of_experiments(params, "steps")]:
         if timesteps % count:
             yield key, f"{count} steps do not divide {timesteps} timesteps"
     listed = params["experiments"].get("stepwise", {}).get("steps", [])
@@ -182,11 +167,7 @@ def _sources(params: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
-    asked = {
-        name
-        for one in params["experiments"].values()
-        for name in one.get("students", ())
-    }
+    asked = {name for _, name in _of_experiments(params, "students")}
     for name, block in params["students"].items():
         terms = [block[key] for key in ("lambda_im", "lambda_un", "lambda_an")]
         key, objective = f"students.{name}", block["objective"]
@@ -202,12 +183,11 @@ def _students(params: Mapping[str, Any]) -> Iterator[Problem]:
             yield f"{key}.blocks", f"pruned of a teacher of {whole}, so {whole}"
 
 
-def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
-    """A run may call itself the paper's protocol only if it is."""
+def _unlike_paper(params: Mapping[str, Any]) -> Iterator[str]:
+    """What a run that calls itself the paper's needs, and is not so."""
     tables = Experiments.model_fields.keys() - BEYOND_PAPER
     for name in tables - params["experiments"].keys():
-        says = f"'paper' needs every table, and experiments.{name} is not there"
-        yield "scale", f"{says}; write 'scale: own'"
+        yield f"every table, and experiments.{name} is not there"
     for key, definition in keys():
         if not definition.get("protocol"):
             continue
@@ -216,11 +196,9 @@ def _paper_scale(params: Mapping[str, Any]) -> Iterator[Problem]:
             wanted = " or ".join(
                 str(definition[one]) for one in ("default", "code") if one in definition
             )
-            says = f"'paper' needs {key} = {wanted}, found {value}"
-            yield "scale", f"{says}; write 'scale: own'"
+            yield f"{key} = {wanted}, found {value}"
     for name, data in params["prepare_data"].items():
         wrong = [key for key in ("max_train", "max_test") if data[key] is not None]
         shape = (data["image_size"], data["channels"])
         if data["source"] != "torchvision" or wrong or shape != (32, 3):
-            says = "'paper' needs the whole of CIFAR through torchvision, found"
-            yield "scale", f"{says} prepare_data.{name}; write 'scale: own'"
+            yield f"the whole of CIFAR through torchvision, found prepare_data.{name}"

@@ -42,8 +42,6 @@ A1, A2 = "Table A1", "Table A2"
 
 # fmt: off
 
-# fmt: off
-
 class Dataset(Section):
     """the images that one dataset is made from"""
     source: Literal[tuple(SOURCES)] = key(

@@ -93,32 +93,27 @@ class Layers:
         whole = self._merged(())
         return dict(self._filled(whole)) if self.overlaid else whole
 
+    def _written(self, path: Place) -> list[Any]:
+        """What the documents that write a path have there, the overlay's first."""
+        found = (at(document.value, path) for _, document in self.documents)
+        return [value for value in found if value is not ABSENT]
+
     def _merged(self, path: Place) -> Any:
-        found = [at(document.value, path) for _, document in self.documents]
-        found = [one for one in found if one is not ABSENT]
-        if not found or not isinstance(found[0], Mapping):
-            written = self.place(path)
-            if written is None:
-                return None
-            number, place = written
-            return at(self.documents[number][1].value, place)
-        blocks = [one for one in found if isinstance(one, Mapping)]
+        written = self._written(path)
+        if not written or not isinstance(written[0], Mapping):
+            place = self.place(path)
+            return place and at(self.documents[place[0]][1].value, place[1])
+        blocks = [one for one in written if isinstance(one, Mapping)]
         names = dict.fromkeys(name for one in reversed(blocks) for name in one)
         if not path:
             names.pop(BASE, None)
-        return {
-            name: self._merged((*path, name))
-            for name in names
-            if not self._left_out((*path, name))
-        }
+        inside = ((name, (*path, name)) for name in names)
+        return {name: self._merged(to) for name, to in inside if not self._left_out(to)}
 
     def _left_out(self, path: Place) -> bool:
-        found = [at(document.value, path) for _, document in self.documents]
-        written = [one for one in found if one is not ABSENT]
-        is_block = "properties" in find(path) or any(
-            isinstance(one, Mapping) for one in written
-        )
-        return is_block and written[0] is None
+        written = self._written(path)
+        blocks = any(isinstance(one, Mapping) for one in written)
+        return written[0] is None and (blocks or "properties" in find(path))
 
     def _filled(self, whole: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """Sections, with the blocks that the lowest file lacks made complete."""

@@ -71,7 +71,7 @@ class _Writer:
         inside = fields(block(node)) if inherits else {}
         self.explained = {(key, one["description"]) for key, one in inside.items()}
         lines = list(self._entry((name,), node, inherits))
-        fitting = [len(line) for line, said in lines if said and len(line) <= COLUMN]
+        fitting = [len(line) for line, note in lines if note and len(line) <= COLUMN]
         width = max(fitting, default=0)
         return "\n".join(f"{text:{width}}  # {c}" if c else text for text, c in lines)
 
@@ -86,8 +86,8 @@ class _Writer:
         if len(path) == 2:
             parts = [*merged, *(f"{name}: {scalar(value[name])}" for name in own)]
             line = f"{start} {{{', '.join(parts)}}}"
-            said = [self._remark((*path, n), inner(node, n), value[n]) for n in own]
-            if len(line) <= LONGEST and not any(said):
+            notes = [self._remark((*path, n), inner(node, n), value[n]) for n in own]
+            if len(line) <= LONGEST and not any(notes):
                 yield line, remark
                 return
         anchor = f" &{path[0]}" if path[0] in self.anchors else ""
@@ -108,10 +108,10 @@ class _Writer:
     def _remark(self, path: Place, node: Node, value: Any) -> str:
         """An overlay's own comment, or the definition's, or the lowest file's."""
         *above, lowest = [document for _, document in self.layers.documents]
-        own = next((said for one in above if (said := one.comment(path))), "")
+        own = next((note for one in above if (note := one.comment(path))), "")
         new = (path[-1], node.get("description", "")) not in self.explained
-        due = len(path) == 1 or (new and not isinstance(value, Mapping))
-        return own or (due and comment(node, value)) or lowest.comment(path)
+        wanted = len(path) == 1 or (new and not isinstance(value, Mapping))
+        return own or (wanted and comment(node, value)) or lowest.comment(path)
 
 
 def complete(layers: Layers, params: Mapping[str, Any], head: str = "") -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from dash_repro.publication.checking import check, vary
 from dash_repro.publication.published import Publication, publish, run
-from runledger.errors import UserError
+from runledger.commandline import SETTINGS, Group
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings=SETTINGS)
 def main() -> None:
     """Make, publish and check a run that this repository holds with its bytes."""
 
@@ -46,8 +45,8 @@ def check_command(name: str, sampled: str) -> int:
     """Fetch the published run NAME, verify, audit, draw and sample it again."""
     whole = True
     for what, found, good in check(Publication(Path.cwd(), name), sampled):
-        said = found.replace("\n", "\n" + " " * 12)
-        print(f"{what:10s}{'  ' if good else '! '}{said}", flush=True)
+        text = found.replace("\n", "\n" + " " * 12)
+        print(f"{what:10s}{'  ' if good else '! '}{text}", flush=True)
         whole &= good
     return 0 if whole else 1
 
@@ -63,10 +62,4 @@ def vary_command(name: str, setting: str, sampled: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main.main(standalone_mode=False))
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    main(prog_name="python -m dash_repro.publication")

@@ -1,4 +1,4 @@
-"""Is a published run what is said of it, and what does another setting do to it?"""
+"""Is a published run what it claims to be, and what does another setting do to it?"""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dash_repro.arrays import read_json
-from dash_repro.publication.published import (
-    Publication,
-    run_git,
-    run_module,
-    start,
-)
+from dash_repro.publication.published import Publication, run_module, start
 from runledger import md5_file
 from runledger.errors import UserError
+from runledger.git import run_git
 
 DRAWN = ("make_table", "plot_figure")
 SAMPLED = ("generate_samples", "compute_metrics", "measure_calibration")
@@ -35,7 +31,7 @@ TEXT: Mapping[str, Any] = {"capture_output": True, "encoding": "utf-8"}
 
 
 def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bool]]:
-    """Bring a published run's bytes and see whether they are what is said of them.
+    """Bring a published run's bytes and see whether they are as published.
 
     Args:
         publication: what to check.
@@ -47,11 +43,8 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     Raises:
         UserError: nothing is published, or no samples have this id.
     """
-    target, again = (publication.folder / name for name in (CHECK, AGAIN))
-    for old in (target, again):
-        shutil.rmtree(old, ignore_errors=True)
-    publication.restore(target)
-    _require_samples(target, samples)
+    target, again = _restored(publication, CHECK, samples), publication.folder / AGAIN
+    shutil.rmtree(again, ignore_errors=True)
     yield _bytes(target, publication.not_kept)
     done = start(target, "snakemake", "-n", "--cores", "1", **TEXT)
     nothing = "Nothing to be done" in done.stdout + done.stderr
@@ -61,8 +54,8 @@ def check(publication: Publication, samples: str) -> Iterator[tuple[str, str, bo
     yield "drawn", *remade(again, drawn)
     _bring(target, again, drawn.values())
     done = start(target, "dash_repro.audit", "--report", PAGE, "--no-remote", **TEXT)
-    said = f"{(done.stdout + done.stderr).strip().splitlines()[-1]} ({target / PAGE})"
-    yield "audit", said, done.returncode == 0
+    last = f"{(done.stdout + done.stderr).strip().splitlines()[-1]} ({target / PAGE})"
+    yield "audit", last, done.returncode == 0
     yield "sampled", *remade(again, sets_of(again, samples))
     yield "code", _since(publication, target, publication.code[-1]), True
 
@@ -81,10 +74,7 @@ def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
     Raises:
         UserError: the setting is wrong, nothing has this id, or the run fails.
     """
-    target = publication.folder / VARIED
-    shutil.rmtree(target, ignore_errors=True)
-    publication.restore(target)
-    _require_samples(target, samples)
+    target = _restored(publication, VARIED, samples)
     records = target / RECORDS
     before = _records(target, lambda _: True)
     folders = {path.parent for path in before if _is_of(path, samples, SAMPLED[1:])}
@@ -102,7 +92,11 @@ def vary(publication: Publication, setting: str, samples: str) -> Iterator[str]:
             yield from _numbers(*pair, "with it")
 
 
-def _require_samples(target: Path, samples: str) -> None:
+def _restored(publication: Publication, name: str, samples: str) -> Path:
+    """A new workspace of what is published; it must have these samples."""
+    target = publication.folder / name
+    shutil.rmtree(target, ignore_errors=True)
+    publication.restore(target)
     folder = target / RECORDS / SAMPLED[0]
     if not samples or not (folder / samples).is_dir():
         raise UserError(
@@ -110,6 +104,7 @@ def _require_samples(target: Path, samples: str) -> None:
             str(folder),
             "take a folder's name from there",
         )
+    return target
 
 
 def _bytes(target: Path, not_kept: Collection[str]) -> tuple[str, str, bool]:
@@ -117,15 +112,15 @@ def _bytes(target: Path, not_kept: Collection[str]) -> tuple[str, str, bool]:
     done = start(target, "runledger", "pull", **TEXT)
     lines = done.stderr.splitlines()
     absent = [line for line in lines if line.startswith("missing: ")]
-    lost = [
+    missing = [
         line
         for line in absent
         if not any(fnmatchcase(line.split()[1], pattern) for pattern in not_kept)
     ]
-    said = done.stdout.splitlines()[-1] if done.stdout else done.stderr
+    summary = done.stdout.splitlines()[-1] if done.stdout else done.stderr
     if absent:
-        said += f"; {len(absent)} files are not kept (not_kept says which)"
-    return "bytes", "\n".join([said, *lost]), not lost and bool(done.stdout)
+        summary += f"; {len(absent)} files are not kept (not_kept says which)"
+    return "bytes", "\n".join([summary, *missing]), not missing and bool(done.stdout)
 
 
 def _copy_without_bytes(target: Path, again: Path) -> None:
@@ -179,7 +174,7 @@ def remade(again: Path, before: Mapping[Path, Any]) -> tuple[str, bool]:
     }
     if done.returncode or None in after.values():
         return done.stdout[-2000:] + done.stderr[-2000:], False
-    said, other, good = [], {}, True
+    numbers_of_both, other, good = [], {}, True
     for folder, path in after.items():
         # where an input's bytes differ, the record has another name
         old, new = before.get(path) or before[_last(before, folder)], read_json(path)
@@ -191,11 +186,11 @@ def remade(again: Path, before: Mapping[Path, Any]) -> tuple[str, bool]:
         for name in differ:
             other.setdefault(_elsewhere(old, new), []).append(name)
         good &= all(agrees(name, old, new) for name in differ)
-        said += _numbers(old["outputs"], new["outputs"])
+        numbers_of_both += _numbers(old["outputs"], new["outputs"])
     equal = len(outs) - sum(map(len, other.values()))
     count = f"{len(outs)} files made again, {equal} of equal bytes"
     listed = [f"other bytes{why}: {', '.join(it)}" for why, it in other.items()]
-    return "\n".join([count, *listed, *said]), good
+    return "\n".join([count, *listed, *numbers_of_both]), good
 
 
 def _last(records: Mapping[Path, Any], folder: Path) -> Path:
@@ -215,8 +210,7 @@ def _elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         for name in sorted(was | now)
         if was.get(name) != now.get(name)
     ]
-    told = "; ".join(changed) or "same kind of processor, same libraries"
-    return f" ({told})"
+    return f" ({'; '.join(changed) or 'same kind of processor, same libraries'})"
 
 
 def agrees(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -285,16 +279,14 @@ def _error(values: Mapping[str, float], key: str) -> float | None:
     )
 
 
-def numbers(value: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+def numbers(value: Any, prefix: str = "") -> dict[str, float]:
     """{dotted key: number} of a tree; parts of a list are numbered."""
     found = {}
-    for key, part in value.items():
-        if isinstance(part, list):
-            part = {str(index): one for index, one in enumerate(part)}
-        if isinstance(part, Mapping):
+    for key, part in enumerate(value) if isinstance(value, list) else value.items():
+        if isinstance(part, list | Mapping):
             found |= numbers(part, f"{prefix}{key}.")
         elif isinstance(part, int | float) and not isinstance(part, bool):
-            found[prefix + key] = part
+            found[f"{prefix}{key}"] = part
     return found
 
 
@@ -307,10 +299,10 @@ def _since(publication: Publication, target: Path, code: str) -> str:
     )
     date = run_git(publication.root, "show", "-s", "--format=%cs", code)
     names = changed.split()
-    said = f"made by commit {code[:12]} of {date}"
+    origin = f"made by commit {code[:12]} of {date}"
     if not names:
-        return f"{said}; the checkout has the same {len(modules)} modules"
+        return f"{origin}; the checkout has the same {len(modules)} modules"
     return (
-        f"{said}; {len(names)} of its {len(modules)} modules differ in the checkout "
+        f"{origin}; {len(names)} of its {len(modules)} modules differ in the checkout "
         f"({', '.join(names)}). To have that code: git checkout {code[:12]}"
     )

@@ -15,7 +15,7 @@ from typing import Any
 from dash_repro.install import PACKAGES
 from dash_repro.workspace import commit
 from runledger.errors import UserError
-from runledger.git import GitError, git
+from runledger.git import GitError, git, run_git
 
 # large, and made again where something needs it: images, samples and their features
 NOT_KEPT = (
@@ -130,20 +130,6 @@ class Publication:
         run_module(target, "dvc", *add)
 
 
-def run_git(root: Path, *arguments: str) -> str:
-    """The output of git.
-
-    Raises:
-        UserError: it failed.
-    """
-    try:
-        return os.fsdecode(git(root, *arguments)).strip()
-    except GitError as error:
-        raise UserError(
-            f"git {arguments[0]} failed: {error}", str(root), "mend the checkout"
-        ) from None
-
-
 def has(root: Path, code: str) -> bool:
     """Whether a repository has a commit."""
     try:
@@ -165,13 +151,13 @@ def run_module(root: Path, module: str, *arguments: str) -> str:
     """The output of a module that must succeed.
 
     Raises:
-        UserError: it failed; says what it said.
+        UserError: it failed; with its output.
     """
     done = start(root, module, *arguments, capture_output=True, encoding="utf-8")
     if done.returncode:
-        said = (done.stdout + done.stderr).strip()
+        output = (done.stdout + done.stderr).strip()
         raise UserError(
-            f"{module} {' '.join(arguments)} failed:\n{said}",
+            f"{module} {' '.join(arguments)} failed:\n{output}",
             str(root),
             "see what it says",
         )
@@ -245,7 +231,8 @@ def publish(
     run_git(source, "add", "-A")
     if run_git(source, "diff", "--cached", "--name-only"):
         commit(source, "what is published")
-    run_module(source, "runledger", "push", "--new", *_each("--without", not_kept))
+    without = [word for pattern in not_kept for word in ("--without", pattern)]
+    run_module(source, "runledger", "push", "--new", *without)
     bases = [f"^{code}" for code in made_by]
     bundle = str(publication.history)
     run_git(source, "bundle", "create", "-q", bundle, "HEAD", *bases)
@@ -279,8 +266,3 @@ def _bases(publication: Publication, source: Path) -> list[str]:
             return [code, *reversed(found)]
         found += parents[1:]
     raise AssertionError("a workspace begins with a commit of its checkout")
-
-
-def _each(option: str, values: list[str]) -> Iterator[str]:
-    for value in values:
-        yield from (option, value)

@@ -77,20 +77,19 @@ def cost(records: Iterable[Record]) -> Cost:
 
 
 def costs_by_stage(chain: Chain) -> dict[str, Cost]:
-    """{stage: what the records behind its instances cost}, in the pipeline's order."""
+    """{stage: what the records behind its instances cost}, in order; "all" is last."""
     found: dict[str, list[Record]] = {}
     for name in chain.instances:
         records = found.setdefault(chain.verdicts[name].instance.stage, [])
         if record := chain.record_of(name):
             records.append(record)
+    found["all"] = [record for records in found.values() for record in records]
     return {stage: cost(records) for stage, records in found.items()}
 
 
 def table(chain: Chain) -> str:
     """Runs, wall time, time on a GPU, resumed runs and devices: a line a stage."""
     spent = costs_by_stage(chain)
-    known = (chain.record_of(name) for name in chain.instances)
-    spent["all"] = cost(record for record in known if record)
     heads = ("runs", "time", "on a GPU", "resumed")
     lines = [f"{'stage':22s}" + "".join(f"{head:>14s}" for head in heads) + "  device"]
     for stage, one in spent.items():

@@ -39,11 +39,7 @@ function runNode(run) {
   add(box, add(make("summary"), make("span", run.run + " "), status(run.verdict === "valid" ? "traced" : "objection")));
   if (run.verdict === "never run") return box;
   add(box, list([
-    `${run.provenance}; code ${run.code}`,
-    `${run.device} on ${run.host}; Python ${run.python}` +
-      Object.entries(run.libraries || {}).map(([k, v]) => `, ${k} ${v}`).join(""),
-    `${run.start} to ${run.end}: ${run.seconds.toFixed(1)} s, ${run.legs} leg(s), ${run.gpu ? "GPU" : "CPU"}` +
-      (run.job_id ? `, job ${run.job_id}` : ""),
+    ...run.about,
     `record ${run.record}`,
     `command ${run.command}`,
   ]));
