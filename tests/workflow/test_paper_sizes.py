@@ -28,6 +28,9 @@ pytestmark = [
 ]
 OVERRIDES = {
     "scale": "demo",
+    "train_teacher.numerics": "fp32",  # half precision on a CPU: minutes
+    "train_student.numerics": "fp32",
+    "generate_samples.numerics": "fp32",
     "train_teacher.iterations": 1,
     "train_teacher.batch_size": 2,
     "train_teacher.snapshots": 2,
