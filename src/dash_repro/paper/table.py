@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,7 @@ class Entry:
 
     @property
     def tex(self) -> str:
-        """The same in LaTeX: each cell leads to its story, the best are bold."""
+        """The same in LaTeX: each cell links to its account, the best are bold."""
         boxes = []
         for cell in self.cells:
             text = to_tex(cell.displayed + cell.mark)
@@ -57,6 +57,13 @@ class Line:
     label: str
     entries: tuple[Entry, ...] = ()
     rule: bool = False
+
+    @classmethod
+    def of_cells(
+        cls, id: str, label: str, cells: Iterable[Cell], rule: bool = False
+    ) -> Line:
+        """A row with one cell in each box."""
+        return cls(id, label, tuple(Entry((cell,)) for cell in cells), rule)
 
 
 @dataclass(frozen=True)

@@ -2,100 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
 from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.context import Context, dash, word
 from dash_repro.paper.markup import literal
-from dash_repro.paper.needs import (
-    STUDENT_COST,
-    TEACHER,
-    TEACHER_COST,
-    Need,
-    profile,
-)
+from dash_repro.paper.needs import STUDENT_COST, TEACHER, TEACHER_COST, Need, profile
 from dash_repro.paper.registry import Section, table
 from dash_repro.paper.scale import mark
-from dash_repro.paper.table import Entry, Line, Table
+from dash_repro.paper.table import Line, Table
 
 COSTS = ("training_time", "hardware")
 COST_NOTE = "Hours are wall time, shared equally by students trained together."
-
-
-def _number(value: float) -> str:
-    return f"{value:g}"
 
 
 def _thousands(value: int) -> str:
     return f"{value // 1000}K" if value % 1000 == 0 else f"{value}"
 
 
-def _joined(values: Sequence[Any]) -> str:
-    return ", ".join(str(value) for value in values)
+def _joined(values: Iterable[Any]) -> str:
+    return ", ".join(map(str, values))
 
 
-def _dropout(share: float) -> str:
-    return f"{100 * share:g}%" if share else "none (dual pass)"
-
-
-Pair = tuple[str, str]
-
-
-def _training_rows(context: Context) -> dict[str, Pair]:
+def _rows_of_both(
+    context: Context, section: str, width: int, dropout: str
+) -> dict[str, str]:
     """Rows of Table A1 that teacher and student both have, from params."""
-    teacher, student = context.param("train_teacher"), context.param("train_student")
-    network, table3 = context.param("network"), context.param("experiments.table3")
-    multipliers = "(" + ",".join(map(str, network["channel_mult"])) + ")"
+    block, network = context.param(section), context.param("network")
+    multipliers = ",".join(map(str, network["channel_mult"]))
     resolution = network["attention_resolution"]
-    seeds = _joined(table3["seeds"])
-    dropped = context.param("students")["dash"]["label_dropout"]
     return {
-        "base_channels": (
-            f"{teacher['width']} / {multipliers}",
-            f"{table3['width']} / {multipliers}",
-        ),
-        "blocks": (str(teacher["blocks"]), str(student["blocks"])),
-        "attention": (f"{resolution}×{resolution}",) * 2,
-        "learning_rate": (
-            _number(teacher["learning_rate"]),
-            _number(student["learning_rate"]),
-        ),
-        "iterations": (
-            _thousands(teacher["iterations"]),
-            _thousands(student["iterations"]),
-        ),
-        "batch_ema": (
-            f"{teacher['batch_size']} / {teacher['ema_decay']:.4f}",
-            f"{student['batch_size']} / {student['ema_decay']:.4f}",
-        ),
-        "dropout": (f"{100 * teacher['label_dropout']:g}%", _dropout(dropped)),
-        "seeds": (seeds, seeds),
+        "base_channels": f"{width} / ({multipliers})",
+        "blocks": str(block["blocks"]),
+        "attention": f"{resolution}×{resolution}",
+        "learning_rate": f"{block['learning_rate']:g}",
+        "iterations": _thousands(block["iterations"]),
+        "batch_ema": f"{block['batch_size']} / {block['ema_decay']:.4f}",
+        "dropout": dropout,
+        "seeds": _joined(context.param("experiments.table3.seeds")),
     }
 
 
-def _loss_rows(context: Context) -> dict[str, Pair]:
-    """Rows of Table A1 on losses, TIRT and TAG, from params."""
-    blocks, tirt = context.param("students"), context.param("teachers.tirt")
-    dash_block, tag = blocks["dash"], context.param("tag")
-    transfer = {"transfer": "copied from teacher", "learned": "learned"}
-    weighting = transfer.get(dash_block["weighting"], dash_block["weighting"])
-    names = context.param("experiments.anchor.students")
-    tried = sorted({blocks[name]["lambda_an"] for name in names})
+def _teacher_rows(context: Context) -> dict[str, str]:
+    teacher, tirt = context.param("train_teacher"), context.param("teachers.tirt")
+    tag, dropout = context.param("tag"), f"{100 * teacher['label_dropout']:g}%"
     return {
-        "lambda_branches": (
-            "",
-            f"{dash_block['lambda_im']:.1f} / {dash_block['lambda_un']:.1f}",
-        ),
-        "lambda_an": ("", _number(dash_block["lambda_an"])),
-        "lambda_an_tried": ("", _joined(tried)),
-        "gamma": (
-            f"{tirt['gamma']:.1f}",
-            "frozen from teacher" if weighting.startswith("copied") else weighting,
-        ),
-        "lambda_init": (tirt["weighting"], weighting),
-        "tag": (f"{tag['w_min']:.1f} / {tag['w_max']:.1f} / {tag['beta']:.1f}", ""),
+        **_rows_of_both(context, "train_teacher", teacher["width"], dropout),
+        "gamma": f"{tirt['gamma']:.1f}",
+        "lambda_init": tirt["weighting"],
+        "tag": f"{tag['w_min']:.1f} / {tag['w_max']:.1f} / {tag['beta']:.1f}",
+    }
+
+
+def _student_rows(context: Context) -> dict[str, str]:
+    students = context.param("students")
+    dash_block, width = students["dash"], context.param("experiments.table3.width")
+    dropped, kind = dash_block["label_dropout"], dash_block["weighting"]
+    dropout = f"{100 * dropped:g}%" if dropped else "none (dual pass)"
+    weighting = {"transfer": "copied from teacher"}.get(kind, kind)
+    names = context.param("experiments.anchor.students")
+    return {
+        **_rows_of_both(context, "train_student", width, dropout),
+        "lambda_branches": f"{dash_block['lambda_im']:.1f} / "
+        f"{dash_block['lambda_un']:.1f}",
+        "lambda_an": f"{dash_block['lambda_an']:g}",
+        "lambda_an_tried": _joined(sorted({students[n]["lambda_an"] for n in names})),
+        "gamma": "frozen from teacher" if kind == "transfer" else weighting,
+        "lambda_init": weighting,
     }
 
 
@@ -112,24 +87,18 @@ def _cost(context: Context, row: str, model: str) -> str:
     return " / ".join(hours)
 
 
-def _a1_cells(context: Context, row: str, ours: Mapping[str, Pair], line) -> list[Cell]:
-    """This run's teacher and student boxes of one row of Table A1."""
-    cells = []
-    table3 = context.param("experiments.table3")
-    for index, column in enumerate(("teacher", "student")):
-        paper, address = line[column], f"tableA1/{row}/{column}"
-        if row == "parameters":
-            model, width = ((TEACHER, None), ("dash", table3["width"]))[index]
-            found = context.profile("parameters", table3["datasets"][0], model, width)
-            cells.append(context.millions(f"{row}/{column}", found, paper=paper))
-        elif row in COSTS:
-            model = (TEACHER, "dash")[index]
-            cells.append(word(address, _cost(context, row, model), "record", paper))
-        elif row in ours and ours[row][index]:
-            cells.append(word(address, ours[row][index], paper=paper))
-        else:
-            cells.append(dash(address, "none", paper))
-    return cells
+def _cell(context: Context, row: str, column: str, text: str, paper: str) -> Cell:
+    """This run's box of one row of Table A1; `text`: of a row from params."""
+    address = f"tableA1/{row}/{column}"
+    model = TEACHER if column == "teacher" else "dash"
+    if row == "parameters":
+        table3 = context.param("experiments.table3")
+        width = None if column == "teacher" else table3["width"]
+        found = context.profile("parameters", table3["datasets"][0], model, width)
+        return context.millions(f"{row}/{column}", found, paper=paper)
+    if row in COSTS:
+        return word(address, _cost(context, row, model), "record", paper)
+    return word(address, text, paper=paper) if text else dash(address, "none", paper)
 
 
 @table(
@@ -158,20 +127,20 @@ def _a1_cells(context: Context, row: str, ours: Mapping[str, Pair], line) -> lis
 def table_a1(context: Context) -> Table:
     """Table A1: hyperparameters of this run beside the paper's."""
     paper = context.source("tableA1_hyperparameters.csv", "key")
-    ours = {**_training_rows(context), **_loss_rows(context)}
+    ours = {"teacher": _teacher_rows(context), "student": _student_rows(context)}
     lines: list[Line] = []
     section = ""
     for row, line in paper.by_id.items():
         if line["section"] != section:
             section = line["section"]
             lines.append(Line(f"section_{len(lines)}", section, rule=bool(lines)))
-        entries = []
-        cells = _a1_cells(context, row, ours, line)
-        for column, cell in zip(("teacher", "student"), cells, strict=True):
-            address = f"tableA1/{row}/paper_{column}"
-            entries += [word(address, line[column], "literature", line[column]), cell]
+        cells = []
+        for column, texts in ours.items():
+            quoted, name = line[column], f"tableA1/{row}/paper_{column}"
+            cells.append(word(name, quoted, "literature", quoted))
+            cells.append(_cell(context, row, column, texts.get(row, ""), quoted))
         label = "Parameters (M)" if row == "parameters" else line["label"]
-        lines.append(Line(row, label, tuple(Entry((cell,)) for cell in entries)))
+        lines.append(Line.of_cells(row, label, cells))
     return Table(
         context.item,
         f"Hyperparameters of the paper and of this run. {mark(context.scale).caption}",

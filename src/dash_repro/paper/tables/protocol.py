@@ -6,7 +6,7 @@ from dash_repro.paper.context import Context, word
 from dash_repro.paper.needs import experiments
 from dash_repro.paper.registry import Section, table
 from dash_repro.paper.scale import mark
-from dash_repro.paper.table import Entry, Line, Table
+from dash_repro.paper.table import Line, Table
 
 
 def _protocol_rows(context: Context) -> dict[str, str]:
@@ -28,11 +28,7 @@ def _protocol_rows(context: Context) -> dict[str, str]:
     about_paper=True,
     title="Evaluation protocol",
     section=Section.APPENDIX_A,
-    params=(
-        "generate_samples",
-        "measure_calibration.pairs",
-        *experiments("table3"),
-    ),
+    params=("generate_samples", "measure_calibration.pairs", *experiments("table3")),
     csv="tableA2_protocol.csv",
     keys=("key",),
 )
@@ -42,12 +38,12 @@ def table_a2(context: Context) -> Table:
     ours = _protocol_rows(context)
     lines = []
     for row, line in paper.by_id.items():
+        quoted, address = line["value"], f"tableA2/{row}"
         cells = (
-            word(f"tableA2/{row}/paper", line["value"], "literature", line["value"]),
-            word(f"tableA2/{row}/value", ours[row], paper=line["value"]),
+            word(f"{address}/paper", quoted, "literature", quoted),
+            word(f"{address}/value", ours[row], paper=quoted),
         )
-        entries = tuple(Entry((cell,)) for cell in cells)
-        lines.append(Line(row, line["label"], entries))
+        lines.append(Line.of_cells(row, line["label"], cells))
     return Table(
         context.item,
         "Evaluation protocol of the paper and of this run. "

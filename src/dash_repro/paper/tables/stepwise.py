@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from dash_repro.paper.aggregate import Cell
@@ -23,7 +22,9 @@ from dash_repro.paper.needs import (
 )
 from dash_repro.paper.protocol import protocol
 from dash_repro.paper.registry import Section, table
-from dash_repro.paper.table import Entry, Line, Table
+from dash_repro.paper.rows import Row
+from dash_repro.paper.table import Line, Table
+from dash_repro.paper.tables.sweeps import lines_of
 
 EXPERIMENT = "stepwise"
 NOTES = (
@@ -61,14 +62,8 @@ def table_s4(context: Context) -> Table:
     lines = []
     for dataset in block["datasets"]:
         lines.append(Line(dataset, dataset_name(dataset), rule=bool(lines)))
-        boxes: dict[str, list[Entry]] = {row: [] for row in labels}
-        for steps in block["steps"]:
-            for row, cell in _column(context, dataset, steps):
-                boxes[row].append(Entry((cell,)))
-        lines += [
-            Line(f"{dataset}_{row}", labels[row], tuple(entries))
-            for row, entries in boxes.items()
-        ]
+        columns = [_column(context, dataset, steps) for steps in block["steps"]]
+        lines += lines_of(f"{dataset}_", labels, columns)
     (metric,) = heads_of(context, ["fd"])
     how = protocol(context, EXPERIMENT, "steps")
     return Table(
@@ -80,27 +75,28 @@ def table_s4(context: Context) -> Table:
     )
 
 
-def _column(context: Context, dataset: str, steps: int) -> Iterator[tuple[str, Cell]]:
-    """The cells of one number of steps."""
+def _column(context: Context, dataset: str, steps: int) -> dict[str, Cell]:
+    """The cells of one number of steps, by row."""
     block, measure = context.param(f"experiments.{EXPERIMENT}"), MEASURES["fd"]
     student, width = block["student"], block["width"]
     digits = measure.digits(context.settings)
     column, own = f"fd_{steps}", steps == block["steps"][0]
     model = student if own else f"{student}_k{steps}"  # its own steps: nothing to do
 
-    def rows(name: str) -> list:
+    def rows(name: str) -> list[Row]:
         sampler = replace(context.sampler(name), steps=steps)
         place = (EXPERIMENT, dataset, name, width, sampler)
         return context.metric(measure.metric, *place)
 
-    plain = rows(student)
-    yield "plain", context.measured(f"{dataset}_plain/{column}", plain, digits)
-    distilled = rows(model)
-    address = f"{dataset}_distilled/{column}"
-    yield "distilled", context.measured(address, distilled, digits)
-    both = plain, distilled
-    address = f"{dataset}_gain/{column}"
-    yield "gain", context.of_two("difference", address, *both, digits)
+    plain, distilled = rows(student), rows(model)
     rho = context.calibration("rho", EXPERIMENT, dataset, model, width)
-    digits = MEASURES["rho"].digits(context.settings)
-    yield "rho", context.measured(f"{dataset}_rho/{column}", rho, digits)
+    rho_digits = MEASURES["rho"].digits(context.settings)
+    gain = "difference", f"{dataset}_gain/{column}", plain, distilled, digits
+    return {
+        "plain": context.measured(f"{dataset}_plain/{column}", plain, digits),
+        "distilled": context.measured(
+            f"{dataset}_distilled/{column}", distilled, digits
+        ),
+        "gain": context.of_two(*gain),
+        "rho": context.measured(f"{dataset}_rho/{column}", rho, rho_digits),
+    }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.bounds import BOUNDS, quality_notes
 from dash_repro.paper.columns import heads_of
 from dash_repro.paper.context import Context, PaperTable
@@ -14,7 +15,7 @@ from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, bounds, experiments, metrics
 from dash_repro.paper.protocol import protocol
 from dash_repro.paper.registry import Section, TableSpec, register
-from dash_repro.paper.table import Entry, Line, Table
+from dash_repro.paper.table import Line, Table
 
 COLUMN = "fd"  # every column shows the distance
 GAP_NOTE = (
@@ -35,7 +36,7 @@ class SweepTable(TableSpec):
         column, head: names and headings of the columns, with {value}.
         corner: heading over the labels.
         by_dataset: rows are named for their dataset even where there is one only.
-        caption: of the distance's name and the context, before the protocol.
+        caption: before the protocol; may name {metric}, {datasets} and {guided}.
     """
 
     experiment: str
@@ -45,105 +46,96 @@ class SweepTable(TableSpec):
     column: str
     head: str
     corner: str
-    caption: Callable[[str, Context], str]
+    caption: str
     by_dataset: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         models = (STUDENTS, TEACHER)
         needs = metrics(self.experiment, models, self.samplers), bounds(self.experiment)
+        params = (*experiments(self.experiment), "tag", "students")
         object.__setattr__(self, "needs", needs)
-        object.__setattr__(
-            self, "params", (*experiments(self.experiment), "tag", "students")
-        )
+        object.__setattr__(self, "params", params)
 
     def table(self, context: Context) -> Table:
         """Lay it out: for each dataset teacher, student, their gap and the bounds."""
         paper = context.source(self.csv, *self.keys)
         block = context.param(f"experiments.{self.experiment}")
+        kind = float if self.setting == "scale" else int
+        values = [kind(value) for value in block[self.values]]
         datasets, lines = block["datasets"], []
         several = self.by_dataset or len(datasets) > 1
+        student = block["student"]
+        labels = {
+            "teacher": model_name("teacher"),
+            student: f"{model_name(student)}, {block['width']} channels",
+            "gap": "Gap",
+            **{f"bound_{name}": label for name, label in BOUNDS.items()},
+        }
         for dataset in datasets:
             if several:
                 lines.append(Line(dataset, dataset_name(dataset), rule=bool(lines)))
             prefix = f"{dataset}_" if several else ""
-            lines += self._lines(context, block, dataset, prefix, paper)
+            columns = [
+                self._column(context, dataset, prefix, value, paper) for value in values
+            ]
+            lines += lines_of(prefix, labels, columns)
         (metric,) = heads_of(context, [COLUMN])
-        how = protocol(context, self.experiment, self.samplers)
-        values = self._values(block)
+        constant = context.param("experiments.sampling.student_guidance") == "constant"
+        caption = self.caption.format(
+            metric=metric,
+            datasets=", ".join(map(dataset_name, datasets)),
+            guided="constant w of the student, " if constant else "student and ",
+        )
         return Table(
             context.item,
-            f"{self.caption(metric, context)} {how}",
+            f"{caption} {protocol(context, self.experiment, self.samplers)}",
             (self.corner, *(self.head.format(value=value) for value in values)),
             tuple(lines),
             notes=(GAP_NOTE, *quality_notes(context, datasets)),
         )
 
-    def _values(self, block: dict[str, Any]) -> list[Any]:
-        kind = float if self.setting == "scale" else int
-        return [kind(value) for value in block[self.values]]
-
-    def _lines(
-        self,
-        context: Context,
-        block: dict[str, Any],
-        dataset: str,
-        prefix: str,
-        paper: PaperTable,
-    ) -> list[Line]:
-        """The rows of one dataset."""
-        student, width = block["student"], block["width"]
-        digits = MEASURES[COLUMN].digits(context.settings)
-        metric = MEASURES[COLUMN].metric
-        boxes: dict[str, list[Entry]] = {"teacher": [], student: [], "gap": []}
-        boxes |= {f"bound_{name}": [] for name in BOUNDS}
-
-        def add(row: str, cell: Any) -> None:
-            boxes[row].append(Entry((cell,)))
-
-        for value in self._values(block):
-            column, found = self.column.format(value=value), {}
-            for row, model, size in (
-                ("teacher", TEACHER, None),
-                (student, student, width),
-            ):
-                sampler = replace(context.sampler(model), **{self.setting: value})
-                place = (self.experiment, dataset, model, size, sampler)
-                found[row], id = context.metric(metric, *place), prefix + row
-                said = paper.value(id, column)
-                address = f"{id}/{column}"
-                add(row, context.measured(address, found[row], digits, paper=said))
-            both = found[student], found["teacher"]
-            address = f"{prefix}gap/{column}"
-            add("gap", context.of_two("difference", address, *both, digits))
-            for name in BOUNDS:
-                row = f"bound_{name}"
-                rows = context.bound(name, metric, dataset)
-                add(row, context.measured(f"{prefix}{row}/{column}", rows, digits))
-        labels = {f"bound_{name}": label for name, label in BOUNDS.items()}
-        labels |= {"teacher": model_name("teacher"), "gap": "Gap"}
-        labels[student] = f"{model_name(student)}, {width} channels"
-        return [
-            Line(prefix + row, labels[row], tuple(entries))
-            for row, entries in boxes.items()
-        ]
+    def _column(
+        self, context: Context, dataset: str, prefix: str, value: Any, paper: PaperTable
+    ) -> dict[str, Cell]:
+        """Cells of one dataset and value, by row."""
+        block = context.param(f"experiments.{self.experiment}")
+        student, measure = block["student"], MEASURES[COLUMN]
+        digits = measure.digits(context.settings)
+        column, found = self.column.format(value=value), {}
+        for row, model, width in (
+            ("teacher", TEACHER, None),
+            (student, student, block["width"]),
+        ):
+            sampler = replace(context.sampler(model), **{self.setting: value})
+            place = (self.experiment, dataset, model, width, sampler)
+            found[row] = context.metric(measure.metric, *place)
+        for name in BOUNDS:
+            found[f"bound_{name}"] = context.bound(name, measure.metric, dataset)
+        cells = {}
+        for row, rows in found.items():
+            printed = paper.value(prefix + row, column)
+            address = f"{prefix}{row}/{column}"
+            cells[row] = context.measured(address, rows, digits, paper=printed)
+        both, address = (found[student], found["teacher"]), f"{prefix}gap/{column}"
+        cells["gap"] = context.of_two("difference", address, *both, digits)
+        return cells
 
 
-def _steps_caption(metric: str, context: Context) -> str:
-    return (
-        f"Sampling steps ({metric}). Trained once; the step count changes at sampling "
-        "only."
-    )
+def lines_of(
+    prefix: str, labels: Mapping[str, str], columns: Sequence[Mapping[str, Cell]]
+) -> list[Line]:
+    """Rows of a table whose cells were made column by column.
 
-
-def _guidance_caption(metric: str, context: Context) -> str:
-    datasets: Sequence[str] = context.param("experiments.tableC7.datasets")
-    constant = context.param("experiments.sampling.student_guidance") == "constant"
-    of_student = "constant w of the student, " if constant else "student and "
-    return (
-        f"Guidance scale ({metric}, {', '.join(map(dataset_name, datasets))}): "
-        f"{of_student}TAG's w_{{max}} of the teacher."
-    )
+    Args:
+        prefix: of the rows' ids.
+        labels: by row.
+        columns: cells by row.
+    """
+    return [
+        Line.of_cells(prefix + row, label, [column[row] for column in columns])
+        for row, label in labels.items()
+    ]
 
 
 register(
@@ -160,7 +152,8 @@ register(
         column="fd_{value}",
         head="{value}",
         corner="Steps",
-        caption=_steps_caption,
+        caption="Sampling steps ({metric}). Trained once; the step count changes at "
+        "sampling only.",
         by_dataset=True,
         claims=True,
     )
@@ -179,7 +172,8 @@ register(
         column="w{value}",
         head="{value:.1f}",
         corner="w",
-        caption=_guidance_caption,
+        caption="Guidance scale ({metric}, {datasets}): {guided}TAG's w_{{max}} of the "
+        "teacher.",
         claims=True,
     )
 )
