@@ -140,7 +140,7 @@ def _our_cells(
             rows = Collected(left, rows.where)
         return OurCells(tables, extra_values(rows), (field, which))
 
-    tables = {spec.name: spec.table(context.build_of(spec.name)) for spec in read}
+    tables = {spec.name: spec.table(replace(context, item=spec.name)) for spec in read}
     trained = [row for row in context.collected.rows if row.seed]
     seeds = sorted({row.seed for row in trained})
     left_out = {"seed": {seed: cells("seed", seed) for seed in seeds}}

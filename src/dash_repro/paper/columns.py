@@ -6,27 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dash_repro.paper.aggregate import SPREADS, Cell, alike
-from dash_repro.paper.context import (
-    Context,
-    Sampler,
-    dash,
-    printed,
-    value_of,
-    word,
-)
+from dash_repro.paper.aggregate import SPREADS, Cell, alike, round_half_up
+from dash_repro.paper.context import Context, Sampler, dash, value_of, word
 from dash_repro.paper.measures import MAIN, MANY, MEASURES, SPREAD, STANDIN, quality
 from dash_repro.paper.names import dataset_name, metric_name
-from dash_repro.paper.needs import (
-    STUDENTS,
-    TEACHER,
-    Need,
-    bounds,
-    metrics,
-    profile,
-)
+from dash_repro.paper.needs import STUDENTS, TEACHER, Need, bounds, metrics, profile
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry
 
@@ -57,6 +44,20 @@ class TableRow:
     rule: bool = False
 
 
+class PrintedColumn(NamedTuple):
+    """One column as it is printed.
+
+    Attributes:
+        group: heading over it and its neighbours with the same; "": none.
+        head: its own heading.
+        entry: its box in a row.
+    """
+
+    group: str
+    head: str
+    entry: Callable[[TableRow], Entry]
+
+
 class Column(ABC):
     """One column of a table, or several that belong together."""
 
@@ -68,16 +69,8 @@ class Column(ABC):
         return ()
 
     @abstractmethod
-    def heads(self, view: View) -> list[str]:
-        """Headings of these columns, from left to right."""
-
-    def groups(self, view: View) -> list[tuple[str, int]]:
-        """(heading over several columns, how many), "" where there is none."""
-        return [("", len(self.heads(view)))]
-
-    @abstractmethod
-    def entries(self, view: View, row: TableRow) -> list[Entry]:
-        """Cells of these columns in one row, from left to right."""
+    def printed(self, view: View) -> list[PrintedColumn]:
+        """These columns, from left to right."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +80,17 @@ class NetworkColumn(Column):
     name: str
     heading: str
 
-    def heads(self, view: View) -> list[str]:
-        return [self.heading]
+    def printed(self, view: View) -> list[PrintedColumn]:
+        return [PrintedColumn("", self.heading, partial(self._entry, view))]
 
-    def entries(self, view: View, row: TableRow) -> list[Entry]:
+    def _entry(self, view: View, row: TableRow) -> Entry:
         if row.bound:
-            return [Entry((no_network(view.context, row.id, self.name),))]
+            return Entry((no_network(view.context, row.id, self.name),))
         paper = view.paper.value(row.id, self.name)
         if row.model:
-            return [Entry((self.cell(view, row, paper),))]
+            return Entry((self.cell(view, row, paper),))
         address = f"{view.context.item}/{row.id}/{self.name}"
-        return [Entry((word(address, paper, "literature", paper),))]
+        return Entry((word(address, paper, "literature", paper),))
 
     @abstractmethod
     def cell(self, view: View, row: TableRow, paper: str) -> Cell:
@@ -164,21 +157,18 @@ class Quality(Column):
         """Names of the metrics that the column shows for one dataset."""
         return leading(view.context, quality(MAIN))
 
-    def heads(self, view: View) -> list[str]:
-        return heads_of(view.context, self.names(view)) * len(view.datasets)
-
-    def groups(self, view: View) -> list[tuple[str, int]]:
-        count = len(self.names(view))
-        return [(dataset_name(dataset), count) for dataset in view.datasets]
-
-    def entries(self, view: View, row: TableRow) -> list[Entry]:
+    def printed(self, view: View) -> list[PrintedColumn]:
+        names = self.names(view)
+        heads = heads_of(view.context, names)
         return [
-            self.entry(view, row, dataset, column)
+            PrintedColumn(
+                dataset_name(dataset), head, partial(self.entry, view, dataset, column)
+            )
             for dataset in view.datasets
-            for column in self.names(view)
+            for column, head in zip(names, heads, strict=True)
         ]
 
-    def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
+    def entry(self, view: View, dataset: str, column: str, row: TableRow) -> Entry:
         """The cell of one metric, dataset and row."""
         name = f"{dataset}_{column}"
         if not (row.bound or row.model):
@@ -216,7 +206,8 @@ def _literature(view: View, row: TableRow, dataset: str, column: str) -> Cell:
     if {one.name for one in measured} != {word_}:
         note = f"the literature's {word_} is not this column's metric"
         return dash(address, note, value)
-    return printed(address, value, 2)
+    text = round_half_up(Decimal(value), 2)
+    return Cell(address, text, "literature", decimals=2, paper=value)
 
 
 @dataclass(frozen=True)
@@ -228,12 +219,12 @@ class Spread(Quality):
         names = quality(MAIN, SPREAD, *([STANDIN] if found - {"FID"} else []))
         return leading(view.context, names)
 
-    def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
+    def entry(self, view: View, dataset: str, column: str, row: TableRow) -> Entry:
         """mean ± spread over training seeds ± spread over sampling seeds."""
         context, name = view.context, f"{dataset}_{column}"
-        whole = super().entry(view, row, dataset, column)
+        whole = super().entry(view, dataset, column, row)
         rows = view.quality(row, dataset, column)
-        values, printed, unprinted = [value_of(one) for one in rows], [], []
+        values, shown, unprinted = [value_of(one) for one in rows], [], []
         resampled = len({value.sampling_seed for value in values if value.seed}) > 1
         for statistic in SPREADS[: 1 + resampled]:
             column_ = f"{name}_{statistic}"
@@ -245,8 +236,8 @@ class Spread(Quality):
                 continue
             about = {"statistic": statistic, "paper": paper, **_unit(context, column)}
             digits = MEASURES[column].digits(context.settings)
-            printed.append(context.measured(address, rows, digits, **about))
-        return Entry((*whole.cells, *printed), " ± ", tuple(unprinted))
+            shown.append(context.measured(address, rows, digits, **about))
+        return Entry((*whole.cells, *shown), " ± ", tuple(unprinted))
 
 
 def known(context: Context, names: list[str]) -> list[str]:

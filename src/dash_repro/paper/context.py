@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dash_repro.objectives.kinds import OBJECTIVES
-from dash_repro.paper.aggregate import (
-    DASH,
-    Cell,
-    Value,
-    cell,
-    round_half_up,
-    statistic_of,
-)
+from dash_repro.paper.aggregate import DASH, Cell, Value, cell, statistic_of
 from dash_repro.paper.measures import DISTANCES, MANY, QUALITY
 from dash_repro.paper.needs import stepped
 from dash_repro.paper.rows import Collected, CollectedError, Row
@@ -94,10 +86,6 @@ class Context:
         """Value of params.yaml recorded with the rows."""
         return self.collected.param(key)
 
-    def build_of(self, item: str) -> Context:
-        """The same rows and settings for another table."""
-        return replace(self, item=item)
-
     @cached_property
     def samples(self) -> int:
         """The fewest samples behind a distance to the training images."""
@@ -145,32 +133,30 @@ class Context:
         sampler: Sampler | None = None,
     ) -> list[Row]:
         """Rows of a sample metric over the experiment's training and sampling seeds."""
-        sampler = sampler or self.sampler(model)
-        sampling_seeds = self.param("experiments.sampling.sampling_seeds")
-        rows = Rows()
-        for seed in self.param(f"experiments.{experiment}.seeds"):
-            for sampling_seed in sampling_seeds:
-                where = {
-                    "dataset": dataset,
-                    "model": model,
-                    "width": width,
-                    "seed": seed,
-                    "guidance": sampler.guidance,
-                    "scale": float(sampler.scale),
-                    "steps": sampler.steps,
-                    "sampling_seed": sampling_seed,
-                }
-                rows += self._found(metric, **where)
-        return rows
+        sampling = asdict(sampler or self.sampler(model))
+        noise = self.param("experiments.sampling.sampling_seeds")
+        samplings = [{**sampling, "sampling_seed": seed} for seed in noise]
+        where = {"dataset": dataset, "model": model, "width": width}
+        return self._over_seeds(metric, experiment, where, samplings)
 
     def calibration(
         self, metric: str, experiment: str, dataset: str, model: str, width: int
     ) -> list[Row]:
         """Rows of a calibration metric over the experiment's training seeds."""
+        where = {"dataset": dataset, "model": model, "width": width}
+        return self._over_seeds(metric, experiment, where, [{}])
+
+    def _over_seeds(
+        self,
+        metric: str,
+        experiment: str,
+        where: Mapping[str, Any],
+        samplings: Sequence[Mapping[str, Any]],
+    ) -> list[Row]:
         rows = Rows()
         for seed in self.param(f"experiments.{experiment}.seeds"):
-            where = {"dataset": dataset, "model": model, "width": width, "seed": seed}
-            rows += self._found(metric, **where)
+            for sampling in samplings:
+                rows += self._found(metric, **where, seed=seed, **sampling)
         return rows
 
     def profile(
@@ -302,9 +288,3 @@ def dash(address: str, note: str, paper: str = "") -> Cell:
 def word(address: str, text: str, kind: str = "param", paper: str = "") -> Cell:
     """A cell that shows a param, a definition or a word."""
     return Cell(address, text or DASH, kind, paper=paper)
-
-
-def printed(address: str, value: str, decimals: int) -> Cell:
-    """A literature value as printed in the paper."""
-    text = round_half_up(Decimal(value), decimals)
-    return Cell(address, text, "literature", decimals=decimals, paper=value)

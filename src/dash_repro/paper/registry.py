@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dash_repro.paper.needs import Need
+from runledger.errors import UserError
 from runledger.plugins import Registry
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ class Section(Enum):
     SUPPLEMENT = "Supplement: what the paper does not show"
 
 
+BY_LETTER = {
+    "A": Section.APPENDIX_A,
+    "B": Section.APPENDIX_B,
+    "C": Section.APPENDIX_C,
+    "D": Section.APPENDIX_D,
+    "S": Section.SUPPLEMENT,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ItemSpec:
     """What every table and figure says of itself.
@@ -45,7 +55,8 @@ class ItemSpec:
     Attributes:
         name: its target and the stem of its files.
         title: short name, for lists and logs.
-        section: of the paper and of the pages; tables come first, then by name.
+        section: of the paper and of the pages; tables come first, then by name. By
+            default that of the letter in the label: Table A1 is in Appendix A.
         needs: instances that are collected for it.
         params: dotted keys of params.yaml that are recorded with what is collected.
         derived: curves that follow from params alone (dash_repro.paper.derived).
@@ -56,7 +67,7 @@ class ItemSpec:
 
     name: str
     title: str
-    section: Section
+    section: Section | None = None
     needs: tuple[Need, ...] = ()
     params: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
@@ -72,6 +83,15 @@ class ItemSpec:
             kind, _, number = self.name.partition(self.kind)
             label = f"{self.kind.capitalize()} {number}" if not kind else self.name
             object.__setattr__(self, "label", label)
+        if self.section is None:
+            letter = self.label.split()[-1][0]
+            if letter not in BY_LETTER:
+                raise UserError(
+                    f"{self.name} has no section",
+                    "dash_repro.paper",
+                    f"name one of {', '.join(map(str, Section))}",
+                )
+            object.__setattr__(self, "section", BY_LETTER[letter])
 
     @property
     def experiments(self) -> set[str]:
@@ -170,24 +190,22 @@ def register(spec: TableSpec | FigureSpec) -> Any:
     return spec
 
 
-def figure(name: str, **about: Any) -> Callable[[Callable], Callable]:
-    """Register a figure that the decorated function draws."""
-
-    def decorate(draw: Callable) -> Callable:
-        register(FigureSpec(name=name, draw=draw, **about))
-        return draw
+def _registers(spec_of: Callable[[Callable], ItemSpec]) -> Callable:
+    def decorate(function: Callable) -> Callable:
+        register(spec_of(function))
+        return function
 
     return decorate
+
+
+def figure(name: str, **about: Any) -> Callable[[Callable], Callable]:
+    """Register a figure that the decorated function draws."""
+    return _registers(lambda draw: FigureSpec(name=name, draw=draw, **about))
 
 
 def table(name: str, **about: Any) -> Callable[[Callable], Callable]:
     """Register a table that the decorated function builds."""
-
-    def decorate(build: Callable) -> Callable:
-        register(TableSpec(name=name, build=build, **about))
-        return build
-
-    return decorate
+    return _registers(lambda build: TableSpec(name=name, build=build, **about))
 
 
 def in_order(specs: Mapping[str, ItemSpec]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from dash_repro.paper.bounds import BOUNDS, DIGITS_NOTE, quality_notes
@@ -73,10 +74,8 @@ class ResultsTable(TableSpec):
         """Build the table from its collected rows."""
         view = View(self, context)
         rows = [*self.rows(view), *(_bounds() if self.samplers else [])]
-        boxes = [
-            [e for column in self.columns for e in column.entries(view, row)]
-            for row in rows
-        ]
+        columns = [one for column in self.columns for one in column.printed(view)]
+        boxes = [[column.entry(row) for column in columns] for row in rows]
         ranked = [index for index, row in enumerate(rows) if self._ranked(row)]
         mark_best([boxes[index] for index in ranked])
         lines = tuple(
@@ -92,13 +91,15 @@ class ResultsTable(TableSpec):
         after = self.after.format(**words)
         if self.spread and len(view.block["seeds"]) > 1:
             after += f" Their spread: {TABLES[self.spread].label}."
-        heads = [head for column in self.columns for head in column.heads(view)]
+        groups = groupby(["", *(column.group for column in columns)])
         return Table(
             context.item,
             f"{self.caption.format(**words)} {how}{after}",
-            (self.corner, *heads),
+            (self.corner, *(column.head for column in columns)),
             lines,
-            tuple(self._groups(view)) if self.grouped else (),
+            tuple((text, len(list(some))) for text, some in groups)
+            if self.grouped
+            else (),
             (
                 BEST_NOTE[STUDENTS in self.models],
                 *notes,
@@ -110,16 +111,6 @@ class ResultsTable(TableSpec):
     def _ranked(self, row: TableRow) -> bool:
         """Whether a row takes part in the choice of the best."""
         return bool(row.model) and (STUDENTS not in self.models or row.model != TEACHER)
-
-    def _groups(self, view: View) -> list[tuple[str, int]]:
-        """Headings over columns; neighbours without one are a single blank."""
-        groups = [("", 1)]
-        for text, span in (g for column in self.columns for g in column.groups(view)):
-            if text or groups[-1][0]:
-                groups.append((text, span))
-            else:
-                groups[-1] = ("", groups[-1][1] + span)
-        return groups
 
 
 def mark_best(rows: Sequence[list[Entry]]) -> None:

@@ -9,7 +9,7 @@ from dash_repro.paper.figures.data import curve, models_of
 from dash_repro.paper.figures.style import Style, end_labels, log_ticks
 from dash_repro.paper.names import metric_name
 from dash_repro.paper.needs import BESIDE, STUDENTS, TEACHER, metrics
-from dash_repro.paper.registry import Section, figure
+from dash_repro.paper.registry import figure
 from dash_repro.paper.rows import Collected
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ ARROWS = {"frechet": "↓", "class_accuracy": "↑"}
 @figure(
     "figureS6",
     title="Quality by guidance scale",
-    section=Section.SUPPLEMENT,
     needs=(metrics("tableC7", (TEACHER, STUDENTS, BESIDE), "scales"),),
     params=("experiments.tableC7",),
     caption="Distance to the training images, and the share of samples in which a "

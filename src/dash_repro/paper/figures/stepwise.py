@@ -9,7 +9,7 @@ from dash_repro.paper.figures.data import curve
 from dash_repro.paper.figures.style import GREY, Style
 from dash_repro.paper.names import metric_name, model_name
 from dash_repro.paper.needs import DISTILLED, FIRST, STUDENTS, metrics, stepped
-from dash_repro.paper.registry import Section, figure
+from dash_repro.paper.registry import figure
 from dash_repro.paper.rows import Collected
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 @figure(
     "figureS4",
     title="Quality by steps, with step distillation",
-    section=Section.SUPPLEMENT,
     needs=(metrics("stepwise", (STUDENTS, DISTILLED), "stepped", FIRST),),
     params=("experiments.stepwise",),
     caption="Distance to the training images by sampling steps: the student as it is, "

@@ -13,7 +13,7 @@ from dash_repro.paper.figures.students import iterations_axis
 from dash_repro.paper.figures.style import GREY, LIGHT, Style, log_ticks
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import CURRICULUM_NEED, FIRST, HISTORY, TIRT_PARAMS, Need
-from dash_repro.paper.registry import Section, figure
+from dash_repro.paper.registry import figure
 from dash_repro.paper.rows import Collected
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ TITLES = (
 @figure(
     "figureS1",
     title="Where TIRT puts its weight",
-    section=Section.SUPPLEMENT,
     needs=(CURRICULUM_NEED,),
     params=TIRT_PARAMS,
     derived=("min_snr",),
@@ -139,7 +138,6 @@ def _loss_panel(
 @figure(
     "figureS2",
     title="Branch errors over training",
-    section=Section.SUPPLEMENT,
     needs=(
         Need(HISTORY, "table3", datasets=FIRST, seeds=FIRST),
         Need(HISTORY, "table4", datasets=FIRST, seeds=FIRST),

@@ -11,7 +11,7 @@ from dash_repro.paper.figures.style import GREY, Style, log_ticks
 from dash_repro.paper.figures.training import scatter_by_loss
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import CURRICULUM, FIRST, TEACHERS, Need
-from dash_repro.paper.registry import Section, figure
+from dash_repro.paper.registry import figure
 from dash_repro.paper.rows import Collected
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ MEANS = {"timesteps": "mean over all timesteps", "batch": "mean over the batch"}
 @figure(
     "figureS5",
     title="TIRT's weights by formula",
-    section=Section.SUPPLEMENT,
     needs=(Need(CURRICULUM, "weightings", (TEACHERS,), seeds=FIRST),),
     params=("diffusion", "teachers", "teachers.min_snr", "experiments.weightings"),
     derived=("min_snr",),

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from dash_repro.paper.calibration_columns import Calibration
 from dash_repro.paper.columns import Quality, Setting, TableRow
-from dash_repro.paper.registry import Section
 from dash_repro.paper.results import View, results_table, students
 
 
@@ -26,7 +25,6 @@ results_table(
     "anchor",
     title="Anchor weight (Appendix A)",
     label="Table A3",
-    section=Section.APPENDIX_A,
     experiment="anchor",
     rows=_rows,
     columns=(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dash_repro.paper.calibration_columns import Calibration
-from dash_repro.paper.registry import Section
 from dash_repro.paper.results import results_table, students
 
 results_table(
     "tableS5",
     about_paper=True,  # of what its composite loss leaves free
     title="Errors of the branches",
-    section=Section.SUPPLEMENT,
     experiment="table3",
     params=("students",),
     rows=students,

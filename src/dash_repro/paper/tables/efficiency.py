@@ -9,7 +9,7 @@ from dash_repro.paper.context import Context, PaperTable, dash, word
 from dash_repro.paper.intervals import COUNTS
 from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import TEACHER, profile
-from dash_repro.paper.registry import Section, table
+from dash_repro.paper.registry import table
 from dash_repro.paper.rows import Row
 from dash_repro.paper.scale import mark
 from dash_repro.paper.table import Line, Table
@@ -37,7 +37,6 @@ EFFICIENCY: dict[str, tuple[str, str, int, int]] = {
     "tableS1",
     about_paper=True,
     title="Efficiency",
-    section=Section.SUPPLEMENT,
     needs=(profile("table3", (TEACHER, "dash")),),
     params=("profile_model", "experiments.table3"),
     csv="released_code_efficiency.csv",

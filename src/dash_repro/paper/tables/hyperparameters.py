@@ -10,7 +10,7 @@ from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.context import Context, dash, word
 from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import STUDENT_COST, TEACHER, TEACHER_COST, Need, profile
-from dash_repro.paper.registry import Section, table
+from dash_repro.paper.registry import table
 from dash_repro.paper.scale import mark
 from dash_repro.paper.table import Line, Table
 
@@ -105,7 +105,6 @@ def _cell(context: Context, row: str, column: str, text: str, paper: str) -> Cel
     "tableA1",
     about_paper=True,
     title="Hyperparameters",
-    section=Section.APPENDIX_A,
     needs=(
         profile("table3", (TEACHER, "dash")),
         Need(TEACHER_COST, "table3", (TEACHER,)),

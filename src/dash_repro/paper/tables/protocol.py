@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dash_repro.paper.context import Context, word
 from dash_repro.paper.needs import experiments
-from dash_repro.paper.registry import Section, table
+from dash_repro.paper.registry import table
 from dash_repro.paper.scale import mark
 from dash_repro.paper.table import Line, Table
 
@@ -27,7 +27,6 @@ def _protocol_rows(context: Context) -> dict[str, str]:
     "tableA2",
     about_paper=True,
     title="Evaluation protocol",
-    section=Section.APPENDIX_A,
     params=("generate_samples", "measure_calibration.pairs", *experiments("table3")),
     csv="tableA2_protocol.csv",
     keys=("key",),

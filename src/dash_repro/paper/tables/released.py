@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dash_repro.paper.calibration_columns import Calibration
 from dash_repro.paper.columns import Parameters, Spread
-from dash_repro.paper.registry import Section
 from dash_repro.paper.results import results_table, students
 
 results_table(
     "tableS2",
     about_paper=True,
     title="Rows of the released code’s README",
-    section=Section.SUPPLEMENT,
     experiment="released",
     csv="released_code_extra.csv",
     keys=("model",),

@@ -6,7 +6,6 @@ from dash_repro.paper.columns import Spread, known
 from dash_repro.paper.measures import EXTRA, quality
 from dash_repro.paper.needs import STUDENTS, TEACHER
 from dash_repro.paper.protocol import SPREAD
-from dash_repro.paper.registry import Section
 from dash_repro.paper.results import View, results_table, teacher_and_students
 
 
@@ -20,7 +19,6 @@ class Extra(Spread):
 results_table(
     "tableS3",
     title="Further metrics of samples",
-    section=Section.SUPPLEMENT,
     experiment="table3",
     models=(TEACHER, STUDENTS),
     rows=teacher_and_students,

@@ -21,7 +21,7 @@ from dash_repro.paper.needs import (
     metrics,
 )
 from dash_repro.paper.protocol import protocol
-from dash_repro.paper.registry import Section, table
+from dash_repro.paper.registry import table
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Line, Table
 from dash_repro.paper.tables.sweeps import lines_of
@@ -39,7 +39,6 @@ NOTES = (
 @table(
     "tableS4",
     title="Fewer steps by distillation",
-    section=Section.SUPPLEMENT,
     needs=(
         metrics(EXPERIMENT, (STUDENTS, DISTILLED), "stepped"),
         Need(CALIBRATION, EXPERIMENT),

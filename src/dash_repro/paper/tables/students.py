@@ -77,7 +77,6 @@ TABLE4 = results_table(
 results_table(
     "tableB3",
     title="Main results with standard deviations",
-    section=Section.APPENDIX_B,
     experiment=TABLE3.experiment,
     csv=TABLE3.csv,
     keys=TABLE3.keys,
@@ -92,7 +91,6 @@ results_table(
 results_table(
     "tableB4",
     title="Ablation with standard deviations",
-    section=Section.APPENDIX_B,
     experiment=TABLE4.experiment,
     csv=TABLE4.csv,
     keys=TABLE4.keys,

@@ -14,7 +14,7 @@ from dash_repro.paper.measures import MEASURES
 from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, bounds, experiments, metrics
 from dash_repro.paper.protocol import protocol
-from dash_repro.paper.registry import Section, TableSpec, register
+from dash_repro.paper.registry import TableSpec, register
 from dash_repro.paper.table import Line, Table
 
 COLUMN = "fd"  # every column shows the distance
@@ -142,7 +142,6 @@ register(
     SweepTable(
         name="tableC5",
         title="Sampling steps",
-        section=Section.APPENDIX_C,
         experiment="tableC5",
         csv="tableC5_steps.csv",
         keys=("dataset", "model"),
@@ -162,7 +161,6 @@ register(
     SweepTable(
         name="tableC7",
         title="Guidance scale",
-        section=Section.APPENDIX_C,
         experiment="tableC7",
         csv="tableC7_guidance.csv",
         keys=("model",),

@@ -11,7 +11,6 @@ from dash_repro.paper.columns import (
 )
 from dash_repro.paper.names import model_name
 from dash_repro.paper.needs import FIRST, STUDENTS, TEACHER
-from dash_repro.paper.registry import Section
 from dash_repro.paper.results import View, results_table
 
 
@@ -32,7 +31,6 @@ def _rows(view: View) -> list[TableRow]:
 results_table(
     "tableC6",
     title="Student width",
-    section=Section.APPENDIX_C,
     experiment="tableC6",
     csv="tableC6_width.csv",
     keys=("config", "width"),
