@@ -21,9 +21,11 @@ if TYPE_CHECKING:  # half a second, and the Snakefile reads what figures say of 
 
 GREY = "#666666"
 LIGHT = "#D0D0D0"
+DASHED = (0, (4, 2))
 PANEL = 0.47  # width of a panel, as a share of a full-width figure
 _OTHERS = ("#7A5195", "#8C564B", "#4D4D4D", "#B59F00")  # of rows without one
 GOLDEN = 0.618034  # steps of this share of the circle leave no two hues close
+Label = tuple[float, float, str, str]  # x, y in data coordinates, text, colour
 
 
 @dataclass(frozen=True)
@@ -184,13 +186,11 @@ def tell(figure: Figure, style: Style) -> None:
             figure.text(x, 1 / 72 / height, text, ha=side, **small, **look)
 
 
-def end_labels(
-    axes: Axes, labels: Sequence[tuple[float, float, str, str]], size: float
-) -> None:
+def end_labels(axes: Axes, labels: Sequence[Label], size: float) -> None:
     """Name lines at their right ends, moved apart where they would overlap.
 
     Args:
-        labels: (x, y, text, colour) of each line's end, in data coordinates.
+        labels: of each line, at its end.
         size: of the text, points.
     """
     figure = axes.get_figure()

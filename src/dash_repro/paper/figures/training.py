@@ -57,18 +57,18 @@ def figure_s1(collected: Collected, style: Style) -> Figure:
         grid[index][0].set_ylabel(dataset_name(dataset))
         for axes in grid[index][:3]:
             axes.set_xlabel("timestep t")
-
     for axes, title in zip(grid[0], TITLES, strict=True):
         axes.set_title(title)
     return drawing
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """The factor of a weight, from its lambda."""
+    return 1 / (1 + np.exp(-x))
+
+
 def _tirt_row(
-    row: Sequence[Axes],
-    collected: Collected,
-    dataset: str,
-    base: Curve,
-    style: Style,
+    row: Sequence[Axes], collected: Collected, dataset: str, base: Curve, style: Style
 ) -> None:
     import matplotlib
 
@@ -83,8 +83,7 @@ def _tirt_row(
         width = 1.4 if step == ordered[-1] else 0.8
         ratio = omega.mean / np.interp(omega.x, base.x, base.mean)
         ratios.append(ratio)
-        sigmoid = 1 / (1 + np.exp(-lambda_.mean))
-        row[0].plot(lambda_.x, sigmoid, color=shade, lw=width)
+        row[0].plot(lambda_.x, sigmoid(lambda_.mean), color=shade, lw=width)
         row[1].plot(omega.x, omega.mean, color=shade, lw=width)
         row[2].plot(omega.x, ratio, color=shade, lw=width)
     row[1].plot(base.x, base.mean, color=GREY, lw=0.9, linestyle=(0, (3, 2)))
@@ -94,12 +93,16 @@ def _tirt_row(
     _note(row[1], "dashed: Min-SNR", size)
     row[0].set_ylim(0, 1)
     row[1].set_ylim(0, None)
-    limits = _log_limits([*ratios, np.ones(1)])
     for axes in row[2:]:
-        axes.set_yscale("log")
-        axes.set_ylim(*limits)
-        log_ticks(axes.yaxis, *limits)
-    _loss_panel(row[3], collected, dataset, omega.x, ratio, style)
+        _log_axis(axes, "y", [*ratios, np.ones(1)])
+    # the final ratio against the monitored loss
+    loss = curve(collected.find("loss_mean", dataset=dataset), "x")
+    dots = scatter_by_loss(row[3], loss, np.interp(loss.x, omega.x, ratio))
+    row[3].axhline(1, color=LIGHT, lw=0.8, zorder=0)
+    _log_axis(row[3], "x", [loss.mean])
+    bar = row[3].get_figure().colorbar(dots, ax=row[3], pad=0.02, aspect=30)
+    bar.set_label("timestep t", fontsize=style.font_size - 1)
+    bar.outline.set_visible(False)
 
 
 def _note(axes: Axes, text: str, size: float) -> None:
@@ -113,26 +116,6 @@ def scatter_by_loss(axes: Axes, loss: Curve, values: np.ndarray) -> Any:
     axes.set_xscale("log")
     axes.set_xlabel(r"loss $\ell_t$ (MSE)")
     return axes.scatter(loss.mean, values, c=loss.x, cmap="viridis", s=5, lw=0)
-
-
-def _loss_panel(
-    axes: Axes,
-    collected: Collected,
-    dataset: str,
-    x: np.ndarray,
-    ratio: np.ndarray,
-    style: Style,
-) -> None:
-    """Final ratio against the monitored loss, coloured by t."""
-    loss = curve(collected.find("loss_mean", dataset=dataset), "x")
-    dots = scatter_by_loss(axes, loss, np.interp(loss.x, x, ratio))
-    axes.axhline(1, color=LIGHT, lw=0.8, zorder=0)
-    limits = _log_limits([loss.mean])
-    axes.set_xlim(*limits)
-    log_ticks(axes.xaxis, *limits)
-    bar = axes.get_figure().colorbar(dots, ax=axes, pad=0.02, aspect=30)
-    bar.set_label("timestep t", fontsize=style.font_size - 1)
-    bar.outline.set_visible(False)
 
 
 @figure(
@@ -159,16 +142,12 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
     bands = -(-len(models) // COLUMNS)
     drawing = style.new(1.25, 0.40 * bands)
     grid = drawing.subplots(2 * bands, COLUMNS, squeeze=False, sharex=True)
-    rho = {m: curve(collected.find("rho_step", model=m), "step") for m in models}
-    errors = {
-        (model, branch): curve(
-            collected.find(f"err_{branch}_step", model=model), "step"
-        )
-        for model in models
-        for branch in ("cond", "uncond")
-    }
-    limits = _log_limits([line.mean for line in errors.values()])
-    top = max(1.1, *(float(line.mean.max()) for line in rho.values())) * 1.05
+    rho, cond, uncond = (
+        {m: curve(collected.find(f"{name}_step", model=m), "step") for m in models}
+        for name in ("rho", "err_cond", "err_uncond")
+    )
+    errors = [line.mean for part in (cond, uncond) for line in part.values()]
+    top = max(1.1, *(line.mean.max() for line in rho.values())) * 1.05
     for place in range(bands * COLUMNS):
         upper = 2 * (place // COLUMNS)
         above, below = grid[upper : upper + 2, place % COLUMNS]
@@ -177,8 +156,12 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
             below.set_visible(False)
             continue
         model = models[place]
-        _rho_panel(above, model, rho, top, style)
-        _error_panel(below, model, errors, limits, style)
+        _rho_panel(above, model, rho, style)
+        above.set_ylim(0, top)
+        look = {"color": style.color(model), "lw": 1.2}
+        below.plot(cond[model].x, cond[model].mean, **look)
+        below.plot(uncond[model].x, uncond[model].mean, linestyle=DASHED, **look)
+        _log_axis(below, "y", errors)
         _tidy(above, below, place, place + COLUMNS >= len(models), rho[model], style)
     _legend(drawing)
     return drawing
@@ -198,41 +181,23 @@ def _legend(drawing: Figure) -> None:
     drawing.legend(handles=lines, loc="outside upper center", ncols=len(lines))
 
 
-def _log_limits(lines: Sequence[np.ndarray]) -> tuple[float, float]:
+def _log_axis(axes: Axes, which: str, lines: Sequence[np.ndarray]) -> None:
+    """A logarithmic "x" or "y" axis over all positive values of the lines."""
     values = np.concatenate(lines)
     values = values[values > 0]
-    return float(values.min()) * 0.7, float(values.max()) * 1.4
+    limits = float(values.min()) * 0.7, float(values.max()) * 1.4
+    axes.set(**{f"{which}scale": "log", f"{which}lim": limits})
+    log_ticks(axes.xaxis if which == "x" else axes.yaxis, *limits)
 
 
-def _rho_panel(
-    axes: Axes, model: str, rho: dict[str, Curve], top: float, style: Style
-) -> None:
+def _rho_panel(axes: Axes, model: str, rho: dict[str, Curve], style: Style) -> None:
     for other, line in rho.items():
         if other != model:
             axes.plot(line.x, line.mean, color=LIGHT, lw=0.6)
     axes.axhline(1, color=GREY, lw=0.5)
-    axes.plot(rho[model].x, rho[model].mean, color=style.color(model), lw=1.5)
-    axes.set_ylim(0, top)
-    axes.set_title(
-        plot_name(model), fontsize=style.font_size - 2, color=style.color(model)
-    )
-
-
-def _error_panel(
-    axes: Axes,
-    model: str,
-    errors: dict[tuple[str, str], Curve],
-    limits: tuple[float, float],
-    style: Style,
-) -> None:
-    for branch, line_style in (("cond", "-"), ("uncond", DASHED)):
-        line = errors[model, branch]
-        axes.plot(
-            line.x, line.mean, color=style.color(model), lw=1.2, linestyle=line_style
-        )
-    axes.set_yscale("log")
-    axes.set_ylim(*limits)
-    log_ticks(axes.yaxis, *limits)
+    color = style.color(model)
+    axes.plot(rho[model].x, rho[model].mean, color=color, lw=1.5)
+    axes.set_title(plot_name(model), fontsize=style.font_size - 2, color=color)
 
 
 def _tidy(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dash_repro.paper.figures.data import Curve, curve
-from dash_repro.paper.figures.style import GREY, Style, log_ticks
-from dash_repro.paper.figures.training import scatter_by_loss
+from dash_repro.paper.figures.style import DASHED, GREY, Style, log_ticks
+from dash_repro.paper.figures.training import scatter_by_loss, sigmoid
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import CURRICULUM, FIRST, TEACHERS, Need
 from dash_repro.paper.registry import figure
@@ -58,7 +58,7 @@ def figure_s5(collected: Collected, style: Style) -> Figure:
             above, below = grid[2 * index : 2 * index + 2, column]
             weights = _last(collected, "omega_hat_snapshot", where)
             above.plot(weights.x, weights.mean, color=style.color("dash"))
-            above.plot(base.x, base.mean, color=GREY, lw=0.9, linestyle=(0, (4, 2)))
+            above.plot(base.x, base.mean, color=GREY, lw=0.9, linestyle=DASHED)
             above.set_ylim(0, auto=True)
             above.set_xlabel("timestep t")
             _against_loss(below, collected, where, style)
@@ -82,7 +82,7 @@ def _against_loss(axes: Axes, collected: Collected, where: dict, style: Style) -
 
     lambda_ = _last(collected, "lambda_snapshot", where)
     loss = curve(collected.find("loss_mean", **where), "x")
-    at = np.interp(loss.x, lambda_.x, 1 / (1 + np.exp(-lambda_.mean)))
+    at = np.interp(loss.x, lambda_.x, sigmoid(lambda_.mean))
     scatter_by_loss(axes, loss, at)
     axes.set_ylim(0, 1)
     ranks = pd.DataFrame({"loss": loss.mean, "factor": at}).rank()
