@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dash_repro.paper.rows import PARAMS_STAGE, Row, number_text
+from dash_repro.paper.collect import curve_rows
+from dash_repro.paper.rows import PARAMS_STAGE, Row
 
 
 def tag_rows(item: str, params: Mapping[str, Any]) -> list[Row]:
@@ -31,17 +32,7 @@ def min_snr_rows(item: str, params: Mapping[str, Any]) -> list[Row]:
 
 
 def _curve(item: str, metric: str, values: list[float]) -> list[Row]:
-    return [
-        Row(
-            item=item,
-            metric=metric,
-            name=metric,
-            value=number_text(value),
-            stage=PARAMS_STAGE,
-            x=number_text(float(t)),
-        )
-        for t, value in enumerate(values)
-    ]
+    return list(curve_rows(Row(item=item, stage=PARAMS_STAGE), metric, values))
 
 
 DERIVED: dict[str, Callable[[str, Mapping[str, Any]], list[Row]]] = {
