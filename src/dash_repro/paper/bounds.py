@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dash_repro.paper.context import WORSE, Context
 from dash_repro.paper.measures import MANY
 from dash_repro.paper.names import dataset_name
+from dash_repro.paper.protocol import counts
 
 STANDIN_NOTE = (
     "The distance and score come from a stand-in extractor and must not be compared "
@@ -41,11 +42,9 @@ def bounds_note(context: Context, datasets: Sequence[str]) -> str:
     real, copies = {}, {}
     for dataset in datasets:
         rows = context.bound("real", "frechet", dataset)
-        counts = " or ".join(sorted({row.n for row in rows})) or "no"
         of = f"{len(rows)} random subsets of " if len(rows) > 1 else ""
-        real[dataset] = f"{of}{counts}"
-        found = context.bound("constant", "frechet", dataset)
-        copies[dataset] = " or ".join(sorted({row.n for row in found})) or "no"
+        real[dataset] = f"{of}{counts(rows)}"
+        copies[dataset] = counts(context.bound("constant", "frechet", dataset))
     return (
         f"Bounds: held-out real images ({_listed(real)}), copies of the mean training "
         f"image and images of uniform noise ({_listed(copies)} each). "

@@ -86,9 +86,9 @@ class Calibration(Column):
         reason = shown_as_dash(context, place, name)
         if reason:
             return dash(address, reason, paper)
-        own, power = context.calibration(measure.metric, *place), view.exponents[name]
+        own, power = context.over_seeds(measure.metric, *place), view.exponents[name]
         if measure.over:
-            others = context.calibration(measure.over, *place)
+            others = context.over_seeds(measure.over, *place)
             address = f"{row.id}/{column}"
             return context.of_two("ratio", address, own, others, digits, paper)
         return context.measured(
@@ -116,7 +116,7 @@ def shown_as_dash(
         return "it has one branch, and so no guidance gap"
     if column != "cos":
         return ""
-    rho = context.calibration("rho", *place)
+    rho = context.over_seeds("rho", *place)
     if not rho:
         return ""
     limit = context.param("measure_calibration.cos_undefined_below")

@@ -123,36 +123,24 @@ class Context:
         name = stepped(student)[0]
         return OBJECTIVES[self.param(f"students.{name}.objective")].guided
 
-    def metric(
+    def over_seeds(
         self,
         metric: str,
         experiment: str,
         dataset: str,
         model: str,
-        width: int | None = None,
+        width: int | None,
         sampler: Sampler | None = None,
     ) -> list[Row]:
-        """Rows of a sample metric over the experiment's training and sampling seeds."""
-        sampling = asdict(sampler or self.sampler(model))
-        noise = self.param("experiments.sampling.sampling_seeds")
-        samplings = [{**sampling, "sampling_seed": seed} for seed in noise]
-        where = {"dataset": dataset, "model": model, "width": width}
-        return self._over_seeds(metric, experiment, where, samplings)
+        """Rows of a metric over the experiment's training seeds.
 
-    def calibration(
-        self, metric: str, experiment: str, dataset: str, model: str, width: int
-    ) -> list[Row]:
-        """Rows of a calibration metric over the experiment's training seeds."""
+        With a sampler, of samples: over the sampling seeds, too.
+        """
         where = {"dataset": dataset, "model": model, "width": width}
-        return self._over_seeds(metric, experiment, where, [{}])
-
-    def _over_seeds(
-        self,
-        metric: str,
-        experiment: str,
-        where: Mapping[str, Any],
-        samplings: Sequence[Mapping[str, Any]],
-    ) -> list[Row]:
+        samplings: list[dict[str, Any]] = [{}]
+        if sampler is not None:
+            noise = self.param("experiments.sampling.sampling_seeds")
+            samplings = [{**asdict(sampler), "sampling_seed": seed} for seed in noise]
         rows = Rows()
         for seed in self.param(f"experiments.{experiment}.seeds"):
             for sampling in samplings:

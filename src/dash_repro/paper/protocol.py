@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dash_repro.paper.scale import mark
 
 if TYPE_CHECKING:
     from dash_repro.paper.context import Context
+    from dash_repro.paper.rows import Row
 
 # behind the caption of a table of spreads; see `spread_words`
 SPREAD = " ± {spread} (ddof {ddof}); of real images, over subsets."
@@ -24,14 +25,14 @@ def protocol(context: Context, experiment: str, varied: str = "default") -> str:
     """
     sampling = context.param("experiments.sampling")
     seeds = context.param(f"experiments.{experiment}.seeds")
-    pairs = _counts(context, "rho")
+    gaps = context.collected.find("rho")
     if not varied:
         named = f"training seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
         means = f"{'means over ' if len(seeds) > 1 else ''}{named}"
-        on = f"Measured on {pairs or 'no'} pairs of image and noise"
+        on = f"Measured on {counts(gaps)} pairs of image and noise"
         return f"{on}; {means}. {mark(context.scale).caption}"
-    parts = [f"{_counts(context, 'frechet') or 'no'} samples"]
-    parts += [f"calibration on {pairs} pairs of image and noise"] if pairs else []
+    parts = [f"{counts(context.collected.find('frechet'))} samples"]
+    parts += [f"calibration on {counts(gaps)} pairs of image and noise"] if gaps else []
     parts += [] if varied == "steps" else [f"{sampling['steps']}-step DDIM"]
     parts += [] if varied in ("scales", "table2") else [guidance(sampling)]
     return (
@@ -39,10 +40,9 @@ def protocol(context: Context, experiment: str, varied: str = "default") -> str:
     )
 
 
-def _counts(context: Context, metric: str) -> str:
-    """What values of a metric were measured on, as "100" or "100 or 500"."""
-    rows = context.collected.find(metric)
-    return " or ".join(sorted({row.n for row in rows}, key=int))
+def counts(rows: Iterable[Row]) -> str:
+    """What values were measured on, as "100" or "100 or 500"; without rows "no"."""
+    return " or ".join(sorted({row.n for row in rows}, key=int)) or "no"
 
 
 def repeated(context: Context, seeds: Sequence[int]) -> str:

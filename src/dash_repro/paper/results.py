@@ -76,41 +76,32 @@ class ResultsTable(TableSpec):
         rows = [*self.rows(view), *(_bounds() if self.samplers else [])]
         columns = [one for column in self.columns for one in column.printed(view)]
         boxes = [[column.entry(row) for column in columns] for row in rows]
-        ranked = [index for index, row in enumerate(rows) if self._ranked(row)]
-        mark_best([boxes[index] for index in ranked])
-        lines = tuple(
-            Line(row.id, row.label, tuple(entries), row.rule)
-            for row, entries in zip(rows, boxes, strict=True)
-        )
+        pairs = list(zip(rows, boxes, strict=True))
+        unranked = ("", TEACHER if STUDENTS in self.models else "")
+        mark_best([entries for row, entries in pairs if row.model not in unranked])
+        lines = [Line(row.id, row.label, tuple(box), row.rule) for row, box in pairs]
         words = {"ddof": context.settings["ddof"], "width": view.block.get("width")}
         words["spread"] = spread_words(context, self.experiment)
         words["datasets"] = ", ".join(map(dataset_name, view.datasets))
-        notes = self.notes if view.paper.by_id or not self.csv else ()
+        notes = [BEST_NOTE[STUDENTS in self.models]]
+        notes += self.notes if view.paper.by_id or not self.csv else ()
         bounded = quality_notes(context, view.datasets) if self.samplers else []
+        notes += bounded or [DIGITS_NOTE]
+        notes += [FITNETS_NOTE] if "fitnets" in view.block.get("students", []) else []
         how = protocol(context, self.experiment, self.samplers)
         after = self.after.format(**words)
         if self.spread and len(view.block["seeds"]) > 1:
             after += f" Their spread: {TABLES[self.spread].label}."
-        groups = groupby(["", *(column.group for column in columns)])
+        over = groupby(["", *(column.group for column in columns)])
+        groups = tuple((text, len(list(same))) for text, same in over)
         return Table(
             context.item,
             f"{self.caption.format(**words)} {how}{after}",
             (self.corner, *(column.head for column in columns)),
-            lines,
-            tuple((text, len(list(some))) for text, some in groups)
-            if self.grouped
-            else (),
-            (
-                BEST_NOTE[STUDENTS in self.models],
-                *notes,
-                *(bounded or [DIGITS_NOTE]),
-                *view.fitnets_note,
-            ),
+            tuple(lines),
+            groups if self.grouped else (),
+            tuple(notes),
         )
-
-    def _ranked(self, row: TableRow) -> bool:
-        """Whether a row takes part in the choice of the best."""
-        return bool(row.model) and (STUDENTS not in self.models or row.model != TEACHER)
 
 
 def mark_best(rows: Sequence[list[Entry]]) -> None:
@@ -178,8 +169,9 @@ class View:
         metric = MEASURES[column].metric
         if row.bound:
             return self.context.bound(row.bound, metric, dataset)
-        place = (self.spec.experiment, dataset, row.model, row.width, row.sampler)
-        return self.context.metric(metric, *place)
+        sampler = row.sampler or self.context.sampler(row.model)
+        place = (self.spec.experiment, dataset, row.model, row.width, sampler)
+        return self.context.over_seeds(metric, *place)
 
     def parameters(self, model: str, width: int | None) -> list[Row]:
         """A network's number of parameters."""
@@ -194,22 +186,17 @@ class View:
     def _exponent(self, measure: Measure) -> int:
         if measure.exponent is not None:
             return measure.exponent
-        block, metric = self.block, measure.metric
+        place = (measure.metric, self.spec.experiment)
         rows = [
             row
-            for model in block["students"]
+            for model in self.block["students"]
             if model != "scratch"
             for dataset in self.datasets
-            for row in self.context.calibration(
-                metric, self.spec.experiment, dataset, model, block["width"]
+            for row in self.context.over_seeds(
+                *place, dataset, model, self.block["width"]
             )
         ]
         return small_unit(rows, measure.digits(self.context.settings))
-
-    @property
-    def fitnets_note(self) -> tuple[str, ...]:
-        """What FitNets' row must say, where there is one."""
-        return (FITNETS_NOTE,) if "fitnets" in self.block.get("students", []) else ()
 
 
 def students(view: View) -> list[TableRow]:

@@ -85,10 +85,10 @@ def _column(context: Context, dataset: str, steps: int) -> dict[str, Cell]:
     def rows(name: str) -> list[Row]:
         sampler = replace(context.sampler(name), steps=steps)
         place = (EXPERIMENT, dataset, name, width, sampler)
-        return context.metric(measure.metric, *place)
+        return context.over_seeds(measure.metric, *place)
 
     plain, distilled = rows(student), rows(model)
-    rho = context.calibration("rho", EXPERIMENT, dataset, model, width)
+    rho = context.over_seeds("rho", EXPERIMENT, dataset, model, width)
     rho_digits = MEASURES["rho"].digits(context.settings)
     gain = "difference", f"{dataset}_gain/{column}", plain, distilled, digits
     return {

@@ -109,7 +109,7 @@ class SweepTable(TableSpec):
         ):
             sampler = replace(context.sampler(model), **{self.setting: value})
             place = (self.experiment, dataset, model, width, sampler)
-            found[row] = context.metric(measure.metric, *place)
+            found[row] = context.over_seeds(measure.metric, *place)
         for name in BOUNDS:
             found[f"bound_{name}"] = context.bound(name, measure.metric, dataset)
         cells = {}
