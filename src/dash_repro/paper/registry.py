@@ -8,7 +8,7 @@ this while it is parsed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -92,6 +92,11 @@ class ItemSpec:
                     f"name one of {', '.join(map(str, Section))}",
                 )
             object.__setattr__(self, "section", BY_LETTER[letter])
+
+    def collects(self, needs: Iterable[Need], params: Iterable[str]) -> None:
+        """Set what follows from the parts of an item, each once."""
+        object.__setattr__(self, "needs", tuple(dict.fromkeys(needs)))
+        object.__setattr__(self, "params", tuple(dict.fromkeys(params)))
 
     @property
     def experiments(self) -> set[str]:

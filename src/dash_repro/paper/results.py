@@ -66,9 +66,7 @@ class ResultsTable(TableSpec):
         super().__post_init__()
         needs = [need for column in self.columns for need in column.needs(self)]
         keys = [key for column in self.columns for key in column.params]
-        params = (*experiments(self.experiment), *keys, *self.params)
-        object.__setattr__(self, "needs", tuple(dict.fromkeys(needs)))
-        object.__setattr__(self, "params", tuple(dict.fromkeys(params)))
+        self.collects(needs, (*experiments(self.experiment), *keys, *self.params))
 
     def table(self, context: Context) -> Table:
         """Build the table from its collected rows."""

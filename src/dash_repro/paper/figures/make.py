@@ -65,7 +65,7 @@ def plot_figure(
     sources = [*whose, *members]
     style = Style.from_params(settings, "paper" if spec.diagram else scale)
     if not spec.diagram:
-        style = replace(style, told=picture_line(sources))
+        style = replace(style, note=picture_line(sources))
     figure = build_figure(item, data, style)
     with style.applied():
         save(figure, style, pdf, png)

@@ -35,7 +35,7 @@ class Style:
     Attributes:
         dpi, font_size (points), width (inches), palette: as in params.yaml.
         scale: as in params.yaml.
-        told: of the seeds and counts behind the figure, in small letters below it.
+        note: seeds and counts behind the figure, in small letters below it.
         given: colours of rows that the palette lacks.
     """
 
@@ -44,7 +44,7 @@ class Style:
     width: float
     palette: Mapping[str, str]
     scale: str
-    told: str = ""
+    note: str = ""
     given: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -74,7 +74,7 @@ class Style:
     def new(self, width: float = 1.0, height: float = 0.4) -> Figure:
         """A figure of a share of the full width, and a height in the same unit.
 
-        What is said below it makes it higher.
+        The note below it makes it higher.
         """
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -100,7 +100,7 @@ class Style:
         letter = 0.55 * (self.font_size - 2)  # of DejaVu Sans, on average
         short = mark(self.scale).short
         room = int(width * 72 / letter) - len(short) - 3
-        lines = textwrap.wrap(self.told, max(room, 12), break_on_hyphens=False)
+        lines = textwrap.wrap(self.note, max(room, 12), break_on_hyphens=False)
         return lines or ([""] if short else [])
 
     @contextmanager
@@ -154,7 +154,7 @@ def _tones(start: int) -> Iterator[str]:
 
 def save(figure: Figure, style: Style, pdf: Path, png: Path) -> None:
     """Write both files; equal figures give equal bytes (no dates, no versions)."""
-    tell(figure, style)
+    _write_foot(figure, style)
     _settle(figure)
     none = {"Creator": None, "Producer": None, "CreationDate": None}
     figure.savefig(pdf, format="pdf", metadata=none)
@@ -172,18 +172,18 @@ def _settle(figure: Figure) -> None:
         axes.set_position([round(one, 6) for one in axes.get_position(True).bounds])
 
 
-def tell(figure: Figure, style: Style) -> None:
-    """Say in the figure itself whose numbers it shows, and what scale they are of."""
+def _write_foot(figure: Figure, style: Style) -> None:
+    """Write below the figure what scale its numbers are of, and its note."""
     small = {"va": "bottom", "fontsize": style.font_size - 2}
     width, height = figure.get_size_inches()
     lines = "\n".join(style.foot(width))
     red = {"color": "#B00020", "fontstyle": "italic", "gid": "scale"}
-    for x, side, text, look in (
+    for x, align, text, look in (
         (0.004, "left", mark(style.scale).short, red),
         (0.996, "right", lines, {"color": GREY, "linespacing": 1.1, "gid": "data"}),
     ):
         if text:
-            figure.text(x, 1 / 72 / height, text, ha=side, **small, **look)
+            figure.text(x, 1 / 72 / height, text, ha=align, **small, **look)
 
 
 def end_labels(axes: Axes, labels: Sequence[Label], size: float) -> None:

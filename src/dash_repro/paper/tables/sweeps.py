@@ -53,9 +53,7 @@ class SweepTable(TableSpec):
         super().__post_init__()
         models = (STUDENTS, TEACHER)
         needs = metrics(self.experiment, models, self.samplers), bounds(self.experiment)
-        params = (*experiments(self.experiment), "tag", "students")
-        object.__setattr__(self, "needs", needs)
-        object.__setattr__(self, "params", params)
+        self.collects(needs, (*experiments(self.experiment), "tag", "students"))
 
     def table(self, context: Context) -> Table:
         """Lay it out: for each dataset teacher, student, their gap and the bounds."""
