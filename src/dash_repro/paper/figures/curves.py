@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dash_repro.paper.figures.data import Curve, curve, first_dataset, models_of
+from dash_repro.paper.figures.data import Curve, curve, models_of
 from dash_repro.paper.figures.style import (
     DASHED,
     GREY,
     LIGHT,
     PANEL,
+    Axes,
+    Figure,
     Label,
     Style,
     end_labels,
@@ -28,10 +30,6 @@ from dash_repro.paper.needs import (
 )
 from dash_repro.paper.registry import Section, figure
 from dash_repro.paper.rows import Collected
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PANEL_SHARE = 0.325  # of the text's width: three panels in a row
 COMPARED = ("dash", "composite", "gap_match")  # students whose gaps are shown over t
@@ -152,8 +150,7 @@ def figure4a(axes: Axes, collected: Collected, style: Style) -> None:
 )
 def figure4b(axes: Axes, collected: Collected, style: Style) -> None:
     """The teacher's learned weights beside Min-SNR's, both of mean one."""
-    dataset = first_dataset(collected, "omega_hat")
-    rows = collected.find("omega_hat", dataset=dataset, model=TEACHER)
+    rows = collected.find("omega_hat", model=TEACHER)
     learned, base = curve(rows, "x"), curve(collected.find("omega_min_snr"), "x")
     last = float(collected.param("diffusion.timesteps"))
     color = style.color("dash")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dash_repro.paper.figures.labels import class_label
-from dash_repro.paper.figures.style import GREY, Style
+from dash_repro.paper.figures.style import GREY, Axes, Figure, Style
 from dash_repro.paper.needs import (
     BOUNDS,
     FIRST,
@@ -21,10 +21,6 @@ from dash_repro.paper.needs import (
     samples,
 )
 from dash_repro.paper.registry import FigureSpec, Section, register
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 GAP = 2  # white pixels between images
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dash_repro.arrays import load_npz, write_json
 from dash_repro.paper.figures.caption import picture_line, sidecar
 from dash_repro.paper.figures.labels import unnamed
-from dash_repro.paper.figures.style import Style, save
+from dash_repro.paper.figures.style import Figure, Style, save
 from dash_repro.paper.registry import FIGURES
 from dash_repro.paper.rows import read_rows
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 IMAGE_ARRAYS = ["images", "labels", "groups", "columns", "distances", "class_names"]
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dash_repro.paper.figures.pipeline import millions
-from dash_repro.paper.figures.style import GREY, LIGHT, Style
+from dash_repro.paper.figures.style import GREY, LIGHT, Axes, Figure, Style
 from dash_repro.paper.needs import TEACHER, profile
 from dash_repro.paper.registry import Section, figure
 from dash_repro.paper.rows import Collected
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 RED = "#B00020"
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dash_repro.paper.aggregate import display, statistic_of
 from dash_repro.paper.context import value_of
-from dash_repro.paper.figures.style import DASHED, GREY, Style
+from dash_repro.paper.figures.style import DASHED, GREY, Axes, Figure, Style
 from dash_repro.paper.needs import TEACHER, profile
 from dash_repro.paper.registry import Section, figure
 from dash_repro.paper.rows import Collected
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COND, UNCOND, GOLD = "#0072B2", "#D55E00", "#B8860B"
 WIDE, LOW, HIGH = 100.0, -2.0, 54.0

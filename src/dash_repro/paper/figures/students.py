@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dash_repro.paper.aggregate import statistic_of, units
@@ -16,8 +15,16 @@ from dash_repro.paper.figures.curves import (
     panel,
     plot_name,
 )
-from dash_repro.paper.figures.data import first_dataset, models_of
-from dash_repro.paper.figures.style import GREY, LIGHT, Label, Style, end_labels, spread
+from dash_repro.paper.figures.data import models_of
+from dash_repro.paper.figures.style import (
+    GREY,
+    LIGHT,
+    Axes,
+    Label,
+    Style,
+    end_labels,
+    spread,
+)
 from dash_repro.paper.names import metric_name
 from dash_repro.paper.needs import (
     CALIBRATION,
@@ -34,7 +41,7 @@ from dash_repro.paper.registry import Section
 from dash_repro.paper.rows import Collected, Row
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    import pandas as pd
 
 BESIDE = 0.035  # of the range of sizes, between neighbours of one size
 
@@ -163,62 +170,51 @@ def figure5c(axes: Axes, collected: Collected, style: Style) -> None:
     """Distance to the training images against parameters, at every width trained."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    dataset = first_dataset(collected, "frechet")
-    points = _pareto_points(collected, dataset)
-    sizes = sorted({point.size for point in points})
-    side = (sizes[-1] / sizes[0]) ** BESIDE  # factor between neighbours of one size
+    points = _points(collected)
+    first, last = points["size"].iloc[[0, -1]]
+    side = (last / first) ** BESIDE  # factor between neighbours of one size
     labels = []
-    for model in sorted({point.model for point in points}):
-        mine = [point for point in points if point.model == model]
-        x = [point.size * side**point.place for point in mine]
-        y = [point.mean for point in mine]
-        bars = [[p.mean - p.low for p in mine], [p.high - p.mean for p in mine]]
-        color = style.color(model)
+    for model, mine in points.groupby("model"):
+        x, y, color = (
+            mine["size"] * side ** mine["place"],
+            mine["mean"],
+            style.color(model),
+        )
+        bars = [y - mine["low"], mine["high"] - y]
         marker, size = ("*", 9) if model == TEACHER else ("o", 4)
         about = {"marker": marker, "ms": size, "color": color, "lw": 1.0}
         axes.errorbar(x, y, yerr=bars, elinewidth=1.0, capsize=2, **about)
-        labels.append((x[-1], y[-1], plot_name(model), color))
+        labels.append((x.iloc[-1], y.iloc[-1], plot_name(model), color))
     axes.set_xscale("log")
-    axes.set_xlim(sizes[0] / side**4, sizes[-1] * side**4)
+    axes.set_xlim(first / side**4, last * side**4)
     axes.margins(y=0.08)
-    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_major_locator(FixedLocator(points["size"].unique()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
     axes.set_xlabel("parameters (millions)")
     names = {metric_name(row.name) for row in collected.find("frechet")}
     axes.set_ylabel(f"{' or '.join(sorted(names))} ↓")
-    side_labels(axes, labels, sizes[-1] * side**6, style.font_size - 2)
+    side_labels(axes, labels, last * side**6, style.font_size - 2)
 
 
-@dataclass(frozen=True)
-class Point:
-    """A model at one width: millions of parameters, distances over seeds.
+def _points(collected: Collected) -> pd.DataFrame:
+    """Every model at every width, by size; those of one size in the order of names.
 
-    Attributes:
-        place: among those of its size, from left to right, 0 in the middle.
+    Returns:
+        Columns: model; size, millions of parameters; mean, low and high, distances over
+        seeds; place, among those of its size, from left to right, 0 in the middle.
     """
+    import pandas as pd
 
-    model: str
-    size: float
-    mean: float
-    low: float
-    high: float
-    place: float
-
-
-def _pareto_points(collected: Collected, dataset: str) -> list[Point]:
-    """Every model at every width, by size; those of one size in the order of names."""
-    rows = collected.find("frechet", dataset=dataset)
-    found: dict[float, list[tuple[str, list[Row]]]] = {}
+    rows, points = collected.find("frechet"), []
     for model, width in sorted({(row.model, row.width) for row in rows}):
         mine = [row for row in rows if (row.model, row.width) == (model, width)]
         where = {"name": "parameters", "model": model, "width": width}
         size = float(collected.one("profile", **where).value) / 1e6
-        found.setdefault(size, []).append((model, mine))
-    points = []
-    for size, same in sorted(found.items()):
-        for index, (model, mine) in enumerate(same):
-            seeds = [float(value) for value in units(list(map(value_of, mine)))]
-            about = _mean(mine), min(seeds), max(seeds), index - (len(same) - 1) / 2
-            points.append(Point(model, size, *about))
-    return points
+        seeds = [float(value) for value in units(list(map(value_of, mine)))]
+        points.append((model, size, _mean(mine), min(seeds), max(seeds)))
+    found = pd.DataFrame(points, columns=["model", "size", "mean", "low", "high"])
+    found = found.sort_values("size", kind="stable")
+    same = found.groupby("size")["size"]
+    found["place"] = same.cumcount() - (same.transform("count") - 1) / 2
+    return found

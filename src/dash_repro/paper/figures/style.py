@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from dash_repro.paper.figures.labels import FONT
 from dash_repro.paper.scale import mark
 
-if TYPE_CHECKING:  # half a second, and the Snakefile reads what figures say of them
+if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+else:  # matplotlib takes half a second, and the Snakefile imports the figures' modules
+    Axes = Axis = Figure = Any
 
 GREY = "#666666"
 LIGHT = "#D0D0D0"

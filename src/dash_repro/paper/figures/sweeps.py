@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dash_repro.paper.figures.curves import (
     BANDS,
     draw_band,
@@ -12,7 +10,14 @@ from dash_repro.paper.figures.curves import (
     panel,
 )
 from dash_repro.paper.figures.data import curve
-from dash_repro.paper.figures.style import GREY, Style, end_labels, log_ticks
+from dash_repro.paper.figures.style import (
+    GREY,
+    Axes,
+    Figure,
+    Style,
+    end_labels,
+    log_ticks,
+)
 from dash_repro.paper.names import metric_name, model_name
 from dash_repro.paper.needs import (
     BESIDE,
@@ -25,10 +30,6 @@ from dash_repro.paper.needs import (
 )
 from dash_repro.paper.registry import figure
 from dash_repro.paper.rows import Collected
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ARROWS = {"frechet": "↓", "class_accuracy": "↑"}
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dash_repro.paper.figures.curves import plot_name
 from dash_repro.paper.figures.data import Curve, curve, models_of
 from dash_repro.paper.figures.students import iterations_axis
-from dash_repro.paper.figures.style import GREY, LIGHT, Style, log_ticks
+from dash_repro.paper.figures.style import GREY, LIGHT, Axes, Figure, Style, log_ticks
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import CURRICULUM_NEED, FIRST, HISTORY, TIRT_PARAMS, Need
 from dash_repro.paper.registry import figure
 from dash_repro.paper.rows import Collected
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLUMNS = 6
 DASHED = (0, (3, 1.5))

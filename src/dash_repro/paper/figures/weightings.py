@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from dash_repro.paper.figures.data import Curve, curve
-from dash_repro.paper.figures.style import DASHED, GREY, Style, log_ticks
+from dash_repro.paper.figures.style import DASHED, GREY, Axes, Figure, Style, log_ticks
 from dash_repro.paper.figures.training import scatter_by_loss, sigmoid
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import CURRICULUM, FIRST, TEACHERS, Need
 from dash_repro.paper.registry import figure
 from dash_repro.paper.rows import Collected
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BASES = {
     "min_snr_over_snr": r"min(SNR, $\gamma$) / SNR",
