@@ -1,4 +1,7 @@
-"""Reads metrics, calibrations, profiles and curves into rows; averages nothing."""
+"""Reads metrics, calibrations, profiles and curves into rows; averages nothing.
+
+Curves that follow from params alone come from the same functions as training's.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import numpy as np
 from dash_repro.arrays import ArrayFileError, load_npz, read_json
 from dash_repro.paper.rows import (
     COLUMNS,
+    PARAMS_STAGE,
     CollectedError,
     Row,
     number_text,
@@ -65,8 +69,6 @@ def gather(
         params: those that it is shown with, nested.
         files: (member, result file of it).
     """
-    from dash_repro.paper.derived import DERIVED
-
     name = item["item"]
     rows = param_rows(name, params)
     for curve in item.get("derived", ()):
@@ -233,6 +235,36 @@ def curve_rows(base: Row, metric: str, values: Iterable[float]) -> Iterator[Row]
             yield _number(base, metric, metric, value, x=number_text(float(t)))
 
 
+def tag_rows(item: str, params: Mapping[str, Any]) -> list[Row]:
+    """w(t) of TAG (Eq. 3) at every timestep."""
+    from dash_repro.diffusion.guidance import tag_scale
+
+    timesteps, tag = params["diffusion"]["timesteps"], params["tag"]
+    values = [
+        tag_scale(t, timesteps, tag["w_min"], tag["w_max"], tag["beta"])
+        for t in range(timesteps)
+    ]
+    return _curve(item, "tag_scale", values)
+
+
+def min_snr_rows(item: str, params: Mapping[str, Any]) -> list[Row]:
+    """Min-SNR weights with mean one over the timesteps: Eq. 2 with lambda = 0."""
+    from dash_repro.diffusion.schedule import Schedule
+    from dash_repro.objectives.curriculum import curriculum_from
+
+    schedule = Schedule.from_params(params["diffusion"])
+    weights = curriculum_from(None, params["teachers"]["min_snr"], schedule)
+    return _curve(item, "omega_min_snr", weights.omega_hat.tolist())
+
+
+def _curve(item: str, metric: str, values: list[float]) -> list[Row]:
+    return list(curve_rows(Row(item=item, stage=PARAMS_STAGE), metric, values))
+
+
+DERIVED: dict[str, Callable[[str, Mapping[str, Any]], list[Row]]] = {
+    "tag": tag_rows,
+    "min_snr": min_snr_rows,
+}
 Reader = Callable[[Path, Row], Iterator[Row]]
 READERS: dict[str, Reader] = {
     "compute_metrics": read_metrics,

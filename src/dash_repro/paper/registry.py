@@ -59,7 +59,7 @@ class ItemSpec:
             default that of the letter in the label: Table A1 is in Appendix A.
         needs: instances that are collected for it.
         params: dotted keys of params.yaml that are recorded with what is collected.
-        derived: curves that follow from params alone (dash_repro.paper.derived).
+        derived: curves that follow from params alone (dash_repro.paper.collect).
         about_paper: it is about what the paper says or claims; a run on own data
             does not make it.
         label: printed name; by default "Table 3" for table3, "Figure S1" for figureS1.

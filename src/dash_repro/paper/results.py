@@ -9,13 +9,18 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from dash_repro.paper.bounds import BOUNDS, DIGITS_NOTE, quality_notes
 from dash_repro.paper.columns import Column, TableRow, small_unit
 from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.measures import MEASURES, Measure, worth
 from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, experiments
-from dash_repro.paper.protocol import protocol, spread_words
+from dash_repro.paper.protocol import (
+    BOUNDS,
+    DIGITS_NOTE,
+    protocol,
+    quality_notes,
+    spread_words,
+)
 from dash_repro.paper.registry import TABLES, TableSpec, register
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry, Line, Table

@@ -52,13 +52,7 @@ class Style:
     @classmethod
     def from_params(cls, plot_figure: Mapping[str, Any], scale: str) -> Style:
         """The style that section plot_figure of params.yaml describes."""
-        return cls(
-            plot_figure["dpi"],
-            float(plot_figure["font_size"]),
-            float(plot_figure["width"]),
-            dict(plot_figure["palette"]),
-            scale,
-        )
+        return cls(**plot_figure, scale=scale)
 
     def color(self, model: str) -> str:
         """Colour of a row; no two rows of a figure share one.

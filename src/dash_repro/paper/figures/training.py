@@ -1,4 +1,4 @@
-"""Figures S1 and S2: where TIRT puts its weight, and how the branches learn."""
+"""Figures S1, S2 and S5: TIRT's weights, how branches learn, and other formulas."""
 
 from __future__ import annotations
 
@@ -10,20 +10,41 @@ import numpy as np
 from dash_repro.paper.figures.curves import plot_name
 from dash_repro.paper.figures.data import Curve, curve, models_of
 from dash_repro.paper.figures.students import iterations_axis
-from dash_repro.paper.figures.style import GREY, LIGHT, Axes, Figure, Style, log_ticks
+from dash_repro.paper.figures.style import (
+    DASHED,
+    GREY,
+    LIGHT,
+    Axes,
+    Figure,
+    Style,
+    log_ticks,
+)
 from dash_repro.paper.names import dataset_name
-from dash_repro.paper.needs import CURRICULUM_NEED, FIRST, HISTORY, TIRT_PARAMS, Need
+from dash_repro.paper.needs import (
+    CURRICULUM,
+    CURRICULUM_NEED,
+    FIRST,
+    HISTORY,
+    TEACHERS,
+    TIRT_PARAMS,
+    Need,
+)
 from dash_repro.paper.registry import figure
 from dash_repro.paper.rows import Collected
 
 COLUMNS = 6
-DASHED = (0, (3, 1.5))
+SHORT_DASHES = (0, (3, 1.5))
 TITLES = (
     r"$\sigma(\lambda_t)$",
     r"$\hat{\omega}_t$",
     r"$\hat{\omega}_t\,/\,$Min-SNR",
     r"ratio against loss $\ell_t$",
 )
+BASES = {
+    "min_snr_over_snr": r"min(SNR, $\gamma$) / SNR",
+    "min_snr": r"min(SNR, $\gamma$)",
+}
+MEANS = {"timesteps": "mean over all timesteps", "batch": "mean over the batch"}
 
 
 @figure(
@@ -156,7 +177,7 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
         above.set_ylim(0, top)
         look = {"color": style.color(model), "lw": 1.2}
         below.plot(cond[model].x, cond[model].mean, **look)
-        below.plot(uncond[model].x, uncond[model].mean, linestyle=DASHED, **look)
+        below.plot(uncond[model].x, uncond[model].mean, linestyle=SHORT_DASHES, **look)
         _log_axis(below, "y", errors)
         _tidy(above, below, place, place + COLUMNS >= len(models), rho[model], style)
     _legend(drawing)
@@ -169,7 +190,7 @@ def _legend(drawing: Figure) -> None:
 
     shown = (
         ("with the label", {"color": GREY}),
-        ("with the null token", {"color": GREY, "linestyle": DASHED}),
+        ("with the null token", {"color": GREY, "linestyle": SHORT_DASHES}),
         ("the other students' ρ", {"color": LIGHT}),
         ("ρ = 1, as the teacher", {"color": GREY, "lw": 0.5}),
     )
@@ -210,3 +231,70 @@ def _tidy(
         below.tick_params(labelbottom=True)
         iterations_axis(below, float(line.x[-1]))
         below.set_xlabel(below.get_xlabel(), fontsize=style.font_size - 2.5)
+
+
+@figure(
+    "figureS5",
+    title="TIRT's weights by formula",
+    needs=(Need(CURRICULUM, "weightings", (TEACHERS,), seeds=FIRST),),
+    params=("diffusion", "teachers", "teachers.min_snr", "experiments.weightings"),
+    derived=("min_snr",),
+    caption="Teachers that weight timesteps by other formulas: the base weight, and "
+    "what it is divided by. Above: the weights of mean one at the end of training, "
+    "full, and Min-SNR's, dashed. Below: the learned factor against the loss at the "
+    "same timestep, the mean squared error of the predicted noise; the number is "
+    "their rank correlation, which is negative where hard timesteps lose weight. "
+    "Colour: t. First training seed.",
+    wide=True,
+)
+def figure_s5(collected: Collected, style: Style) -> Figure:
+    """omega_hat over t, and sigmoid(lambda) against the loss, a column a formula."""
+    block = "experiments.weightings"
+    datasets = collected.param(f"{block}.datasets")
+    teachers = collected.param(f"{block}.teachers")
+    drawing = style.new(1.25, 0.45 * len(datasets) + 0.06)
+    grid = drawing.subplots(
+        2 * len(datasets), len(teachers), squeeze=False, sharex="row", sharey="row"
+    )
+    base = curve(collected.find("omega_min_snr"), "x")
+    for column, teacher in enumerate(teachers):
+        formula = collected.param(f"teachers.{teacher}")
+        head = f"{BASES[formula['base']]},\n{MEANS[formula['normalizer']]}"
+        grid[0][column].set_title(head, fontsize=style.font_size - 1)
+        for index, dataset in enumerate(datasets):
+            where = {"dataset": dataset, "model": f"teacher_{teacher}"}
+            above, below = grid[2 * index : 2 * index + 2, column]
+            weights = _last(collected, "omega_hat_snapshot", where)
+            above.plot(weights.x, weights.mean, color=style.color("dash"))
+            above.plot(base.x, base.mean, color=GREY, lw=0.9, linestyle=DASHED)
+            above.set_ylim(0, auto=True)
+            above.set_xlabel("timestep t")
+            _against_loss(below, collected, where, style)
+    for index, dataset in enumerate(datasets):
+        log_ticks(grid[2 * index + 1][0].xaxis, *grid[2 * index + 1][0].get_xlim())
+        grid[2 * index][0].set_ylabel(rf"{dataset_name(dataset)}: $\hat{{\omega}}_t$")
+        grid[2 * index + 1][0].set_ylabel(r"$\sigma(\lambda_t)$")
+    return drawing
+
+
+def _last(collected: Collected, metric: str, where: dict) -> Curve:
+    """A curve of the last snapshot."""
+    rows = collected.find(metric, **where)
+    final = max((row.step for row in rows), key=int)
+    return curve([row for row in rows if row.step == final], "x")
+
+
+def _against_loss(axes: Axes, collected: Collected, where: dict, style: Style) -> None:
+    """The learned factor against the loss, and their rank correlation."""
+    import pandas as pd
+
+    lambda_ = _last(collected, "lambda_snapshot", where)
+    loss = curve(collected.find("loss_mean", **where), "x")
+    at = np.interp(loss.x, lambda_.x, sigmoid(lambda_.mean))
+    scatter_by_loss(axes, loss, at)
+    axes.set_ylim(0, 1)
+    ranks = pd.DataFrame({"loss": loss.mean, "factor": at}).rank()
+    correlation = f"{ranks['loss'].corr(ranks['factor']):+.2f}".replace("-", "−")
+    about = {"fontsize": style.font_size - 2, "color": GREY}
+    about["transform"] = axes.transAxes
+    axes.text(0.03, 0.35, f"rank\ncorrelation {correlation}", **about)
