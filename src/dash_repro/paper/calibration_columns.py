@@ -16,7 +16,7 @@ from dash_repro.paper.columns import (
     no_network,
     unit_text,
 )
-from dash_repro.paper.context import Context, dash, value_of, word
+from dash_repro.paper.context import Context, value_of
 from dash_repro.paper.measures import MEASURES
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import ALL, CALIBRATION, FIRST, TEACHER, Need
@@ -76,29 +76,21 @@ class Calibration(Column):
         if row.bound:
             return no_network(context, row.id, column)
         paper = view.paper.value(row.id, column)
-        address = f"{context.item}/{row.id}/{column}"
-        measure = MEASURES[name]
-        digits = measure.digits(context.settings)
+        measure, address = MEASURES[name], f"{row.id}/{column}"
+        digits = context.digits(name)
         if row.model == TEACHER:
             text = round_half_up(Decimal(0 if name == "gap_mse" else 1), digits)
-            return word(address, text, "definition", paper)
+            return context.word(address, text, "definition", paper)
         place = (view.spec.experiment, dataset, row.model, row.width)
         reason = shown_as_dash(context, place, name)
         if reason:
-            return dash(address, reason, paper)
+            return context.dash(address, reason, paper)
         own, power = context.over_seeds(measure.metric, *place), view.exponents[name]
         if measure.over:
             others = context.over_seeds(measure.over, *place)
-            address = f"{row.id}/{column}"
             return context.of_two("ratio", address, own, others, digits, paper)
-        return context.measured(
-            f"{row.id}/{column}",
-            own,
-            digits,
-            paper=paper,
-            exponent=power,
-            unit=f"10^-{power}" if power else "",
-        )
+        about = {"exponent": power, "unit": f"10^-{power}" if power else ""}
+        return context.measured(address, own, digits, paper=paper, **about)
 
 
 def shown_as_dash(

@@ -11,7 +11,7 @@ from typing import Any
 
 from dash_repro.objectives.kinds import OBJECTIVES
 from dash_repro.paper.aggregate import DASH, Cell, Value, cell, statistic_of
-from dash_repro.paper.measures import DISTANCES, MANY, QUALITY
+from dash_repro.paper.measures import DISTANCES, MANY, MEASURES, QUALITY
 from dash_repro.paper.needs import stepped
 from dash_repro.paper.rows import Collected, CollectedError, Row
 from dash_repro.paper.uncertainty import decimals_of
@@ -185,11 +185,10 @@ class Context:
             decimals: the most digits after the point.
             more: fields of Cell; "values" and "name" instead of those of the rows.
         """
-        address = f"{self.item}/{address}"
         reasons = ", ".join(dict.fromkeys(getattr(rows, "reasons", ())))
         if not rows:
             note = f"missing: {reasons}" if reasons else "missing"
-            return dash(address, note, more.get("paper", ""))
+            return self.dash(address, note, more.get("paper", ""))
         if reasons:
             note = more.get("note", "")
             more["note"] = f"{note}; missing values: {reasons}"
@@ -199,7 +198,7 @@ class Context:
             more["mark"] = self._mark(rows[0], values)
         unit = more.get("exponent", 0)
         return cell(
-            address,
+            f"{self.item}/{address}",
             values,
             decimals_of(values, statistic, ddof, unit, decimals),
             ddof,
@@ -240,6 +239,24 @@ class Context:
         about["name"] = first[0].name if first else ""
         return self.measured(address, rows, decimals, **about)
 
+    def dash(self, address: str, note: str, paper: str = "") -> Cell:
+        """A cell without a number, and why."""
+        return Cell(f"{self.item}/{address}", DASH, "dash", note=note, paper=paper)
+
+    def word(
+        self, address: str, text: str, kind: str = "param", paper: str = ""
+    ) -> Cell:
+        """A cell that shows a param, a definition or a word."""
+        return Cell(f"{self.item}/{address}", text or DASH, kind, paper=paper)
+
+    def quoted(self, address: str, text: str) -> Cell:
+        """A cell that shows what the paper or the released code prints."""
+        return self.word(address, text, "literature", text)
+
+    def digits(self, column: str) -> int:
+        """Digits after the point, at the most, of a column as MEASURES has it."""
+        return self.settings[MEASURES[column].decimals]
+
     def _mark(self, row: Row, values: Sequence[Value]) -> str:
         """WORSE for a distance above that of the dataset's constant image."""
         if row.metric not in DISTANCES:
@@ -266,13 +283,3 @@ def _same(rows: Sequence[Row], column: str) -> str:
             "run the instances again with the same params",
         )
     return found[0]
-
-
-def dash(address: str, note: str, paper: str = "") -> Cell:
-    """A cell without a number, and why."""
-    return Cell(address, DASH, "dash", note=note, paper=paper)
-
-
-def word(address: str, text: str, kind: str = "param", paper: str = "") -> Cell:
-    """A cell that shows a param, a definition or a word."""
-    return Cell(address, text or DASH, kind, paper=paper)

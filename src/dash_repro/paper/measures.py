@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -47,10 +46,6 @@ class Measure:
     best: str = "low"
     distance: bool = False
     shown: str = SPREAD
-
-    def digits(self, settings: Mapping[str, Any]) -> int:
-        """Digits after the point, at the most; `settings`: section make_table."""
-        return settings[self.decimals]
 
 
 _SHARE: dict[str, Any] = {"exponent": 2, "best": "high", "shown": EXTRA}

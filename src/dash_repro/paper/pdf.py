@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +98,18 @@ def contents_tex(contents: Contents, captions: Mapping[str, Mapping[str, str]]) 
     lines = []
     for part in contents:
         lines.append(rf"\heading{{{to_tex(part['section'])}}}")
-        panels: dict[str, list[Mapping[str, Any]]] = {}
-        for entry in part["items"]:
-            if entry["kind"] == "table":
-                lines.append(rf"\maybetable{{{entry['item']}}}")
-            elif entry["item"] in captions:
-                name = entry["label"].removesuffix(entry.get("panel", ""))
-                panels.setdefault(name, []).append(entry)
-        lines += [
-            _figure_tex(name, entries, captions) for name, entries in panels.items()
-        ]
+        for name, group in groupby(part["items"], _figure_name):
+            entries = list(group)
+            if entries[0]["kind"] == "table":
+                lines.append(rf"\maybetable{{{entries[0]['item']}}}")
+            elif shown := [entry for entry in entries if entry["item"] in captions]:
+                lines.append(_figure_tex(name, shown, captions))
     return "\n".join([*lines, ""])
+
+
+def _figure_name(entry: Mapping[str, Any]) -> str:
+    """The printed name of an item without its panel: panels share a caption."""
+    return entry["label"].removesuffix(entry.get("panel", ""))
 
 
 def _figure_tex(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dash_repro.paper.context import WORSE, Context
@@ -43,19 +43,24 @@ def protocol(context: Context, experiment: str, varied: str = "default") -> str:
     """
     sampling = context.param("experiments.sampling")
     seeds = context.param(f"experiments.{experiment}.seeds")
-    gaps = context.collected.find("rho")
+    gaps, scale = context.collected.find("rho"), mark(context.scale).caption
+    on = f"{counts(gaps)} pairs of image and noise"
     if not varied:
-        named = f"training seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-        means = f"{'means over ' if len(seeds) > 1 else ''}{named}"
-        on = f"Measured on {counts(gaps)} pairs of image and noise"
-        return f"{on}; {means}. {mark(context.scale).caption}"
+        means = "means over " if len(seeds) > 1 else ""
+        return f"Measured on {on}; {means}{named('training seed', seeds)}. {scale}"
     parts = [f"{counts(context.collected.find('frechet'))} samples"]
-    parts += [f"calibration on {counts(gaps)} pairs of image and noise"] if gaps else []
+    parts += [f"calibration on {on}"] if gaps else []
     parts += [] if varied == "steps" else [f"{sampling['steps']}-step DDIM"]
-    parts += [] if varied in ("scales", "table2") else [guidance(sampling)]
-    return (
-        f"{', '.join(parts)}. {repeated(context, seeds)} {mark(context.scale).caption}"
-    )
+    if varied not in ("scales", "table2"):
+        tag, students = "TAG for teacher and students", sampling["guidance_scale"]
+        constant = sampling["student_guidance"] != "tag"
+        parts.append(f"w = {students:g} (teacher: TAG)" if constant else tag)
+    return f"{', '.join(parts)}. {repeated(context, seeds)} {scale}"
+
+
+def named(kind: str, seeds: Sequence[Any]) -> str:
+    """Seeds of a kind in words: "training seeds 42, 123"."""
+    return f"{kind}{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def counts(rows: Iterable[Row]) -> str:
@@ -66,36 +71,27 @@ def counts(rows: Iterable[Row]) -> str:
 def repeated(context: Context, seeds: Sequence[int]) -> str:
     """What a number is the mean of, and what its spread over seeds can hold."""
     own = context.param("experiments.sampling.sampling_seeds")
-    noise = f"sampling seed{'s' * (len(own) > 1)} {', '.join(map(str, own))}"
-    named = ", ".join(map(str, seeds))
+    noise, trained = named("sampling seed", own), named("training seed", seeds)
     if len(seeds) > 1:
         held = "" if len(own) > 1 else "; spreads are over training seeds alone"
-        return (
-            f"Means over training seeds {named}, all with the noise of {noise}{held}."
-        )
+        return f"Means over {trained}, all with the noise of {noise}{held}."
     if len(own) > 1:
-        return f"Training seed {named} only; means over {noise}."
-    return f"Training seed {named} and {noise} only, so no spread is known."
+        return f"{trained.capitalize()} only; means over {noise}."
+    return f"{trained.capitalize()} and {noise} only, so no spread is known."
 
 
 def spread_words(context: Context, experiment: str) -> str:
     """Which standard deviations a table of spreads prints."""
-    trainings = "over training seeds, with the same noise"
-    samplings = "over sampling seeds, of the same weights"
-    several = len(context.param(f"experiments.{experiment}.seeds")) > 1
-    resampled = len(context.param("experiments.sampling.sampling_seeds")) > 1
-    if several and resampled:
-        return f"standard deviation {trainings}, ± standard deviation {samplings}"
-    if resampled:
-        return f"standard deviation {samplings}"
-    return f"standard deviation {trainings}" if several else "standard deviation"
-
-
-def guidance(sampling: Mapping[str, Any]) -> str:
-    """How students and teachers are guided, from experiments.sampling."""
-    if sampling["student_guidance"] == "tag":
-        return "TAG for teacher and students"
-    return f"w = {sampling['guidance_scale']:g} (teacher: TAG)"
+    over = {
+        "over training seeds, with the same noise": f"{experiment}.seeds",
+        "over sampling seeds, of the same weights": "sampling.sampling_seeds",
+    }
+    shown = [
+        f"standard deviation {words}"
+        for words, key in over.items()
+        if len(context.param(f"experiments.{key}")) > 1
+    ]
+    return ", ± ".join(shown) or "standard deviation"
 
 
 def quality_notes(context: Context, datasets: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dash_repro.paper.columns import Column, TableRow, small_unit
 from dash_repro.paper.context import Context, PaperTable
-from dash_repro.paper.measures import MEASURES, Measure, worth
+from dash_repro.paper.measures import MEASURES, worth
 from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, experiments
 from dash_repro.paper.protocol import (
@@ -184,9 +184,10 @@ class View:
     def exponents(self) -> dict[str, int]:
         """Of the unit of each measure of calibration.json that the table shows."""
         shown = {name for column in self.spec.columns for name in column.measures}
-        return {name: self._exponent(MEASURES[name]) for name in shown}
+        return {name: self._exponent(name) for name in shown}
 
-    def _exponent(self, measure: Measure) -> int:
+    def _exponent(self, name: str) -> int:
+        measure = MEASURES[name]
         if measure.exponent is not None:
             return measure.exponent
         place = (measure.metric, self.spec.experiment)
@@ -199,7 +200,7 @@ class View:
                 *place, dataset, model, self.block["width"]
             )
         ]
-        return small_unit(rows, measure.digits(self.context.settings))
+        return small_unit(rows, self.context.digits(name))
 
 
 def students(view: View) -> list[TableRow]:

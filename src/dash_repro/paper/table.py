@@ -96,7 +96,13 @@ class Table:
             if line.entries and len(line.entries) != len(self.header) - 1:
                 raise ValueError(f"{self.item}/{line.id}: {len(line.entries)} entries")
             for entry in line.entries:
-                _require_text(self.item, line.id, entry)
+                texts = [cell.displayed.strip() for cell in entry.cells]
+                if not texts or not all(texts):
+                    raise CollectedError(
+                        "an empty cell",
+                        f"{self.item}/{line.id}",
+                        "a number is missing: collect again",
+                    )
                 for cell in (*entry.cells, *entry.unprinted):
                     if cell.address in cells:
                         raise ValueError(f"two cells are called {cell.address}")
@@ -107,13 +113,6 @@ class Table:
     def label(self) -> str:
         """Printed name: "Table 3"."""
         return TABLES[self.item].label
-
-
-def _require_text(item: str, row: str, entry: Entry) -> None:
-    if not entry.cells or not all(cell.displayed.strip() for cell in entry.cells):
-        raise CollectedError(
-            "an empty cell", f"{item}/{row}", "a number is missing: collect again"
-        )
 
 
 def to_latex(table: Table) -> str:

@@ -90,7 +90,7 @@ class Estimate:
 
 def _jackknife(values: Sequence[Decimal]) -> Decimal:
     with localcontext(_PRECISION):
-        centre = sum(values, Decimal(0)) / len(values)
+        centre = mean(values)
         squares = sum(((value - centre) ** 2 for value in values), Decimal(0))
         return squares * (len(values) - 1) / len(values)
 

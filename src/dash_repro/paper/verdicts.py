@@ -191,26 +191,32 @@ def judge(
         error_rate: that this claim is called holds or fails by chance.
         paper_scale: whether the numbers come from the paper or a run at its scale.
     """
+    values = {}
+    if not measured.reason:
+        share = error_rate / len(measured.effects)
+        shown = measured.shown
+        values = {label: _printed(value, share, claim.digits) for label, value in shown}
+    verdict, reason = _outcome(claim, measured, error_rate, paper_scale)
+    return Verdict(verdict, values, reason, measured.operands)
+
+
+def _outcome(
+    claim: Claim, measured: Measured, error_rate: float, paper_scale: bool
+) -> tuple[str, str]:
+    """The verdict, and why it is not testable or inconclusive."""
     if measured.reason:
-        return Verdict(NOT_TESTABLE, {}, measured.reason, measured.operands)
-    share = error_rate / len(measured.effects)
-    values = {
-        label: _printed(value, share, claim.digits) for label, value in measured.shown
-    }
-    operands = measured.operands
+        return NOT_TESTABLE, measured.reason
     if KINDS[claim.kind] and not paper_scale:
-        return Verdict(NOT_TESTABLE, values, KINDS[claim.kind], operands)
+        return NOT_TESTABLE, KINDS[claim.kind]
     if any(estimate.single for estimate in measured.effects):
-        reason = "one training seed: its spread is not known"
-        return Verdict(INCONCLUSIVE, values, reason, operands)
+        return INCONCLUSIVE, "one training seed: its spread is not known"
     if measured.given and above_zero(measured.given, error_rate) is not True:
-        reason = "what it presupposes is not above zero beyond the spread over seeds"
-        return Verdict(NOT_TESTABLE, values, reason, operands)
+        unmet = "what it presupposes is not above zero beyond the spread over seeds"
+        return NOT_TESTABLE, unmet
     holds = above_zero(measured.effects, error_rate)
     if holds is None:
-        reason = "an interval contains zero, or the bound of the claim"
-        return Verdict(INCONCLUSIVE, values, reason, operands)
-    return Verdict(HOLDS if holds else FAILS, values, "", operands)
+        return INCONCLUSIVE, "an interval contains zero, or the bound of the claim"
+    return HOLDS if holds else FAILS, ""
 
 
 def _for_dataset(text: str, dataset: str, datasets: Sequence[str]) -> str:

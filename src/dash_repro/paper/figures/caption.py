@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dash_repro.paper.names import dataset_name
+from dash_repro.paper.protocol import named
 from dash_repro.paper.registry import FigureSpec
 from dash_repro.paper.scale import mark
 
@@ -68,7 +69,7 @@ def picture_line(sources: Sources) -> str:
 def _seeds(sources: Sources) -> Iterator[str]:
     for key, name in (("seed", "training seed"), ("sampling_seed", "sampling seed")):
         if seeds := _numbers(sources, key):
-            yield f"{name}{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
+            yield named(name, seeds)
 
 
 def _counts(sources: Sources) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.context import Context, PaperTable, dash, word
+from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.intervals import COUNTS
 from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import TEACHER, profile
@@ -86,10 +86,9 @@ def _cells(
     cells = []
     for column in ("teacher", "student", "ratio"):
         readme, address = paper.value(row, column), f"{row}/{column}"
-        name = f"tableS1/{row}/readme_{column}"
-        cells.append(word(name, readme, "literature", readme))
+        cells.append(context.quoted(f"{row}/readme_{column}", readme))
         if len(both) != 2 or (column == "ratio" and not _comparable(context, both)):
-            cells.append(dash(f"tableS1/{address}", "not measured", readme))
+            cells.append(context.dash(address, "not measured", readme))
         elif column == "ratio":
             cells.append(context.of_two("ratio", address, *found.values(), 2, readme))
         else:

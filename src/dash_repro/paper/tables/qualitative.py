@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dash_repro.paper.context import Context, word
+from dash_repro.paper.context import Context
 from dash_repro.paper.registry import Section, table
 from dash_repro.paper.table import Line, Table
 
@@ -29,7 +29,7 @@ def table1(context: Context) -> Table:
     lines = []
     for row, line in paper.by_id.items():
         cells = (
-            word(f"table1/{row}/{name}", TICKS[line[name]], "literature", line[name])
+            context.word(f"{row}/{name}", TICKS[line[name]], "literature", line[name])
             for name in QUALITIES
         )
         lines.append(Line.of_cells(row, line["label"], cells, rule=row == "dash"))

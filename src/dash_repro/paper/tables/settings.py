@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.context import Context, dash, word
+from dash_repro.paper.context import Context
 from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import (
     STUDENT_COST,
@@ -96,16 +96,18 @@ def _cost(context: Context, row: str, model: str) -> str:
 
 def _cell(context: Context, row: str, column: str, text: str, paper: str) -> Cell:
     """This run's box of one row of Table A1; `text`: of a row from params."""
-    address = f"tableA1/{row}/{column}"
+    address = f"{row}/{column}"
     model = TEACHER if column == "teacher" else "dash"
     if row == "parameters":
         table3 = context.param("experiments.table3")
         width = None if column == "teacher" else table3["width"]
         found = context.profile("parameters", table3["datasets"][0], model, width)
-        return context.millions(f"{row}/{column}", found, paper=paper)
+        return context.millions(address, found, paper=paper)
     if row in COSTS:
-        return word(address, _cost(context, row, model), "record", paper)
-    return word(address, text, paper=paper) if text else dash(address, "none", paper)
+        return context.word(address, _cost(context, row, model), "record", paper)
+    if not text:
+        return context.dash(address, "none", paper)
+    return context.word(address, text, paper=paper)
 
 
 @table(
@@ -142,9 +144,8 @@ def table_a1(context: Context) -> Table:
             lines.append(Line(f"section_{len(lines)}", section, rule=bool(lines)))
         cells = []
         for column, texts in ours.items():
-            quoted, name = line[column], f"tableA1/{row}/paper_{column}"
-            cells.append(word(name, quoted, "literature", quoted))
-            cells.append(_cell(context, row, column, texts.get(row, ""), quoted))
+            cells.append(context.quoted(f"{row}/paper_{column}", line[column]))
+            cells.append(_cell(context, row, column, texts.get(row, ""), line[column]))
         label = "Parameters (M)" if row == "parameters" else line["label"]
         lines.append(Line.of_cells(row, label, cells))
     return Table(
@@ -185,10 +186,9 @@ def table_a2(context: Context) -> Table:
     ours = _protocol_rows(context)
     lines = []
     for row, line in paper.by_id.items():
-        quoted, address = line["value"], f"tableA2/{row}"
         cells = (
-            word(f"{address}/paper", quoted, "literature", quoted),
-            word(f"{address}/value", ours[row], paper=quoted),
+            context.quoted(f"{row}/paper", line["value"]),
+            context.word(f"{row}/value", ours[row], paper=line["value"]),
         )
         lines.append(Line.of_cells(row, line["label"], cells))
     return Table(

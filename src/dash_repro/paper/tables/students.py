@@ -19,12 +19,7 @@ from dash_repro.paper.names import model_name
 from dash_repro.paper.needs import FIRST, STUDENTS, TEACHER
 from dash_repro.paper.protocol import SPREAD
 from dash_repro.paper.registry import Section
-from dash_repro.paper.results import (
-    View,
-    results_table,
-    students,
-    teacher_and_students,
-)
+from dash_repro.paper.results import View, results_table, students, teacher_and_students
 from dash_repro.paper.tables.teacher import STEPS
 
 

@@ -116,7 +116,7 @@ class SweepTable(TableSpec):
         """Cells of one dataset and value, by row."""
         block = context.param(f"experiments.{self.experiment}")
         student, measure = block["student"], MEASURES[COLUMN]
-        digits = measure.digits(context.settings)
+        digits = context.digits(COLUMN)
         column, found = self.column.format(value=value), {}
         for row, model, width in (
             ("teacher", TEACHER, None),
@@ -236,7 +236,7 @@ def _stepwise_column(context: Context, dataset: str, steps: int) -> dict[str, Ce
     """The cells of one number of steps, by row."""
     block, measure = context.param("experiments.stepwise"), MEASURES[COLUMN]
     student, width = block["student"], block["width"]
-    digits = measure.digits(context.settings)
+    digits = context.digits(COLUMN)
     column, own = f"fd_{steps}", steps == block["steps"][0]
     model = student if own else f"{student}_k{steps}"  # its own steps: nothing to do
 
@@ -247,7 +247,6 @@ def _stepwise_column(context: Context, dataset: str, steps: int) -> dict[str, Ce
 
     plain, distilled = rows(student), rows(model)
     rho = context.over_seeds("rho", "stepwise", dataset, model, width)
-    rho_digits = MEASURES["rho"].digits(context.settings)
     gain = "difference", f"{dataset}_gain/{column}", plain, distilled, digits
     return {
         "plain": context.measured(f"{dataset}_plain/{column}", plain, digits),
@@ -255,5 +254,5 @@ def _stepwise_column(context: Context, dataset: str, steps: int) -> dict[str, Ce
             f"{dataset}_distilled/{column}", distilled, digits
         ),
         "gain": context.of_two(*gain),
-        "rho": context.measured(f"{dataset}_rho/{column}", rho, rho_digits),
+        "rho": context.measured(f"{dataset}_rho/{column}", rho, context.digits("rho")),
     }
