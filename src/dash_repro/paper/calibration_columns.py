@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dash_repro.paper.aggregate import Cell, round_half_up, statistic_of
+from dash_repro.paper.aggregate import Cell, round_half_up
 from dash_repro.paper.columns import (
     Column,
     PrintedColumn,
@@ -16,7 +16,7 @@ from dash_repro.paper.columns import (
     no_network,
     unit_text,
 )
-from dash_repro.paper.context import Context, value_of
+from dash_repro.paper.context import Context, mean_of
 from dash_repro.paper.measures import MEASURES
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import ALL, CALIBRATION, FIRST, TEACHER, Need
@@ -106,11 +106,7 @@ def shown_as_dash(
         return "not shown, as in the paper: not distilled from this teacher"
     if context.guided(place[2]):
         return "it has one branch, and so no guidance gap"
-    if column != "cos":
-        return ""
-    rho = context.over_seeds("rho", *place)
-    if not rho:
-        return ""
+    rho = context.over_seeds("rho", *place) if column == "cos" else []
     limit = context.param("measure_calibration.cos_undefined_below")
-    mean_rho = statistic_of([value_of(row) for row in rho], "mean", 0)
-    return f"undefined: rho below {limit}" if mean_rho < Decimal(repr(limit)) else ""
+    undefined = rho and mean_of(rho) < Decimal(repr(limit))
+    return f"undefined: rho below {limit}" if undefined else ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dash_repro.objectives.kinds import OBJECTIVES
-from dash_repro.paper.aggregate import DASH, Cell, Value, cell, statistic_of
+from dash_repro.paper.aggregate import DASH, Cell, Value, cell, mean, units
 from dash_repro.paper.measures import DISTANCES, MANY, MEASURES, QUALITY
 from dash_repro.paper.needs import stepped
 from dash_repro.paper.rows import Collected, CollectedError, Row
@@ -262,16 +263,19 @@ class Context:
         if row.metric not in DISTANCES:
             return ""
         bound = self.collected.find(f"constant_{row.metric}", dataset=row.dataset)
-        if not bound:
-            return ""
-        limit = statistic_of([value_of(found) for found in bound], "mean", 0)
-        return WORSE if statistic_of(values, "mean", 0) > limit else ""
+        worse = bound and mean(units(values)) > mean_of(bound)
+        return WORSE if worse else ""
 
 
 def value_of(row: Row, role: str = "") -> Value:
     """The raw value of a row, with where it came from."""
     where = row.seed, row.sampling_seed, row.stage, row.instance
     return Value(row.value, *where, role, row.error)
+
+
+def mean_of(rows: Iterable[Row]) -> Decimal:
+    """Mean over training seeds, each the mean over its sampling seeds."""
+    return mean(units([value_of(row) for row in rows]))
 
 
 def _same(rows: Sequence[Row], column: str) -> str:

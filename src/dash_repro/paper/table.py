@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dash_repro.paper.aggregate import Cell
@@ -198,7 +198,7 @@ def to_sidecar(table: Table) -> dict[str, Any]:
             for line in table.lines
         ],
         "cells": {
-            address: {**cell.to_dict(), **interval_fields(cell)}
+            address: {**asdict(cell), **interval_fields(cell)}
             for address, cell in table.cells.items()
         },
     }

@@ -133,8 +133,7 @@ def figure4a(axes: Axes, collected: Collected, style: Style) -> None:
         labels.append((last, scale, f"w = {scale:g}", GREY))
     axes.set_ylim(0, max(high, tag.mean.max()) * 1.1)
     leave_room(axes, 0, last)
-    axes.set_xlabel(TIMESTEP)
-    axes.set_ylabel("guidance scale w(t)")
+    axes.set(xlabel=TIMESTEP, ylabel="guidance scale w(t)")
     end_labels(axes, labels, style.font_size - 1)
 
 
@@ -158,8 +157,7 @@ def figure4b(axes: Axes, collected: Collected, style: Style) -> None:
     axes.plot(learned.x, learned.mean, color=color)
     axes.set_ylim(0, None)
     leave_room(axes, 0, last)
-    axes.set_xlabel(TIMESTEP)
-    axes.set_ylabel(r"weight $\hat{\omega}_t$")
+    axes.set(xlabel=TIMESTEP, ylabel=r"weight $\hat{\omega}_t$")
     labels = [
         (last, learned.mean[-1], "TIRT", color),
         (last, base.mean[-1], "Min-SNR", GREY),
@@ -183,6 +181,5 @@ def figure4c(axes: Axes, collected: Collected, style: Style) -> None:
     _, labels = draw_models(axes, collected, "rho_bin", "x", style)
     axes.set_ylim(0, None)
     leave_room(axes, 0, last, 1.5)
-    axes.set_xlabel(TIMESTEP)
-    axes.set_ylabel("gap ratio ρ(t)")
+    axes.set(xlabel=TIMESTEP, ylabel="gap ratio ρ(t)")
     end_labels(axes, labels, style.font_size - 1)

@@ -36,8 +36,7 @@ def tile(images: np.ndarray) -> np.ndarray:
 
 def _show(axes: Axes, images: np.ndarray) -> None:
     axes.imshow(tile(images), interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
@@ -76,40 +75,35 @@ def _centres(count: int, side: int) -> np.ndarray:
 
 def _name_classes(
     axes: Axes,
-    labels: np.ndarray,
-    names: np.ndarray,
-    side: int,
+    arrays: Mapping[str, np.ndarray],
+    group: int,
     style: Style,
     size: float,
     share: float,
 ) -> None:
-    """Names of classes above the images, as wide as their columns.
+    """Classes of the first row of a group above its images, as wide as their columns.
 
     Args:
-        labels: (C,) classes of the images in the first row.
-        names: of all classes.
-        side: of an image, in pixels.
         size: of the letters, in points.
         share: of the figure's width that the columns have.
     """
+    labels, names = arrays["labels"][group, 0], arrays["class_names"]
     letter = 0.6 * size  # of DejaVu Sans, on average
     room = share * style.width * 72 / len(labels) / letter
     shown = [class_label(str(names[label]), int(label), room) for label in labels]
-    places = _centres(len(labels), side)
+    places = _centres(len(labels), arrays["images"].shape[4])
     axes.set_xticks(places, shown, fontsize=size, parse_math=False)
-    axes.tick_params(
-        axis="x", length=0, labeltop=True, labelbottom=False, labelcolor="#222222"
-    )
+    above = {"labeltop": True, "labelbottom": False, "labelcolor": "#222222"}
+    axes.tick_params(axis="x", length=0, **above)
 
 
 def _classes(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
     """Samples of a class in each column, named above."""
-    _, rows, columns, _, side, _ = arrays["images"].shape
+    _, rows, columns, *_ = arrays["images"].shape
     figure = style.new(1.0, rows / columns + 0.06)
     axes = figure.add_subplot()
     _show(axes, arrays["images"][0])
-    classes = arrays["labels"][0, 0], arrays["class_names"]
-    _name_classes(axes, *classes, side, style, style.font_size - 2, 0.92)
+    _name_classes(axes, arrays, 0, style, style.font_size - 2, 0.92)
     return figure
 
 
@@ -119,19 +113,17 @@ def _pairs(arrays: Mapping[str, np.ndarray], style: Style) -> Figure:
     distances = arrays["distances"].reshape(-1, count)
     figure = style.new(1.0, len(groups) / count + 0.10 * len(distances))
     small = style.font_size - 2.5
+    below = 2 * (side + GAP) + side * 0.12
+    about = {"ha": "center", "va": "top", "fontsize": small, "color": GREY}
     for index, row in enumerate(distances):
         axes = figure.add_subplot(len(distances), 1, index + 1)
         pair = slice(2 * index, 2 * index + 2)
         _show(axes, arrays["images"][pair, 0])
-        classes = arrays["labels"][2 * index, 0], arrays["class_names"]
-        _name_classes(axes, *classes, side, style, small, 0.82)
+        _name_classes(axes, arrays, 2 * index, style, small, 0.82)
         axes.set_yticks(_centres(2, side), map(str, groups[pair]))
         axes.tick_params(axis="y", length=0)
-        below = 2 * (side + GAP) + side * 0.12
         for x, distance in zip(_centres(count, side), row, strict=True):
-            text = f"{distance:.{len(distances)}f}"
-            about = {"ha": "center", "va": "top", "fontsize": small, "color": GREY}
-            axes.text(x, below, text, **about)
+            axes.text(x, below, f"{distance:.{len(distances)}f}", **about)
     return figure
 
 

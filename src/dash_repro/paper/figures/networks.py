@@ -80,8 +80,7 @@ def figure2(collected: Collected, style: Style) -> Figure:
 def _network(axes: Axes, net: Net, size: float) -> None:
     """Encoder down the left, decoder up the right, one level a resolution."""
     levels = len(net.mults)
-    axes.set_xlim(-1.35, 1.35)
-    axes.set_ylim(-levels - 0.75, 0.75)
+    axes.set(xlim=(-1.35, 1.35), ylim=(-levels - 0.75, 0.75))
     axes.axis("off")
     plural = "s" if net.blocks > 1 else ""
     title = f"{net.title}\n{net.width} channels, {net.blocks} block{plural} a level"
@@ -162,11 +161,8 @@ def figure3(collected: Collected, style: Style) -> Figure:
 
 
 def _residual_axes(axes: Axes, size: float) -> None:
-    axes.set_xlim(-1.25, 1.25)
-    axes.set_ylim(-1.25, 1.25)
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal")
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.axhline(0, color=LIGHT, lw=0.8, zorder=0)
     axes.axvline(0, color=LIGHT, lw=0.8, zorder=0)

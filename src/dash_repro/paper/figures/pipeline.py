@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dash_repro.paper.aggregate import display, statistic_of
-from dash_repro.paper.context import value_of
+from dash_repro.paper.aggregate import round_half_up
 from dash_repro.paper.figures.style import DASHED, GREY, Axes, Figure, Style
 from dash_repro.paper.needs import TEACHER, profile
 from dash_repro.paper.registry import Section, figure
@@ -53,10 +52,9 @@ def route(
 def millions(collected: Collected, model: str, width: int | None = None) -> str:
     """Parameters of a network from its profile: "35.8M", "43.2k"."""
     where = {"name": "parameters", "model": model, "width": width}
-    values = [value_of(collected.one("profile", **where))]
-    large = statistic_of(values, "mean", 0) >= 10**6
-    exponent, unit = (-6, "M") if large else (-3, "k")
-    return display(values, "mean", 1, 0, exponent) + unit
+    number = collected.one("profile", **where).number
+    exponent, unit = (-6, "M") if number >= 10**6 else (-3, "k")
+    return round_half_up(number.scaleb(exponent), 1) + unit
 
 
 @figure(
@@ -75,8 +73,7 @@ def figure1(collected: Collected, style: Style) -> Figure:
     """Teacher and student, four branch outputs, three losses, one curriculum."""
     drawing = style.new(1.25, 0.64)
     axes = drawing.add_subplot()
-    axes.set_xlim(0, WIDE)
-    axes.set_ylim(LOW, HIGH)
+    axes.set(xlim=(0, WIDE), ylim=(LOW, HIGH))
     axes.axis("off")
     size = style.font_size - 1
     sampling = collected.param("experiments.sampling")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dash_repro.paper.aggregate import statistic_of, units
-from dash_repro.paper.context import value_of
+from dash_repro.paper.aggregate import units
+from dash_repro.paper.context import mean_of, value_of
 from dash_repro.paper.figures.curves import (
     BANDS,
     TEACHERS_GAP,
@@ -38,7 +38,7 @@ from dash_repro.paper.needs import (
     profile,
 )
 from dash_repro.paper.registry import Section
-from dash_repro.paper.rows import Collected, Row
+from dash_repro.paper.rows import Collected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,10 +76,6 @@ def figure5a(axes: Axes, collected: Collected, style: Style) -> None:
     end_labels(axes, labels, style.font_size - 1)
 
 
-def _mean(rows: Sequence[Row]) -> float:
-    return float(statistic_of([value_of(row) for row in rows], "mean", 0))
-
-
 @panel(
     "figure5b",
     title="Gap magnitude against direction",
@@ -105,17 +101,16 @@ def figure5b(axes: Axes, collected: Collected, style: Style) -> None:
         rho, cos = (collected.find(name, model=model) for name in ("rho", "cos"))
         if model == "scratch":
             continue
-        if _mean(rho) < limit or not cos:
+        if mean_of(rho) < limit or not cos:
             left_out.append(plot_name(model))
             continue
-        x, y, color = _mean(rho), _mean(cos), style.color(model)
+        x, y, color = float(mean_of(rho)), float(mean_of(cos)), style.color(model)
         single = ([float(row.value) for row in rows] for rows in (rho, cos))
         axes.plot(*single, ".", color=color, ms=3, alpha=0.5)
         axes.plot(x, y, "o", color=color, ms=5)
         points.append((x, y, plot_name(model), color))
     axes.axvline(1, color=LIGHT, lw=0.8, zorder=0)
-    axes.set_xlabel("gap ratio ρ")
-    axes.set_ylabel("cos(Δ)")
+    axes.set(xlabel="gap ratio ρ", ylabel="cos(Δ)")
     axes.margins(0.12)
     low, high = axes.get_xlim()
     leave_room(axes, low, high, 1.62)
@@ -212,7 +207,7 @@ def _points(collected: Collected) -> pd.DataFrame:
         where = {"name": "parameters", "model": model, "width": width}
         size = float(collected.one("profile", **where).value) / 1e6
         seeds = [float(value) for value in units(list(map(value_of, mine)))]
-        points.append((model, size, _mean(mine), min(seeds), max(seeds)))
+        points.append((model, size, float(mean_of(mine)), min(seeds), max(seeds)))
     found = pd.DataFrame(points, columns=["model", "size", "mean", "low", "high"])
     found = found.sort_values("size", kind="stable")
     same = found.groupby("size")["size"]
