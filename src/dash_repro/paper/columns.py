@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dash_repro.paper.aggregate import SPREADS, Cell, alike, round_half_up
 from dash_repro.paper.context import Context, Sampler, value_of
 from dash_repro.paper.measures import MAIN, MANY, MEASURES, SPREAD, STANDIN, quality
-from dash_repro.paper.names import dataset_name, metric_name
+from dash_repro.paper.names import dataset_name, metric_names
 from dash_repro.paper.needs import STUDENTS, TEACHER, Need, bounds, metrics, profile
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry
@@ -282,10 +282,9 @@ def heads_of(context: Context, columns: Sequence[str]) -> list[str]:
     heads = []
     for column in columns:
         measure = MEASURES[column]
-        rows = context.collected.find(measure.metric)
-        names = sorted({metric_name(row.name) for row in rows}) or [measure.metric]
+        names = metric_names(context.collected.find(measure.metric)) or measure.metric
         unit = unit_text(power_of(context, column))
-        heads.append(f"{' or '.join(names)}{unit} {measure.heading}".rstrip())
+        heads.append(f"{names}{unit} {measure.heading}".rstrip())
     return heads
 
 

@@ -16,7 +16,6 @@ from dash_repro.paper.measures import DISTANCES, MANY, MEASURES, QUALITY
 from dash_repro.paper.needs import stepped
 from dash_repro.paper.rows import Collected, CollectedError, Row
 from dash_repro.paper.uncertainty import decimals_of
-from runledger.errors import UserError
 
 WORSE = "‡"  # mark of a distance above the constant image's
 
@@ -92,18 +91,6 @@ class Context:
         """The fewest samples behind a distance to the training images."""
         found = self.collected.find("frechet", stage=QUALITY)
         return min((int(row.n) for row in found), default=MANY)
-
-    def source(self, name: str, *keys: str) -> PaperTable:
-        """One of the paper's CSVs, its rows named by these columns; own data: none."""
-        if self.scale == "own":
-            return PaperTable({})
-        if name not in self.sources:
-            raise UserError(
-                f"{self.item} reads {name}, which is not among its inputs",
-                "paper/tables",
-                "restore the file from git, and name it where the table is registered",
-            )
-        return PaperTable.load(self.sources[name], *keys)
 
     def sampler(self, model: str) -> Sampler:
         """The default sampler: TAG for teachers, the params' for students.

@@ -118,7 +118,7 @@ def _figure_tex(
     captions: Mapping[str, Mapping[str, str]],
 ) -> str:
     """One figure, of one picture or of several side by side."""
-    panels: dict[str, list[str]] = {}  # by what their data are, said once
+    panels: dict[str, list[str]] = {}  # by the sentence on their data
     for entry in entries:
         data = captions[entry["item"]]["data"]
         panels.setdefault(data, []).append(entry.get("panel", ""))
@@ -130,12 +130,12 @@ def _figure_tex(
         + to_tex(captions[entry["item"]]["caption"])
         for entry in entries
     )
-    whose = (
+    sentences = (
         (f"({', '.join(letters)}) " if len(panels) > 1 else "") + to_tex(data)
         for data, letters in panels.items()
         if data
     )
-    caption = rf"\textbf{{{name}.}} {' '.join([*texts, *whose])}"
+    caption = rf"\textbf{{{name}.}} {' '.join([*texts, *sentences])}"
     return rf"\maybefigure{{{entries[0]['item']}}}{{{pictures}}}{{{caption}}}"
 
 
@@ -157,8 +157,8 @@ def build_pdf(
         figures: .pdf and .json files; items that are not here are left out.
         scale: "own": the first page says so.
         pdf: file to write; equal inputs give equal bytes with one TeX installation.
-        about: a sentence of the first page, and the page of stories lies beside the
-            PDF; "": it lies in the folder above.
+        about: a sentence of the first page, and the report lies beside the PDF; "":
+            it lies in the folder above.
 
     Raises:
         PaperError: no LaTeX, or it fails; the message has its first error.

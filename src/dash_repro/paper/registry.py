@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.needs import Need
 from runledger.errors import UserError
 from runledger.plugins import Registry
 
 if TYPE_CHECKING:
-    from dash_repro.paper.context import Context
     from dash_repro.paper.table import Table
 
 CSV_FOLDER = "paper/tables/"
@@ -118,13 +118,13 @@ class TableSpec(ItemSpec):
     """A table.
 
     Attributes:
-        build: lays it out from its collected rows.
+        build: lays it out from its collected rows and the paper's values.
         csv: the paper's values, in paper/tables; "" if it prints none.
         keys: columns of the CSV that name its rows, joined by underscores.
         claims: the claims of the text read its cells.
     """
 
-    build: Callable[[Context], Table] | None = None
+    build: Callable[[Context, PaperTable], Table] | None = None
     csv: str = ""
     keys: tuple[str, ...] = ()
     claims: bool = False
@@ -134,7 +134,13 @@ class TableSpec(ItemSpec):
     def table(self, context: Context) -> Table:
         """Build the table from its collected rows."""
         assert self.build is not None
-        return self.build(context)
+        return self.build(context, self.paper(context))
+
+    def paper(self, context: Context) -> PaperTable:
+        """The paper's values; none for own data, and for what it does not print."""
+        if not self.csv or context.scale == "own":
+            return PaperTable({})
+        return PaperTable.load(context.sources[self.csv], *self.keys)
 
     @property
     def sources(self) -> tuple[str, ...]:

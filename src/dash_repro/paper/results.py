@@ -163,9 +163,7 @@ class View:
     @cached_property
     def paper(self) -> PaperTable:
         """The paper's values."""
-        if not self.spec.csv:
-            return PaperTable({})
-        return self.context.source(self.spec.csv, *self.spec.keys)
+        return self.spec.paper(self.context)
 
     def quality(self, row: TableRow, dataset: str, column: str) -> list[Row]:
         """Raw values of a sample metric of a row."""

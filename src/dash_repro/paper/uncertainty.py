@@ -137,11 +137,11 @@ def estimate_of(values: Sequence[Value], statistic: str, ddof: int) -> Estimate:
     """
 
     def without(field: str) -> tuple[Decimal, ...]:
-        marks = sorted({getattr(value, field) for value in values})
-        left = ([v for v in values if getattr(v, field) != mark] for mark in marks)
-        if len(marks) == 1:
+        seeds = sorted({getattr(value, field) for value in values})
+        left = ([v for v in values if getattr(v, field) != seed] for seed in seeds)
+        if len(seeds) == 1:
             return ()
-        return tuple(statistic_of(some, statistic, ddof) for some in left)
+        return tuple(statistic_of(part, statistic, ddof) for part in left)
 
     trained = any(value.seed for value in values)
     resampled = without("sampling_seed") if trained else ()
@@ -170,7 +170,7 @@ def decimals_of(
 
     So many that the error is 3.55 to 35.5 steps of the last digit (the rule of the
     Particle Data Group), `most` at the most. A spread has those of its mean, or as many
-    more as it needs to be told from zero.
+    more as it needs not to be printed as zero.
 
     Args:
         values, statistic, ddof: of the cell.

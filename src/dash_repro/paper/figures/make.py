@@ -58,8 +58,8 @@ def plot_figure(
     spec = FIGURES[item]
     rows = [] if spec.images else read_rows(data).rows
     # the n of a point over t is that of its bin
-    whose = [asdict(replace(row, n="") if row.x else row) for row in rows]
-    sources = [*whose, *members]
+    identities = [asdict(replace(row, n="") if row.x else row) for row in rows]
+    sources = [*identities, *members]
     style = Style.from_params(settings, "paper" if spec.diagram else scale)
     if not spec.diagram:
         style = replace(style, note=picture_line(sources))

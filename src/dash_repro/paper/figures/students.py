@@ -25,7 +25,7 @@ from dash_repro.paper.figures.style import (
     end_labels,
     spread,
 )
-from dash_repro.paper.names import metric_name
+from dash_repro.paper.names import metric_names
 from dash_repro.paper.needs import (
     CALIBRATION,
     FIRST,
@@ -187,8 +187,7 @@ def figure5c(axes: Axes, collected: Collected, style: Style) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
     axes.set_xlabel("parameters (millions)")
-    names = {metric_name(row.name) for row in collected.find("frechet")}
-    axes.set_ylabel(f"{' or '.join(sorted(names))} ↓")
+    axes.set_ylabel(f"{metric_names(collected.find('frechet'))} ↓")
     side_labels(axes, labels, last * side**6, style.font_size - 2)
 
 

@@ -18,7 +18,7 @@ from dash_repro.paper.figures.style import (
     end_labels,
     log_ticks,
 )
-from dash_repro.paper.names import metric_name, model_name
+from dash_repro.paper.names import metric_names, model_name
 from dash_repro.paper.needs import (
     BESIDE,
     DISTILLED,
@@ -61,7 +61,7 @@ def figure_s4(axes: Axes, collected: Collected, style: Style) -> None:
     axes.set_xticks(counts, map(str, counts))
     axes.minorticks_off()
     axes.set_xlabel(f"DDIM steps of {model_name(student)}")
-    axes.set_ylabel(f"{metric_name(rows[0].name)} ↓")
+    axes.set_ylabel(f"{metric_names(rows)} ↓")
     axes.legend(loc="best")
 
 
@@ -95,7 +95,6 @@ def figure_s6(collected: Collected, style: Style) -> Figure:
             log_ticks(axes.yaxis, *limits)
         leave_room(axes, lines[-1].x[0], lines[-1].x[-1], 1.5)
         axes.set_xlabel("guidance scale w")
-        name = metric_name(collected.find(metric)[0].name)
-        axes.set_ylabel(f"{name} {ARROWS[metric]}")
+        axes.set_ylabel(f"{metric_names(collected.find(metric))} {ARROWS[metric]}")
         end_labels(axes, labels, style.font_size - 1)
     return drawing

@@ -42,9 +42,8 @@ EFFICIENCY: dict[str, tuple[str, str, int, int]] = {
     csv="released_code_efficiency.csv",
     keys=("metric",),
 )
-def table_s1(context: Context) -> Table:
+def table_s1(context: Context, paper: PaperTable) -> Table:
     """Efficiency of teacher and student beside the released code's README."""
-    paper = context.source("released_code_efficiency.csv", "metric")
     settings = context.param("profile_model")
     words = {"steps": settings["steps"], "batch": settings["batch_size"]}
     lines = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dash_repro.paper.context import Context
+from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.registry import Section, table
 from dash_repro.paper.table import Line, Table
 
@@ -23,9 +23,8 @@ TICKS = {"1": "✓", "0": "✗", "?": "?"}
     csv="table1_qualitative.csv",
     keys=("method",),
 )
-def table1(context: Context) -> Table:
+def table1(context: Context, paper: PaperTable) -> Table:
     """Table 1: which method addresses what, as the paper's prose says."""
-    paper = context.source("table1_qualitative.csv", "method")
     lines = []
     for row, line in paper.by_id.items():
         cells = (

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.context import Context
+from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import (
     STUDENT_COST,
@@ -132,9 +132,8 @@ def _cell(context: Context, row: str, column: str, text: str, paper: str) -> Cel
     csv="tableA1_hyperparameters.csv",
     keys=("key",),
 )
-def table_a1(context: Context) -> Table:
+def table_a1(context: Context, paper: PaperTable) -> Table:
     """Table A1: hyperparameters of this run beside the paper's."""
-    paper = context.source("tableA1_hyperparameters.csv", "key")
     ours = {"teacher": _teacher_rows(context), "student": _student_rows(context)}
     lines: list[Line] = []
     section = ""
@@ -180,9 +179,8 @@ def _protocol_rows(context: Context) -> dict[str, str]:
     csv="tableA2_protocol.csv",
     keys=("key",),
 )
-def table_a2(context: Context) -> Table:
+def table_a2(context: Context, paper: PaperTable) -> Table:
     """Table A2: evaluation protocol of this run beside the paper's."""
-    paper = context.source("tableA2_protocol.csv", "key")
     ours = _protocol_rows(context)
     lines = []
     for row, line in paper.by_id.items():

@@ -74,7 +74,7 @@ class SweepTable(TableSpec):
 
     def table(self, context: Context) -> Table:
         """Lay it out: for each dataset teacher, student, their gap and the bounds."""
-        paper = context.source(self.csv, *self.keys)
+        paper = self.paper(context)
         block = context.param(f"experiments.{self.experiment}")
         kind = float if self.setting == "scale" else int
         values = [kind(value) for value in block[self.values]]
@@ -204,7 +204,7 @@ register(
     params=(*experiments("stepwise"), "tag", "students"),
     claims=True,
 )
-def table_s4(context: Context) -> Table:
+def table_s4(context: Context, _: PaperTable) -> Table:
     """The student sampled in fewer steps as it is, and distilled to them."""
     block = context.param("experiments.stepwise")
     name = model_name(block["student"])
