@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from dash_repro.paper.aggregate import mean
@@ -67,10 +67,9 @@ def _bin_values(collected: Collected, rows: list[Row]) -> dict[str, Decimal]:
 
 def mean_over_seeds(rows: list[Row], along: str) -> list[tuple[Decimal, Decimal]]:
     """(x or step, mean over seeds), sorted along it."""
-    groups: dict[Decimal, list[Decimal]] = {}
-    for row in rows:
-        groups.setdefault(Decimal(getattr(row, along)), []).append(row.number)
-    return [(at, mean(numbers)) for at, numbers in sorted(groups.items())]
+    points = sorted((Decimal(getattr(row, along)), row.number) for row in rows)
+    groups = groupby(points, itemgetter(0))
+    return [(at, mean([number for _, number in same])) for at, same in groups]
 
 
 def _step_values(rows: list[Row]) -> dict[str, Decimal]:

@@ -133,7 +133,6 @@ class TableSpec(ItemSpec):
 
     def table(self, context: Context) -> Table:
         """Build the table from its collected rows."""
-        assert self.build is not None
         return self.build(context, self.paper(context))
 
     def paper(self, context: Context) -> PaperTable:

@@ -113,16 +113,11 @@ def above_zero(estimates: Sequence[Estimate], error_rate: float) -> bool | None:
         True if every interval lies above zero, False if one lies below (or an exact
         number is not above zero), None if neither.
     """
-    known: list[bool | None] = []
-    for estimate in estimates:
-        interval = estimate.interval(error_rate / len(estimates))
-        if interval is None:
-            known.append(None)
-        elif interval[0] > 0:
-            known.append(True)
-        else:
-            known.append(False if interval[1] < 0 or estimate.exact else None)
-    return False if False in known else None if None in known else True
+    intervals = [one.interval(error_rate / len(estimates)) for one in estimates]
+    pairs = [pair for pair in zip(estimates, intervals, strict=True) if pair[1]]
+    if any(ends[1] < 0 or (one.exact and ends[0] <= 0) for one, ends in pairs):
+        return False
+    return True if all(ends and ends[0] > 0 for ends in intervals) else None
 
 
 def estimate_of(values: Sequence[Value], statistic: str, ddof: int) -> Estimate:
