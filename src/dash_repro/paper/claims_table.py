@@ -141,11 +141,9 @@ def _our_cells(
 
     tables = {spec.name: spec.table(replace(context, item=spec.name)) for spec in read}
     ours = [row for row in context.collected.rows if row.seed]
-    trained = {row.seed for row in ours}
-    sampled = {row.sampling_seed for row in ours} - {""}
     left_out = {
-        field: {seed: cells(field, seed) for seed in seeds}
-        for field, seeds in (("seed", trained), ("sampling_seed", sampled))
+        field: {seed: cells(field, seed) for seed in {getattr(r, field) for r in ours}}
+        for field in ("seed", "sampling_seed")
     }
     return cells("seed", ""), left_out
 

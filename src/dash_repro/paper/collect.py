@@ -72,7 +72,9 @@ def gather(
     name = item["item"]
     rows = param_rows(name, params)
     for curve in item.get("derived", ()):
-        rows += DERIVED[curve](name, params)
+        metric, values_of = DERIVED[curve]
+        base = Row(item=name, stage=PARAMS_STAGE)
+        rows += curve_rows(base, metric, values_of(params))
     for member, path in files:
         stage, _, instance = member.partition("/")
         base = identity_row(name, stage, instance, item["members"][member])
@@ -235,35 +237,28 @@ def curve_rows(base: Row, metric: str, values: Iterable[float]) -> Iterator[Row]
             yield _number(base, metric, metric, value, x=number_text(float(t)))
 
 
-def tag_rows(item: str, params: Mapping[str, Any]) -> list[Row]:
+def tag_scales(params: Mapping[str, Any]) -> list[float]:
     """w(t) of TAG (Eq. 3) at every timestep."""
     from dash_repro.diffusion.guidance import tag_scale
 
     timesteps, tag = params["diffusion"]["timesteps"], params["tag"]
-    values = [
-        tag_scale(t, timesteps, tag["w_min"], tag["w_max"], tag["beta"])
-        for t in range(timesteps)
-    ]
-    return _curve(item, "tag_scale", values)
+    settings = timesteps, tag["w_min"], tag["w_max"], tag["beta"]
+    return [tag_scale(t, *settings) for t in range(timesteps)]
 
 
-def min_snr_rows(item: str, params: Mapping[str, Any]) -> list[Row]:
+def min_snr_weights(params: Mapping[str, Any]) -> list[float]:
     """Min-SNR weights with mean one over the timesteps: Eq. 2 with lambda = 0."""
     from dash_repro.diffusion.schedule import Schedule
     from dash_repro.objectives.curriculum import curriculum_from
 
     schedule = Schedule.from_params(params["diffusion"])
     weights = curriculum_from(None, params["teachers"]["min_snr"], schedule)
-    return _curve(item, "omega_min_snr", weights.omega_hat.tolist())
+    return weights.omega_hat.tolist()
 
 
-def _curve(item: str, metric: str, values: list[float]) -> list[Row]:
-    return list(curve_rows(Row(item=item, stage=PARAMS_STAGE), metric, values))
-
-
-DERIVED: dict[str, Callable[[str, Mapping[str, Any]], list[Row]]] = {
-    "tag": tag_rows,
-    "min_snr": min_snr_rows,
+DERIVED = {  # curve of an item -> its metric, and its values from params
+    "tag": ("tag_scale", tag_scales),
+    "min_snr": ("omega_min_snr", min_snr_weights),
 }
 Reader = Callable[[Path, Row], Iterator[Row]]
 READERS: dict[str, Reader] = {

@@ -50,14 +50,9 @@ class PaperTable:
 class Rows(list[Row]):
     """Rows of one number over its seeds, and why some are missing."""
 
-    def __init__(self, rows: Iterable[Row] = (), reasons: Iterable[str] = ()) -> None:
+    def __init__(self, rows: Iterable[Row], reasons: Iterable[str] = ()) -> None:
         super().__init__(rows)
         self.reasons = list(reasons)
-
-    def __iadd__(self, other: Iterable[Row]) -> Rows:
-        self.extend(other)
-        self.reasons += getattr(other, "reasons", [])
-        return self
 
 
 @dataclass(frozen=True)
@@ -124,34 +119,39 @@ class Context:
 
         With a sampler, of samples: over the sampling seeds, too.
         """
-        where = {"dataset": dataset, "model": model, "width": width}
         samplings: list[dict[str, Any]] = [{}]
         if sampler is not None:
             noise = self.param("experiments.sampling.sampling_seeds")
             samplings = [{**asdict(sampler), "sampling_seed": seed} for seed in noise]
-        rows = Rows()
-        for seed in self.param(f"experiments.{experiment}.seeds"):
-            for sampling in samplings:
-                rows += self._found(metric, **where, seed=seed, **sampling)
-        return rows
+        where = {"dataset": dataset, "model": model, "width": width}
+        seeds = self.param(f"experiments.{experiment}.seeds")
+        places = [
+            {**where, "seed": s, **sampling} for s in seeds for sampling in samplings
+        ]
+        return self._rows(metric, places)
 
     def profile(
         self, key: str, dataset: str, model: str, width: int | None = None
     ) -> list[Row]:
         """The row of one number of a network's profile."""
-        where = {"dataset": dataset, "model": model, "width": width}
-        return self._found("profile", name=key, **where)
+        where = {"name": key, "dataset": dataset, "model": model, "width": width}
+        return self._rows("profile", [where])
 
     def bound(self, name: str, metric: str, dataset: str) -> list[Row]:
         """Rows of a metric of a bounding set: real, constant, noise (bounds.json)."""
         where = {"stage": "extract_reference", "dataset": dataset}
         found = self.collected.find(f"{name}_{metric}", **where)
-        return Rows(found) if found else self._found(f"{name}_{metric}", **where)
+        return found or self._rows(f"{name}_{metric}", [where])
 
-    def _found(self, metric: str, **where: Any) -> list[Row]:
-        if self.allow_missing and not self.collected.find(metric, **where):
-            return Rows(reasons=self._reasons(where))
-        return Rows([self.collected.one(metric, **where)])
+    def _rows(self, metric: str, places: Iterable[Mapping[str, Any]]) -> Rows:
+        """The one row at each place; with allow_missing, or why it is missing."""
+        found, reasons = [], []
+        for where in places:
+            if self.allow_missing and not self.collected.find(metric, **where):
+                reasons += self._reasons(where)
+            else:
+                found.append(self.collected.one(metric, **where))
+        return Rows(found, reasons)
 
     def _reasons(self, where: Mapping[str, Any]) -> list[str]:
         """Why a number is missing, of the instances that could have given it."""
