@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,7 @@ def write_rows(path: Path | str, rows: Iterable[Row]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for row in sorted(rows):
-            writer.writerow([getattr(row, column) for column in COLUMNS])
+        writer.writerows(map(attrgetter(*COLUMNS), sorted(rows)))
 
 
 def read_rows(path: Path | str) -> Collected:
