@@ -6,14 +6,9 @@ from runledger.job import Job, main
 
 def run(job: Job) -> None:
     """Write the item's images with labels, class names and instances."""
-    from dash_repro.arrays import load_npz, read_json
+    from dash_repro.arrays import load_npz, read_json, save_npz
     from dash_repro.data.dataset import ARRAYS
-    from dash_repro.paper.images import (
-        closest_pairs,
-        read_samples,
-        select_images,
-        write_images,
-    )
+    from dash_repro.paper.images import closest_pairs, read_samples, select_images
 
     item, members = job.item["item"], job.item["members"]
     samples = [
@@ -27,7 +22,7 @@ def run(job: Job) -> None:
     else:
         pairs = job.input("rank_pairs") if job.inputs("rank_pairs") else None
         chosen = select_images(job.item["layout"], samples, data["class_names"], pairs)
-    write_images(job.output(f"{item}.npz"), chosen)
+    save_npz(job.output(f"{item}.npz"), **chosen)
     job.note(images=int(chosen["images"][..., 0, 0, 0].size))
 
 

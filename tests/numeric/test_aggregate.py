@@ -1,5 +1,6 @@
 """Means, deviations and rounding of table cells, against exact fractions."""
 
+from dataclasses import asdict
 from decimal import Decimal
 from fractions import Fraction
 
@@ -122,7 +123,7 @@ def test_order_of_values_leaves_no_trace_and_a_record_gives_the_digits():
     made = cell("t/r/c", values_of(numbers), 2, 1, metric="frechet", n="10")
     turned = cell("t/r/c", values_of(numbers)[::-1], 2, 1, metric="frechet", n="10")
     assert made == turned
-    record = made.to_dict()
+    record = asdict(made)
     rule = [record[key] for key in ("statistic", "decimals", "ddof", "exponent")]
     values = [Value(**value) for value in record["values"]]
     assert display(values, *rule) == record["displayed"]

@@ -1,5 +1,6 @@
 """Intervals of printed numbers: scipy's, many runs', and the audit's second opinion."""
 
+from dataclasses import asdict
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -149,7 +150,7 @@ def test_the_audit_agrees_and_finds_another_interval(shape, statistic):
         values += values_of(table[1], 0.04, "second")
     digits = decimals_of(values, statistic, 1, 1, 3)
     content = made(values, statistic, digits, 1)
-    told = {**content.to_dict(), **interval_fields(content)}
+    told = {**asdict(content), **interval_fields(content)}
     raw, expected = [_raw(values, role) for role in ("", "second")], SimpleNamespace()
     expected.statistic, expected.decimals = statistic, 3
     expected.second = raw[1] or None

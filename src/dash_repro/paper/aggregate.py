@@ -8,9 +8,8 @@ away from zero (ROUND_HALF_UP).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
-from typing import Any
 
 from runledger.errors import UserError
 
@@ -81,12 +80,6 @@ class Cell:
     paper: str = ""
     note: str = ""
     mark: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, for the sidecar JSON."""
-        content = asdict(self)
-        content["values"] = [asdict(value) for value in self.values]
-        return content
 
 
 def mean(numbers: Sequence[Decimal]) -> Decimal:

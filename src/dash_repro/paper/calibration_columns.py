@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
-from dash_repro.paper.aggregate import Cell, round_half_up, statistic_of
-from dash_repro.paper.columns import Column, TableRow, no_network, unit_text
-from dash_repro.paper.context import Context, dash, value_of, word
+from dash_repro.paper.aggregate import Cell, round_half_up
+from dash_repro.paper.columns import (
+    Column,
+    PrintedColumn,
+    TableRow,
+    no_network,
+    unit_text,
+)
+from dash_repro.paper.context import Context, mean_of
 from dash_repro.paper.measures import MEASURES
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.needs import ALL, CALIBRATION, FIRST, TEACHER, Need
@@ -38,69 +46,51 @@ class Calibration(Column):
     def needs(self, spec: ResultsTable) -> tuple[Need, ...]:
         return (Need(CALIBRATION, spec.experiment, datasets=self.datasets),)
 
-    def _datasets(self, view: View) -> list[str]:
-        return view.datasets[:1] if self.datasets == FIRST else view.datasets
-
-    def heads(self, view: View) -> list[str]:
-        heads = [
-            MEASURES[name].heading + unit_text(view.exponents[name])
-            for name in self.measures
-        ]
-        return heads if self.joined else heads * len(self._datasets(view))
-
-    def groups(self, view: View) -> list[tuple[str, int]]:
-        datasets = [dataset_name(dataset) for dataset in self._datasets(view)]
-        if not self.joined and len(datasets) > 1:
-            return [(name, len(self.measures)) for name in datasets]
-        names = " / ".join(datasets)
-        title = f"Calibration ({names})" if self.titled else ""
-        return [(title, len(self.heads(view)))]
-
-    def entries(self, view: View, row: TableRow) -> list[Entry]:
-        datasets = self._datasets(view)
-        if self.joined and row.bound:
-            context = view.context
-            cells = (no_network(context, row.id, name) for name in self.measures)
-            return [Entry((cell,)) for cell in cells]
-        if self.joined:
-            return [
-                Entry(tuple(self._cell(view, row, d, name) for d in datasets))
-                for name in self.measures
-            ]
+    def printed(self, view: View) -> list[PrintedColumn]:
+        datasets = view.datasets[:1] if self.datasets == FIRST else view.datasets
+        names = [dataset_name(dataset) for dataset in datasets]
+        title = f"Calibration ({' / '.join(names)})" if self.titled else ""
+        parts = [(title, datasets)]
+        if not self.joined:
+            groups = names if len(datasets) > 1 else [title]
+            parts = list(zip(groups, ([dataset] for dataset in datasets), strict=True))
         return [
-            Entry((self._cell(view, row, dataset, name),))
-            for dataset in datasets
+            PrintedColumn(
+                group,
+                MEASURES[name].heading + unit_text(view.exponents[name]),
+                partial(self._entry, view, shown, name),
+            )
+            for group, shown in parts
             for name in self.measures
         ]
+
+    def _entry(
+        self, view: View, datasets: Sequence[str], name: str, row: TableRow
+    ) -> Entry:
+        if self.joined and row.bound:
+            return Entry((no_network(view.context, row.id, name),))
+        return Entry(tuple(self._cell(view, row, one, name) for one in datasets))
 
     def _cell(self, view: View, row: TableRow, dataset: str, name: str) -> Cell:
         context, column = view.context, f"{dataset}_{name}"
         if row.bound:
             return no_network(context, row.id, column)
         paper = view.paper.value(row.id, column)
-        address = f"{context.item}/{row.id}/{column}"
-        measure = MEASURES[name]
-        digits = measure.digits(context.settings)
+        measure, address = MEASURES[name], f"{row.id}/{column}"
+        digits = context.digits(name)
         if row.model == TEACHER:
             text = round_half_up(Decimal(0 if name == "gap_mse" else 1), digits)
-            return word(address, text, "definition", paper)
+            return context.word(address, text, "definition", paper)
         place = (view.spec.experiment, dataset, row.model, row.width)
         reason = shown_as_dash(context, place, name)
         if reason:
-            return dash(address, reason, paper)
-        own, power = context.calibration(measure.metric, *place), view.exponents[name]
+            return context.dash(address, reason, paper)
+        own, power = context.over_seeds(measure.metric, *place), view.exponents[name]
         if measure.over:
-            others = context.calibration(measure.over, *place)
-            address = f"{row.id}/{column}"
+            others = context.over_seeds(measure.over, *place)
             return context.of_two("ratio", address, own, others, digits, paper)
-        return context.measured(
-            f"{row.id}/{column}",
-            own,
-            digits,
-            paper=paper,
-            exponent=power,
-            unit=f"10^-{power}" if power else "",
-        )
+        about = {"exponent": power, "unit": f"10^-{power}" if power else ""}
+        return context.measured(address, own, digits, paper=paper, **about)
 
 
 def shown_as_dash(
@@ -116,11 +106,7 @@ def shown_as_dash(
         return "not shown, as in the paper: not distilled from this teacher"
     if context.guided(place[2]):
         return "it has one branch, and so no guidance gap"
-    if column != "cos":
-        return ""
-    rho = context.calibration("rho", *place)
-    if not rho:
-        return ""
+    rho = context.over_seeds("rho", *place) if column == "cos" else []
     limit = context.param("measure_calibration.cos_undefined_below")
-    mean_rho = statistic_of([value_of(row) for row in rho], "mean", 0)
-    return f"undefined: rho below {limit}" if mean_rho < Decimal(repr(limit)) else ""
+    undefined = rho and mean_of(rho) < Decimal(repr(limit))
+    return f"undefined: rho below {limit}" if undefined else ""

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from dash_repro.paper.aggregate import statistic_of
+from dash_repro.paper.aggregate import Cell, Value, statistic_of
 from dash_repro.paper.context import PaperTable
-from dash_repro.paper.formula import NotTestable
+from dash_repro.paper.formula import Cells, NotTestable
 from dash_repro.paper.registry import TableSpec
 from dash_repro.paper.table import Table
 
 
-class PaperCells:
+class PaperCells(Cells):
     """The paper's own numbers, from its CSVs.
 
     Args:
@@ -24,48 +24,42 @@ class PaperCells:
     def __init__(
         self, sources: Mapping[str, Path], tables: Iterable[TableSpec]
     ) -> None:
+        super().__init__()
         self._tables = {
             spec.name: PaperTable.load(sources[spec.csv], *spec.keys)
             for spec in tables
             if spec.csv
         }
-        self.read: list[str] = []
 
-    def value(self, address: str) -> Decimal:
-        """One printed number."""
-        self.read.append(address)
-        item, row, column = address.split("/")
+    def _table(self, item: str) -> PaperTable:
         if item not in self._tables:
             raise NotTestable("the paper prints no numbers for this")
-        text = self._tables[item].value(row, column)
+        return self._tables[item]
+
+    def value(self, address: str) -> Decimal:
+        self.read.append(address)
+        item, row, column = address.split("/")
+        text = self._table(item).value(row, column)
         if not text:
             raise NotTestable(f"the paper has no {address}")
         return Decimal(text)
 
-    def row(self, address: str) -> list[tuple[str, Decimal]]:
-        """The numbers of a row whose columns are named fd_<steps> or w<scale>."""
-        item, row = address.split("/")
-        if item not in self._tables:
-            raise NotTestable("the paper prints no numbers for this")
-        names = [
-            name
-            for name in self._tables[item].by_id[row]
-            if name.startswith("fd_") or name[1:2].isdigit()
-        ]
-        return [(name, self.value(f"{address}/{name}")) for name in names]
+    def rows(self, item: str) -> Iterable[str]:
+        return self._table(item).by_id
 
-    def column(self, item: str, prefix: str, column: str) -> list[Decimal]:
-        """A column over rows with a prefix."""
-        rows = [row for row in self._tables[item].by_id if row.startswith(prefix)]
-        return [self.value(f"{item}/{row}/{column}") for row in rows]
+    def columns(self, item: str, row: str) -> list[str]:
+        """Those that are named fd_<steps> or w<scale>."""
+        names = self._table(item).by_id[row]
+        return [n for n in names if n.startswith("fd_") or n[1:2].isdigit()]
 
 
-class OurCells:
+class OurCells(Cells):
     """Our numbers, unrounded, from built tables and from named extra values.
 
     Args:
         tables: built tables by item.
-        extra: numbers under addresses of their own, with the seeds they rest on.
+        extra: numbers under addresses of their own, with the training seeds that
+            they are computed from.
         without: what is left out: "seed" or "sampling_seed", and which; "": none.
     """
 
@@ -75,51 +69,47 @@ class OurCells:
         extra: Mapping[str, tuple[Decimal, frozenset[str]]],
         without: tuple[str, str] = ("seed", ""),
     ) -> None:
+        super().__init__()
         self._tables, self._extra, self._without = tables, extra, without
-        self.read: list[str] = []
-        self.seeds: dict[str, frozenset[str]] = {}
-        self.sampling_seeds: dict[str, frozenset[str]] = {}
 
     def value(self, address: str) -> Decimal:
-        """One measured number."""
         self.read.append(address)
         if address in self._extra:
-            number, self.seeds[address] = self._extra[address]
-            return number
-        table = self._tables.get(address.split("/")[0])
-        cell = table.cells.get(address) if table else None
+            return self._extra[address][0]
+        cell = self._cell(address)
         if cell is None:
             raise NotTestable(f"this run has no {address}")
         if cell.kind == "measured":
-            field, which = self._without
-            values = [
-                v for v in cell.values if not (v.seed and getattr(v, field) == which)
-            ]
-            trained = [v for v in values if v.seed]
-            self.seeds[address] = frozenset(v.seed for v in trained)
-            samplings = (v.sampling_seed for v in trained if v.sampling_seed)
-            self.sampling_seeds[address] = frozenset(samplings)
-            number = statistic_of(values, cell.statistic, cell.ddof)
+            number = statistic_of(self._values(cell), cell.statistic, cell.ddof)
             return number.scaleb(cell.exponent)
         if cell.kind == "dash":
             raise NotTestable(f"{address} is a dash ({cell.note})")
         return Decimal(cell.displayed)
 
-    def row(self, address: str) -> list[tuple[str, Decimal]]:
-        """The numbers of a row, in the table's order."""
-        item, _ = address.split("/")
-        table = self._tables.get(item)
-        names = [
-            name.rsplit("/", 1)[1]
-            for name in (table.cells if table else {})
-            if name.startswith(f"{address}/")
-        ]
-        if not names:
-            raise NotTestable(f"this run has no {address}")
-        return [(name, self.value(f"{address}/{name}")) for name in names]
+    def _cell(self, address: str) -> Cell | None:
+        table = self._tables.get(address.split("/")[0])
+        return table.cells.get(address) if table else None
 
-    def column(self, item: str, prefix: str, column: str) -> list[Decimal]:
-        """A column over rows with a prefix."""
-        table = self._tables[item]
-        rows = [line.id for line in table.lines if line.id.startswith(prefix)]
-        return [self.value(f"{item}/{row}/{column}") for row in rows]
+    def _values(self, cell: Cell) -> list[Value]:
+        field, which = self._without
+        return [v for v in cell.values if not (v.seed and getattr(v, field) == which)]
+
+    def seeds_read(self, field: str) -> frozenset[str]:
+        found: set[str] = set()
+        for address in self.read:
+            if address in self._extra:
+                found |= self._extra[address][1] if field == "seed" else set()
+            elif cell := self._cell(address):
+                found |= {getattr(v, field) for v in self._values(cell) if v.seed}
+        return frozenset(found - {""})
+
+    def rows(self, item: str) -> Iterable[str]:
+        return [line.id for line in self._tables[item].lines]
+
+    def columns(self, item: str, row: str) -> list[str]:
+        table, prefix = self._tables.get(item), f"{item}/{row}/"
+        cells = table.cells if table else {}
+        names = [n.removeprefix(prefix) for n in cells if n.startswith(prefix)]
+        if not names:
+            raise NotTestable(f"this run has no {item}/{row}")
+        return names

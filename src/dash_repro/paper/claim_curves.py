@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from dash_repro.paper.aggregate import mean
@@ -24,18 +26,20 @@ def extra_values(collected: Collected) -> Extras:
     tirt/{d}/ratio, peak_t, rank_correlation: of omega_hat over Min-SNR.
 
     Returns:
-        {address: (number, training seeds that it rests on)}.
+        {address: (number, training seeds behind it)}.
     """
     extra: Extras = {}
-    for metric, values_of in (("rho_bin", _bin_values), ("rho_step", _step_values)):
-        places = sorted({(row.dataset, row.model) for row in collected.find(metric)})
-        for dataset, model in places:
-            width = _width(collected) if metric == "rho_bin" else None
-            rows = collected.find(metric, dataset=dataset, model=model, width=width)
-            if not rows:
-                continue
-            seeds = frozenset(row.seed for row in rows)
-            values = values_of(collected, rows)
+    bins = collected.find("rho_bin")
+    if bins:  # of all widths
+        width = collected.param("experiments.table3.width")
+        bins = collected.find("rho_bin", width=width)
+    for rows in (bins, collected.find("rho_step")):
+        for (dataset, model), group in groupby(rows, attrgetter("dataset", "model")):
+            mine = list(group)
+            seeds = frozenset(row.seed for row in mine)
+            values = (
+                _bin_values(collected, mine) if rows is bins else _step_values(mine)
+            )
             extra |= {
                 f"curve/{model}/{dataset}_rho_{name}": (number, seeds)
                 for name, number in values.items()
@@ -61,19 +65,14 @@ def _bin_values(collected: Collected, rows: list[Row]) -> dict[str, Decimal]:
     return values | {name: mean(numbers) for name, numbers in off.items() if numbers}
 
 
-def _width(collected: Collected) -> int:
-    return collected.param("experiments.table3.width")
-
-
 def mean_over_seeds(rows: list[Row], along: str) -> list[tuple[Decimal, Decimal]]:
     """(x or step, mean over seeds), sorted along it."""
-    groups: dict[Decimal, list[Decimal]] = {}
-    for row in rows:
-        groups.setdefault(Decimal(getattr(row, along)), []).append(row.number)
-    return [(at, mean(numbers)) for at, numbers in sorted(groups.items())]
+    points = sorted((Decimal(getattr(row, along)), row.number) for row in rows)
+    groups = groupby(points, itemgetter(0))
+    return [(at, mean([number for _, number in same])) for at, same in groups]
 
 
-def _step_values(_: Collected, rows: list[Row]) -> dict[str, Decimal]:
+def _step_values(rows: list[Row]) -> dict[str, Decimal]:
     """Of rho over training."""
     curve = mean_over_seeds(rows, "step")
     end, last = curve[-1]

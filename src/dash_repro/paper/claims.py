@@ -50,6 +50,11 @@ class Claim:
     expect: Mapping[str, Any] = field(default_factory=dict)
     digits: int = 2
 
+    @property
+    def formulas(self) -> dict[str, str]:
+        """The names' formulas on our side."""
+        return {**self.let, **self.our_let}
+
 
 def load_claims(path: Path | str) -> list[Claim]:
     """Read claims.yaml.

@@ -20,7 +20,7 @@ from dash_repro.paper.needs import (
 from dash_repro.paper.registry import Section, TableSpec
 from dash_repro.paper.rows import Collected
 from dash_repro.paper.scale import mark
-from dash_repro.paper.table import Entry, Line, Table
+from dash_repro.paper.table import Line, Table
 from dash_repro.paper.verdicts import (
     ERROR_RATE,
     VERDICTS,
@@ -50,8 +50,7 @@ class ClaimsTable(TableSpec):
         needs += [replace(need, seeds=ALL) for need in curves]
         params = [key for spec in self.read for key in spec.params]
         params += [*TIRT_PARAMS, "train_student.iterations", "diffusion.timesteps"]
-        object.__setattr__(self, "needs", tuple(dict.fromkeys(needs)))
-        object.__setattr__(self, "params", tuple(dict.fromkeys(params)))
+        self.collects(needs, params)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -140,33 +139,27 @@ def _our_cells(
             rows = Collected(left, rows.where)
         return OurCells(tables, extra_values(rows), (field, which))
 
-    tables = {spec.name: spec.table(context.build_of(spec.name)) for spec in read}
-    trained = [row for row in context.collected.rows if row.seed]
-    seeds = sorted({row.seed for row in trained})
-    left_out = {"seed": {seed: cells("seed", seed) for seed in seeds}}
-    samplings = sorted({row.sampling_seed for row in trained} - {""})
-    if len(samplings) > 1:
-        left_out["sampling_seed"] = {n: cells("sampling_seed", n) for n in samplings}
+    tables = {spec.name: spec.table(replace(context, item=spec.name)) for spec in read}
+    ours = [row for row in context.collected.rows if row.seed]
+    left_out = {
+        field: {seed: cells(field, seed) for seed in {getattr(r, field) for r in ours}}
+        for field in ("seed", "sampling_seed")
+    }
     return cells("seed", ""), left_out
 
 
 def _line(claim: Claim, on_paper: Verdict, on_ours: Verdict) -> Line:
-    entries = []
+    """Each side's values, with the formula and its cells, and its verdict, with why."""
+    effects = " and ".join(f"{effect} > 0" for effect in claim.effects) or "nothing"
+    cells = []
     for side, verdict in (("paper", on_paper), ("ours", on_ours)):
         address = f"claims/{claim.id}/{side}"
+        formula = f"{effects} from {', '.join(verdict.operands) or 'nothing'}"
         about = "; ".join(filter(None, (verdict.reason, claim.remark)))
-        formula = _formula(claim, verdict)
-        entries.append(_text(f"{address}_values", verdict.shown, formula))
-        entries.append(_text(f"{address}_verdict", verdict.verdict, about))
+        for part, text, note in (
+            ("values", verdict.shown, formula),
+            ("verdict", verdict.verdict, about),
+        ):
+            cells.append(Cell(f"{address}_{part}", text, "claim", note=note))
     label = claim.sentence + (f" {claim.remark}" if claim.remark else "")
-    return Line(claim.id, label, tuple(Entry((cell,)) for cell in entries))
-
-
-def _formula(claim: Claim, verdict: Verdict) -> str:
-    """The effects that decide, and the cells that they read."""
-    effects = " and ".join(f"{effect} > 0" for effect in claim.effects) or "nothing"
-    return f"{effects} from {', '.join(verdict.operands) or 'nothing'}"
-
-
-def _text(address: str, text: str, note: str) -> Cell:
-    return Cell(address, text, "claim", note=note)
+    return Line.of_cells(claim.id, label, cells)

@@ -1,4 +1,7 @@
-"""Reads metrics, calibrations, profiles and curves into rows; averages nothing."""
+"""Reads metrics, calibrations, profiles and curves into rows; averages nothing.
+
+Curves that follow from params alone come from the same functions as training's.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,18 @@ from typing import Any
 import numpy as np
 
 from dash_repro.arrays import ArrayFileError, load_npz, read_json
-from dash_repro.paper.rows import CollectedError, Row, number_text, param_rows
+from dash_repro.paper.rows import (
+    COLUMNS,
+    PARAMS_STAGE,
+    CollectedError,
+    Row,
+    number_text,
+    param_rows,
+)
 
 CALIBRATION_METRICS = ("rho", "cos", "gap_mse", "err_cond", "err_uncond")
-SNAPSHOTS = (
-    6  # of lambda and omega_hat kept for Figure S1, the first and last among them
-)
-_IDENTITY = (
-    "dataset",
-    "model",
-    "width",
-    "seed",
-    "sampler",
-    "guidance",
-    "scale",
-    "steps",
-    "sampling_seed",
-)
+SNAPSHOTS = 6  # of lambda and omega_hat for Figure S1, the first and last among them
+_IDENTITY = COLUMNS[COLUMNS.index("dataset") : COLUMNS.index("metric")]
 
 
 def identity_row(
@@ -59,11 +57,6 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _error(entry: Mapping[str, Any]) -> str:
-    """The standard error of a metric, "" if it has none."""
-    return _text(entry.get("standard_error"))
-
-
 def gather(
     item: Mapping[str, Any],
     params: Mapping[str, Any],
@@ -76,12 +69,12 @@ def gather(
         params: those that it is shown with, nested.
         files: (member, result file of it).
     """
-    from dash_repro.paper.derived import DERIVED
-
     name = item["item"]
     rows = param_rows(name, params)
     for curve in item.get("derived", ()):
-        rows += DERIVED[curve](name, params)
+        metric, values_of = DERIVED[curve]
+        base = Row(item=name, stage=PARAMS_STAGE)
+        rows += curve_rows(base, metric, values_of(params))
     for member, path in files:
         stage, _, instance = member.partition("/")
         base = identity_row(name, stage, instance, item["members"][member])
@@ -90,7 +83,7 @@ def gather(
 
 
 def read_instance(path: Path, base: Row) -> list[Row]:
-    """Rows of one result file, told by the stage that made it.
+    """Read one result file with the reader of the stage that made it.
 
     Raises:
         CollectedError: no reader for that stage.
@@ -117,29 +110,34 @@ def _number(base: Row, metric: str, name: str, value: Any, **columns: str) -> Ro
     return replace(base, metric=metric, name=name, value=number_text(value), **columns)
 
 
+def _metric(base: Row, metric: str, entry: Mapping[str, Any]) -> Row:
+    """A metric of metrics.json or bounds.json, with its standard error."""
+    extractor = entry.get("extractor", base.extractor)
+    about = {"extractor": extractor, "error": _text(entry.get("standard_error"))}
+    return _number(base, metric, entry["name"], entry["value"], **about)
+
+
 def read_metrics(path: Path, base: Row) -> Iterator[Row]:
     """metrics.json: each metric, and its spread over splits or subsets."""
     content = read_json(path)
-    row = replace(base, n=str(content["num_samples"]), extractor=content["extractor"])
+    base = replace(base, n=str(content["num_samples"]), extractor=content["extractor"])
     for metric, entry in content["metrics"].items():
-        row = replace(row, extractor=entry.get("extractor", content["extractor"]))
-        error = _error(entry)
-        yield _number(row, metric, entry["name"], entry["value"], error=error)
+        row = _metric(base, metric, entry)
+        yield row
         if entry.get("std") is not None:
-            yield _number(row, f"{metric}_std", entry["name"], entry["std"])
+            std = number_text(entry["std"])
+            yield replace(row, metric=f"{metric}_std", value=std, error="")
 
 
 def read_bounds(path: Path, base: Row) -> Iterator[Row]:
     """bounds.json: each metric of each set; a set's number is its sampling seed."""
     content = read_json(path)
+    base = replace(base, extractor=content["extractor"])
     for bound, found in content["bounds"].items():
         for index, metrics in enumerate(found["sets"]):
-            about = {"n": str(found["n"]), "sampling_seed": str(index)}
+            row = replace(base, n=str(found["n"]), sampling_seed=str(index))
             for metric, entry in metrics.items():
-                extractor = entry.get("extractor", content["extractor"])
-                row = replace(base, extractor=extractor, **about)
-                named = f"{bound}_{metric}", entry["name"]
-                yield _number(row, *named, entry["value"], error=_error(entry))
+                yield _metric(row, f"{bound}_{metric}", entry)
 
 
 def read_calibration(path: Path, base: Row) -> Iterator[Row]:
@@ -155,12 +153,10 @@ def read_calibration(path: Path, base: Row) -> Iterator[Row]:
             yield _number(row, metric, metric, content[metric], error=error)
     for part in content["bins"]:
         middle = number_text((part["t_low"] + part["t_high"]) / 2)
+        where = {"x": middle, "n": str(part["n"])}
         for metric in ("rho", "cos", "gap_mse"):
             if part.get(metric) is not None:
-                count = str(part["n"])
-                yield _number(
-                    row, f"{metric}_bin", metric, part[metric], x=middle, n=count
-                )
+                yield _number(row, f"{metric}_bin", metric, part[metric], **where)
 
 
 def read_step_gap(path: Path, base: Row) -> Iterator[Row]:
@@ -197,13 +193,8 @@ def read_history(path: Path, base: Row) -> Iterator[Row]:
                 continue
             for metric in CALIBRATION_METRICS:
                 if line[metric] and line[metric] != "nan":
-                    yield replace(
-                        base,
-                        metric=f"{metric}_step",
-                        name=metric,
-                        value=number_text(float(line[metric])),
-                        step=str(int(line["step"])),
-                    )
+                    value, step = float(line[metric]), str(int(line["step"]))
+                    yield _number(base, f"{metric}_step", metric, value, step=step)
 
 
 def read_export(path: Path, base: Row) -> Iterator[Row]:
@@ -219,7 +210,7 @@ def read_export(path: Path, base: Row) -> Iterator[Row]:
             "delete the file and run the same command again",
         ) from None
     for metric in ("lambda", "omega_hat"):
-        yield from _curve(base, metric, tensors[metric])
+        yield from curve_rows(base, metric, tensors[metric])
 
 
 def read_curriculum(path: Path, base: Row) -> Iterator[Row]:
@@ -227,13 +218,11 @@ def read_curriculum(path: Path, base: Row) -> Iterator[Row]:
     names = ["steps", "lambda", "omega_hat", "loss_mean", "loss_std"]
     arrays = load_npz(path, names)
     for index in snapshot_indices(len(arrays["steps"])):
-        step = str(int(arrays["steps"][index]))
+        row = replace(base, step=str(int(arrays["steps"][index])))
         for metric in ("lambda", "omega_hat"):
-            yield from _curve(
-                replace(base, step=step), f"{metric}_snapshot", arrays[metric][index]
-            )
+            yield from curve_rows(row, f"{metric}_snapshot", arrays[metric][index])
     for metric in ("loss_mean", "loss_std"):
-        yield from _curve(base, metric, arrays[metric])
+        yield from curve_rows(base, metric, arrays[metric])
 
 
 def snapshot_indices(count: int) -> list[int]:
@@ -241,12 +230,36 @@ def snapshot_indices(count: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, count - 1, min(SNAPSHOTS, count))})
 
 
-def _curve(base: Row, metric: str, values: np.ndarray) -> Iterator[Row]:
+def curve_rows(base: Row, metric: str, values: Iterable[float]) -> Iterator[Row]:
+    """A row for each timestep whose value is finite."""
     for t, value in enumerate(values):
         if np.isfinite(value):
             yield _number(base, metric, metric, value, x=number_text(float(t)))
 
 
+def tag_scales(params: Mapping[str, Any]) -> list[float]:
+    """w(t) of TAG (Eq. 3) at every timestep."""
+    from dash_repro.diffusion.guidance import tag_scale
+
+    timesteps, tag = params["diffusion"]["timesteps"], params["tag"]
+    settings = timesteps, tag["w_min"], tag["w_max"], tag["beta"]
+    return [tag_scale(t, *settings) for t in range(timesteps)]
+
+
+def min_snr_weights(params: Mapping[str, Any]) -> list[float]:
+    """Min-SNR weights with mean one over the timesteps: Eq. 2 with lambda = 0."""
+    from dash_repro.diffusion.schedule import Schedule
+    from dash_repro.objectives.curriculum import curriculum_from
+
+    schedule = Schedule.from_params(params["diffusion"])
+    weights = curriculum_from(None, params["teachers"]["min_snr"], schedule)
+    return weights.omega_hat.tolist()
+
+
+DERIVED = {  # curve of an item -> its metric, and its values from params
+    "tag": ("tag_scale", tag_scales),
+    "min_snr": ("omega_min_snr", min_snr_weights),
+}
 Reader = Callable[[Path, Row], Iterator[Row]]
 READERS: dict[str, Reader] = {
     "compute_metrics": read_metrics,

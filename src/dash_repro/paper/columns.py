@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dash_repro.paper.aggregate import SPREADS, Cell, alike
-from dash_repro.paper.context import (
-    Context,
-    Sampler,
-    dash,
-    printed,
-    value_of,
-    word,
-)
+from dash_repro.paper.aggregate import SPREADS, Cell, alike, round_half_up
+from dash_repro.paper.context import Context, Sampler, value_of
 from dash_repro.paper.measures import MAIN, MANY, MEASURES, SPREAD, STANDIN, quality
-from dash_repro.paper.names import dataset_name, metric_name
-from dash_repro.paper.needs import (
-    STUDENTS,
-    TEACHER,
-    Need,
-    bounds,
-    metrics,
-    profile,
-)
+from dash_repro.paper.names import dataset_name, metric_names
+from dash_repro.paper.needs import STUDENTS, TEACHER, Need, bounds, metrics, profile
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry
 
@@ -57,6 +44,20 @@ class TableRow:
     rule: bool = False
 
 
+class PrintedColumn(NamedTuple):
+    """One column as it is printed.
+
+    Attributes:
+        group: heading over it and its neighbours with the same; "": none.
+        head: its own heading.
+        entry: its box in a row.
+    """
+
+    group: str
+    head: str
+    entry: Callable[[TableRow], Entry]
+
+
 class Column(ABC):
     """One column of a table, or several that belong together."""
 
@@ -68,16 +69,8 @@ class Column(ABC):
         return ()
 
     @abstractmethod
-    def heads(self, view: View) -> list[str]:
-        """Headings of these columns, from left to right."""
-
-    def groups(self, view: View) -> list[tuple[str, int]]:
-        """(heading over several columns, how many), "" where there is none."""
-        return [("", len(self.heads(view)))]
-
-    @abstractmethod
-    def entries(self, view: View, row: TableRow) -> list[Entry]:
-        """Cells of these columns in one row, from left to right."""
+    def printed(self, view: View) -> list[PrintedColumn]:
+        """These columns, from left to right."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +80,16 @@ class NetworkColumn(Column):
     name: str
     heading: str
 
-    def heads(self, view: View) -> list[str]:
-        return [self.heading]
+    def printed(self, view: View) -> list[PrintedColumn]:
+        return [PrintedColumn("", self.heading, partial(self._entry, view))]
 
-    def entries(self, view: View, row: TableRow) -> list[Entry]:
+    def _entry(self, view: View, row: TableRow) -> Entry:
         if row.bound:
-            return [Entry((no_network(view.context, row.id, self.name),))]
+            return Entry((no_network(view.context, row.id, self.name),))
         paper = view.paper.value(row.id, self.name)
         if row.model:
-            return [Entry((self.cell(view, row, paper),))]
-        address = f"{view.context.item}/{row.id}/{self.name}"
-        return [Entry((word(address, paper, "literature", paper),))]
+            return Entry((self.cell(view, row, paper),))
+        return Entry((view.context.quoted(f"{row.id}/{self.name}", paper),))
 
     @abstractmethod
     def cell(self, view: View, row: TableRow, paper: str) -> Cell:
@@ -112,8 +104,8 @@ class Setting(NetworkColumn):
     params: tuple[str, ...] = ()
 
     def cell(self, view: View, row: TableRow, paper: str) -> Cell:
-        address = f"{view.context.item}/{row.id}/{self.name}"
-        return word(address, self.text(view, row), paper=paper)
+        address, text = f"{row.id}/{self.name}", self.text(view, row)
+        return view.context.word(address, text, paper=paper)
 
 
 @dataclass(frozen=True)
@@ -164,33 +156,28 @@ class Quality(Column):
         """Names of the metrics that the column shows for one dataset."""
         return leading(view.context, quality(MAIN))
 
-    def heads(self, view: View) -> list[str]:
-        return heads_of(view.context, self.names(view)) * len(view.datasets)
-
-    def groups(self, view: View) -> list[tuple[str, int]]:
-        count = len(self.names(view))
-        return [(dataset_name(dataset), count) for dataset in view.datasets]
-
-    def entries(self, view: View, row: TableRow) -> list[Entry]:
+    def printed(self, view: View) -> list[PrintedColumn]:
+        names = self.names(view)
+        heads = heads_of(view.context, names)
         return [
-            self.entry(view, row, dataset, column)
+            PrintedColumn(
+                dataset_name(dataset), head, partial(self.entry, view, dataset, column)
+            )
             for dataset in view.datasets
-            for column in self.names(view)
+            for column, head in zip(names, heads, strict=True)
         ]
 
-    def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
+    def entry(self, view: View, dataset: str, column: str, row: TableRow) -> Entry:
         """The cell of one metric, dataset and row."""
-        name = f"{dataset}_{column}"
+        context, address = view.context, f"{row.id}/{dataset}_{column}"
+        paper = "" if row.bound else view.paper.value(*address.split("/"))
         if not (row.bound or row.model):
-            return Entry((_literature(view, row, dataset, column),))
-        paper = "" if row.bound else view.paper.value(row.id, name)
-        address = f"{row.id}/{name}"
-        if few := too_few(view.context, column):
-            return Entry((dash(f"{view.context.item}/{address}", few, paper),))
-        rows, about = view.quality(row, dataset, column), _unit(view.context, column)
-        digits = MEASURES[column].digits(view.context.settings)
-        cell = view.context.measured(address, rows, digits, paper=paper, **about)
-        return Entry((cell,))
+            return Entry((_literature(context, address, dataset, column, paper),))
+        if few := too_few(context, column):
+            return Entry((context.dash(address, few, paper),))
+        rows, about = view.quality(row, dataset, column), _unit(context, column)
+        digits = context.digits(column)
+        return Entry((context.measured(address, rows, digits, paper=paper, **about),))
 
 
 def too_few(context: Context, column: str) -> str:
@@ -205,18 +192,19 @@ MOST_IN_UNIT = 10_000  # a larger number makes its column leave a small unit
 LITERATURE = {"fd": "FID", "is": "IS"}  # what a column's metric is called elsewhere
 
 
-def _literature(view: View, row: TableRow, dataset: str, column: str) -> Cell:
-    name = f"{dataset}_{column}"
-    value = view.paper.value(row.id, name)
-    address = f"{view.context.item}/{row.id}/{name}"
-    metric, word_ = MEASURES[column].metric, LITERATURE.get(column, "")
-    measured = view.context.collected.find(metric, dataset=dataset)
+def _literature(
+    context: Context, address: str, dataset: str, column: str, value: str
+) -> Cell:
+    """What the paper prints, if the column is of the same metric."""
     if not value:
-        return dash(address, "the paper has no value for this dataset")
-    if {one.name for one in measured} != {word_}:
-        note = f"the literature's {word_} is not this column's metric"
-        return dash(address, note, value)
-    return printed(address, value, 2)
+        return context.dash(address, "the paper has no value for this dataset")
+    measured = context.collected.find(MEASURES[column].metric, dataset=dataset)
+    name = LITERATURE.get(column, "")
+    if {row.name for row in measured} != {name}:
+        note = f"the literature's {name} is not this column's metric"
+        return context.dash(address, note, value)
+    text = round_half_up(Decimal(value), 2)
+    return replace(context.quoted(address, value), displayed=text, decimals=2)
 
 
 @dataclass(frozen=True)
@@ -228,25 +216,24 @@ class Spread(Quality):
         names = quality(MAIN, SPREAD, *([STANDIN] if found - {"FID"} else []))
         return leading(view.context, names)
 
-    def entry(self, view: View, row: TableRow, dataset: str, column: str) -> Entry:
+    def entry(self, view: View, dataset: str, column: str, row: TableRow) -> Entry:
         """mean ± spread over training seeds ± spread over sampling seeds."""
-        context, name = view.context, f"{dataset}_{column}"
-        whole = super().entry(view, row, dataset, column)
+        context = view.context
+        whole = super().entry(view, dataset, column, row)
         rows = view.quality(row, dataset, column)
-        values, printed, unprinted = [value_of(one) for one in rows], [], []
+        values, shown, unprinted = [value_of(one) for one in rows], [], []
         resampled = len({value.sampling_seed for value in values if value.seed}) > 1
         for statistic in SPREADS[: 1 + resampled]:
-            column_ = f"{name}_{statistic}"
-            paper = "" if row.bound else view.paper.value(row.id, column_)
-            address = f"{row.id}/{column_}"
+            address = f"{row.id}/{dataset}_{column}_{statistic}"
+            paper = "" if row.bound else view.paper.value(*address.split("/"))
             single = "" if alike(values, statistic) else "a single value has no spread"
             if why := too_few(context, column) or single:
-                unprinted.append(dash(f"{context.item}/{address}", why, paper))
+                unprinted.append(context.dash(address, why, paper))
                 continue
             about = {"statistic": statistic, "paper": paper, **_unit(context, column)}
-            digits = MEASURES[column].digits(context.settings)
-            printed.append(context.measured(address, rows, digits, **about))
-        return Entry((*whole.cells, *printed), " ± ", tuple(unprinted))
+            digits = context.digits(column)
+            shown.append(context.measured(address, rows, digits, **about))
+        return Entry((*whole.cells, *shown), " ± ", tuple(unprinted))
 
 
 def known(context: Context, names: list[str]) -> list[str]:
@@ -287,7 +274,7 @@ def _unit(context: Context, column: str) -> dict[str, Any]:
 
 def no_network(context: Context, row: str, name: str) -> Cell:
     """A box that only a network could fill."""
-    return dash(f"{context.item}/{row}/{name}", "these images come from no network")
+    return context.dash(f"{row}/{name}", "these images come from no network")
 
 
 def heads_of(context: Context, columns: Sequence[str]) -> list[str]:
@@ -295,10 +282,9 @@ def heads_of(context: Context, columns: Sequence[str]) -> list[str]:
     heads = []
     for column in columns:
         measure = MEASURES[column]
-        rows = context.collected.find(measure.metric)
-        names = sorted({metric_name(row.name) for row in rows}) or [measure.metric]
+        names = metric_names(context.collected.find(measure.metric)) or measure.metric
         unit = unit_text(power_of(context, column))
-        heads.append(f"{' or '.join(names)}{unit} {measure.heading}".rstrip())
+        heads.append(f"{names}{unit} {measure.heading}".rstrip())
     return heads
 
 

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dash_repro.objectives.kinds import OBJECTIVES
-from dash_repro.paper.aggregate import (
-    DASH,
-    Cell,
-    Value,
-    cell,
-    round_half_up,
-    statistic_of,
-)
-from dash_repro.paper.measures import DISTANCES, MANY, QUALITY
+from dash_repro.paper.aggregate import DASH, Cell, Value, cell, mean, units
+from dash_repro.paper.measures import DISTANCES, MANY, MEASURES, QUALITY
 from dash_repro.paper.needs import stepped
 from dash_repro.paper.rows import Collected, CollectedError, Row
 from dash_repro.paper.uncertainty import decimals_of
-from runledger.errors import UserError
 
 WORSE = "‡"  # mark of a distance above the constant image's
 
@@ -58,14 +50,9 @@ class PaperTable:
 class Rows(list[Row]):
     """Rows of one number over its seeds, and why some are missing."""
 
-    def __init__(self, rows: Iterable[Row] = (), reasons: Iterable[str] = ()) -> None:
+    def __init__(self, rows: Iterable[Row], reasons: Iterable[str] = ()) -> None:
         super().__init__(rows)
         self.reasons = list(reasons)
-
-    def __iadd__(self, other: Iterable[Row]) -> Rows:
-        self.extend(other)
-        self.reasons += getattr(other, "reasons", [])
-        return self
 
 
 @dataclass(frozen=True)
@@ -94,27 +81,11 @@ class Context:
         """Value of params.yaml recorded with the rows."""
         return self.collected.param(key)
 
-    def build_of(self, item: str) -> Context:
-        """The same rows and settings for another table."""
-        return replace(self, item=item)
-
     @cached_property
     def samples(self) -> int:
         """The fewest samples behind a distance to the training images."""
         found = self.collected.find("frechet", stage=QUALITY)
         return min((int(row.n) for row in found), default=MANY)
-
-    def source(self, name: str, *keys: str) -> PaperTable:
-        """One of the paper's CSVs, its rows named by these columns; own data: none."""
-        if self.scale == "own":
-            return PaperTable({})
-        if name not in self.sources:
-            raise UserError(
-                f"{self.item} reads {name}, which is not among its inputs",
-                "paper/tables",
-                "restore the file from git, and name it where the table is registered",
-            )
-        return PaperTable.load(self.sources[name], *keys)
 
     def sampler(self, model: str) -> Sampler:
         """The default sampler: TAG for teachers, the params' for students.
@@ -135,61 +106,52 @@ class Context:
         name = stepped(student)[0]
         return OBJECTIVES[self.param(f"students.{name}.objective")].guided
 
-    def metric(
+    def over_seeds(
         self,
         metric: str,
         experiment: str,
         dataset: str,
         model: str,
-        width: int | None = None,
+        width: int | None,
         sampler: Sampler | None = None,
     ) -> list[Row]:
-        """Rows of a sample metric over the experiment's training and sampling seeds."""
-        sampler = sampler or self.sampler(model)
-        sampling_seeds = self.param("experiments.sampling.sampling_seeds")
-        rows = Rows()
-        for seed in self.param(f"experiments.{experiment}.seeds"):
-            for sampling_seed in sampling_seeds:
-                where = {
-                    "dataset": dataset,
-                    "model": model,
-                    "width": width,
-                    "seed": seed,
-                    "guidance": sampler.guidance,
-                    "scale": float(sampler.scale),
-                    "steps": sampler.steps,
-                    "sampling_seed": sampling_seed,
-                }
-                rows += self._found(metric, **where)
-        return rows
+        """Rows of a metric over the experiment's training seeds.
 
-    def calibration(
-        self, metric: str, experiment: str, dataset: str, model: str, width: int
-    ) -> list[Row]:
-        """Rows of a calibration metric over the experiment's training seeds."""
-        rows = Rows()
-        for seed in self.param(f"experiments.{experiment}.seeds"):
-            where = {"dataset": dataset, "model": model, "width": width, "seed": seed}
-            rows += self._found(metric, **where)
-        return rows
+        With a sampler, of samples: over the sampling seeds, too.
+        """
+        samplings: list[dict[str, Any]] = [{}]
+        if sampler is not None:
+            noise = self.param("experiments.sampling.sampling_seeds")
+            samplings = [{**asdict(sampler), "sampling_seed": seed} for seed in noise]
+        where = {"dataset": dataset, "model": model, "width": width}
+        seeds = self.param(f"experiments.{experiment}.seeds")
+        places = [
+            {**where, "seed": s, **sampling} for s in seeds for sampling in samplings
+        ]
+        return self._rows(metric, places)
 
     def profile(
         self, key: str, dataset: str, model: str, width: int | None = None
     ) -> list[Row]:
         """The row of one number of a network's profile."""
-        where = {"dataset": dataset, "model": model, "width": width}
-        return self._found("profile", name=key, **where)
+        where = {"name": key, "dataset": dataset, "model": model, "width": width}
+        return self._rows("profile", [where])
 
     def bound(self, name: str, metric: str, dataset: str) -> list[Row]:
         """Rows of a metric of a bounding set: real, constant, noise (bounds.json)."""
         where = {"stage": "extract_reference", "dataset": dataset}
         found = self.collected.find(f"{name}_{metric}", **where)
-        return Rows(found) if found else self._found(f"{name}_{metric}", **where)
+        return found or self._rows(f"{name}_{metric}", [where])
 
-    def _found(self, metric: str, **where: Any) -> list[Row]:
-        if self.allow_missing and not self.collected.find(metric, **where):
-            return Rows(reasons=self._reasons(where))
-        return Rows([self.collected.one(metric, **where)])
+    def _rows(self, metric: str, places: Iterable[Mapping[str, Any]]) -> Rows:
+        """The one row at each place; with allow_missing, or why it is missing."""
+        found, reasons = [], []
+        for where in places:
+            if self.allow_missing and not self.collected.find(metric, **where):
+                reasons += self._reasons(where)
+            else:
+                found.append(self.collected.one(metric, **where))
+        return Rows(found, reasons)
 
     def _reasons(self, where: Mapping[str, Any]) -> list[str]:
         """Why a number is missing, of the instances that could have given it."""
@@ -211,11 +173,10 @@ class Context:
             decimals: the most digits after the point.
             more: fields of Cell; "values" and "name" instead of those of the rows.
         """
-        address = f"{self.item}/{address}"
         reasons = ", ".join(dict.fromkeys(getattr(rows, "reasons", ())))
         if not rows:
             note = f"missing: {reasons}" if reasons else "missing"
-            return dash(address, note, more.get("paper", ""))
+            return self.dash(address, note, more.get("paper", ""))
         if reasons:
             note = more.get("note", "")
             more["note"] = f"{note}; missing values: {reasons}"
@@ -225,7 +186,7 @@ class Context:
             more["mark"] = self._mark(rows[0], values)
         unit = more.get("exponent", 0)
         return cell(
-            address,
+            f"{self.item}/{address}",
             values,
             decimals_of(values, statistic, ddof, unit, decimals),
             ddof,
@@ -266,21 +227,42 @@ class Context:
         about["name"] = first[0].name if first else ""
         return self.measured(address, rows, decimals, **about)
 
+    def dash(self, address: str, note: str, paper: str = "") -> Cell:
+        """A cell without a number, and why."""
+        return Cell(f"{self.item}/{address}", DASH, "dash", note=note, paper=paper)
+
+    def word(
+        self, address: str, text: str, kind: str = "param", paper: str = ""
+    ) -> Cell:
+        """A cell that shows a param, a definition or a word."""
+        return Cell(f"{self.item}/{address}", text or DASH, kind, paper=paper)
+
+    def quoted(self, address: str, text: str) -> Cell:
+        """A cell that shows what the paper or the released code prints."""
+        return self.word(address, text, "literature", text)
+
+    def digits(self, column: str) -> int:
+        """Digits after the point, at the most, of a column as MEASURES has it."""
+        return self.settings[MEASURES[column].decimals]
+
     def _mark(self, row: Row, values: Sequence[Value]) -> str:
         """WORSE for a distance above that of the dataset's constant image."""
         if row.metric not in DISTANCES:
             return ""
         bound = self.collected.find(f"constant_{row.metric}", dataset=row.dataset)
-        if not bound:
-            return ""
-        limit = statistic_of([value_of(found) for found in bound], "mean", 0)
-        return WORSE if statistic_of(values, "mean", 0) > limit else ""
+        worse = bound and mean(units(values)) > mean_of(bound)
+        return WORSE if worse else ""
 
 
 def value_of(row: Row, role: str = "") -> Value:
     """The raw value of a row, with where it came from."""
     where = row.seed, row.sampling_seed, row.stage, row.instance
     return Value(row.value, *where, role, row.error)
+
+
+def mean_of(rows: Iterable[Row]) -> Decimal:
+    """Mean over training seeds, each the mean over its sampling seeds."""
+    return mean(units([value_of(row) for row in rows]))
 
 
 def _same(rows: Sequence[Row], column: str) -> str:
@@ -292,19 +274,3 @@ def _same(rows: Sequence[Row], column: str) -> str:
             "run the instances again with the same params",
         )
     return found[0]
-
-
-def dash(address: str, note: str, paper: str = "") -> Cell:
-    """A cell without a number, and why."""
-    return Cell(address, DASH, "dash", note=note, paper=paper)
-
-
-def word(address: str, text: str, kind: str = "param", paper: str = "") -> Cell:
-    """A cell that shows a param, a definition or a word."""
-    return Cell(address, text or DASH, kind, paper=paper)
-
-
-def printed(address: str, value: str, decimals: int) -> Cell:
-    """A literature value as printed in the paper."""
-    text = round_half_up(Decimal(value), decimals)
-    return Cell(address, text, "literature", decimals=decimals, paper=value)

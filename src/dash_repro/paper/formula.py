@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Context, Decimal, DecimalException, localcontext
 from itertools import pairwise
-from typing import Any, Protocol
+from operator import itemgetter
+from typing import Any
 
 from runledger.errors import UserError
 
@@ -23,17 +25,37 @@ class NotTestable(Exception):
     """A number that a formula needs does not exist; the message says why."""
 
 
-class Cells(Protocol):
-    """Where a formula finds numbers."""
+class Cells(ABC):
+    """Where a formula finds numbers, by their addresses; `read` lists what it took."""
 
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    @abstractmethod
     def value(self, address: str) -> Decimal:
-        """The number of one cell, by its address."""
+        """The number of one cell "item/row/column"."""
+
+    @abstractmethod
+    def rows(self, item: str) -> Iterable[str]:
+        """Ids of a table's rows, in their order."""
+
+    @abstractmethod
+    def columns(self, item: str, row: str) -> Sequence[str]:
+        """Names of the columns of a row of a sweep, in the table's order."""
+
+    def seeds_read(self, field: str) -> frozenset[str]:
+        """The "seed"s or "sampling_seed"s behind the cells that were read."""
+        return frozenset()
 
     def row(self, address: str) -> list[tuple[str, Decimal]]:
         """(column, number) of a whole row "item/row", in the table's order."""
+        names = self.columns(*address.split("/"))
+        return [(name, self.value(f"{address}/{name}")) for name in names]
 
     def column(self, item: str, prefix: str, column: str) -> list[Decimal]:
         """A column over the rows whose ids start with the prefix, in their order."""
+        rows = [row for row in self.rows(item) if row.startswith(prefix)]
+        return [self.value(f"{item}/{row}/{column}") for row in rows]
 
 
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
@@ -61,12 +83,9 @@ def _flat(values: Sequence[Any]) -> list[Decimal]:
     return flat
 
 
-def _minus(first: list[Decimal], second: list[Decimal]) -> list[Decimal]:
-    return [a - b for a, b in zip(first, second, strict=True)]
-
-
-def _divided(first: list[Decimal], second: list[Decimal]) -> list[Decimal]:
-    return [a / b for a, b in zip(first, second, strict=True)]
+def _by_pairs(operation: Callable[[Any, Any], Any]) -> Callable[..., list[Decimal]]:
+    """An operation on two lists of equal length, element by element."""
+    return lambda a, b: [operation(*pair) for pair in zip(a, b, strict=True)]
 
 
 def _steps(values: list[Decimal]) -> list[Decimal]:
@@ -84,14 +103,6 @@ def _rounds(value: Decimal, quoted: str) -> Decimal:
     """How far a value is inside of what rounds to a quoted number; below 0: outside."""
     unit = Decimal(1).scaleb(Decimal(quoted).as_tuple().exponent)
     return unit / 2 - abs(value - Decimal(quoted))
-
-
-def _count_within(values: list[Decimal], lowest: Decimal, highest: Decimal) -> Decimal:
-    return Decimal(sum(lowest <= value <= highest for value in values))
-
-
-def _sigmoid(x: Decimal) -> Decimal:
-    return 1 / (1 + (-x).exp())
 
 
 class Formula:
@@ -112,7 +123,7 @@ class Formula:
             "v": cells.value,
             "row": lambda address: [number for _, number in cells.row(address)],
             "row_from": self._row_from,
-            "best": self._best,
+            "best": lambda address: min(cells.row(address), key=itemgetter(1))[0],
             "margin": self._margin,
             "column": cells.column,
             "min": lambda *values: min(_flat(values)),
@@ -123,23 +134,22 @@ class Formula:
             "rest": lambda values: _flat(values)[1:],
             "all_but_last": lambda values: _flat(values)[:-1],
             "joined": lambda *values: _flat(values),
-            "minus": _minus,
-            "divided": _divided,
+            "minus": _by_pairs(operator.sub),
+            "divided": _by_pairs(operator.truediv),
             "steps": _steps,
             "valley": _valley,
             "count": lambda values: Decimal(len(values)),
-            "count_within": _count_within,
+            "count_within": lambda values, low, high: Decimal(
+                sum(low <= value <= high for value in values)
+            ),
             "rounds": _rounds,
-            "sigmoid": _sigmoid,
+            "sigmoid": lambda x: 1 / (1 + (-x).exp()),
         }
 
     def _row_from(self, address: str, lowest: Decimal) -> list[Decimal]:
         """Numbers of a row whose columns are named w<scale>, from a scale on."""
         cells = self._cells.row(address)
         return [number for name, number in cells if Decimal(name[1:]) >= lowest]
-
-    def _best(self, address: str) -> str:
-        return min(self._cells.row(address), key=lambda pair: pair[1])[0]
 
     def _margin(self, address: str, column: str) -> Decimal:
         """By how much the smallest other number of a row exceeds that of a column."""

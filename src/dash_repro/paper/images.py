@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dash_repro.arrays import load_npz, read_json, save_npz
+from dash_repro.arrays import load_npz, read_json
 from dash_repro.paper.rows import CollectedError
 
 PAPER_CLASSES = (  # columns of Figures D3 and D4
@@ -28,8 +27,7 @@ SHOWN_CLASSES = 10
 PER_CLASS = 5  # or as many as a small run has of each
 
 
-@dataclass(frozen=True)
-class Samples:
+class Samples(NamedTuple):
     """One sample set of a figure.
 
     Attributes:
@@ -69,16 +67,17 @@ def select_images(
         instances (G,); distances (C,), of each two groups, or none; class_names.
     """
     kind, _, shape = layout.partition(" ")
-    if kind == "pairs":
-        if pairs is None:
-            raise CollectedError("no pairs.json", layout, "run rank_pairs first")
-        chosen = _pairs(_ordered(samples), read_json(pairs))
-    elif kind == "classes":
-        chosen = _by_class(samples[0], class_names)
-    else:
-        rows, columns = map(int, shape.split("x"))
-        chosen = _grids(_ordered(samples), (rows, columns))
-    return {**chosen, "class_names": class_names}
+    if kind == "classes":
+        return _by_class(samples[0], class_names)
+    if kind == "grid":
+        sides = [int(side) for side in shape.split("x")]
+        indices = np.arange(np.prod(sides)).reshape(sides)
+        return _packed(samples, indices, class_names)
+    if pairs is None:
+        raise CollectedError("no pairs.json", layout, "run rank_pairs first")
+    ranked = read_json(pairs)
+    chosen = _packed(samples, np.array(ranked["indices"])[None, :], class_names)
+    return {**chosen, "distances": np.array(ranked["distances"], dtype=np.float64)}
 
 
 def _ordered(samples: Sequence[Samples]) -> list[Samples]:
@@ -100,15 +99,14 @@ def group_title(member: Mapping[str, Any], several_models: bool) -> str:
     return f"{str(member['model']).upper()} student"
 
 
-def _titles(samples: Sequence[Samples]) -> list[str]:
-    several = len({one.member["model"] for one in samples}) > 1
-    return [group_title(one.member, several) for one in samples]
-
-
 def _packed(
-    samples: Sequence[Samples], indices: np.ndarray, columns: Sequence[str] = ()
+    samples: Sequence[Samples],
+    indices: np.ndarray,
+    class_names: np.ndarray,
+    columns: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """The same (R, C) indices of every sample set."""
+    samples = _ordered(samples)
     for one in samples:
         if indices.max() >= len(one.images):
             raise CollectedError(
@@ -116,19 +114,20 @@ def _packed(
                 f"generate_samples/{one.instance}",
                 "raise generate_samples.num_samples in params.yaml",
             )
+    several = len({one.member["model"] for one in samples}) > 1
     return {
         "images": np.stack([one.images[indices] for one in samples]),
         "labels": np.stack([one.labels[indices] for one in samples]),
-        "groups": np.array(_titles(samples), dtype=np.str_),
-        "columns": np.array(list(columns), dtype=np.str_),
-        "instances": np.array([one.instance for one in samples], dtype=np.str_),
+        "groups": _texts(group_title(one.member, several) for one in samples),
+        "columns": _texts(columns),
+        "instances": _texts(one.instance for one in samples),
         "distances": np.zeros(0),
+        "class_names": class_names,
     }
 
 
-def _grids(samples: Sequence[Samples], shape: tuple[int, int]) -> dict[str, np.ndarray]:
-    rows, columns = shape
-    return _packed(samples, np.arange(rows * columns).reshape(rows, columns))
+def _texts(values: Iterable[str]) -> np.ndarray:
+    return np.array(list(values), dtype=np.str_)
 
 
 def shown_classes(class_names: Sequence[str]) -> list[int]:
@@ -151,14 +150,8 @@ def _by_class(samples: Samples, class_names: np.ndarray) -> dict[str, np.ndarray
         )
     names = [str(class_names[label]) for label in classes]
     indices = np.stack([indices[:fewest] for indices in found], axis=1)
-    packed = _packed([samples], indices, names)
-    return {**packed, "groups": np.array([""], dtype=np.str_)}
-
-
-def _pairs(samples: Sequence[Samples], pairs: Mapping[str, Any]) -> dict[str, Any]:
-    indices = np.array(pairs["indices"])[None, :]
-    packed = _packed(samples, indices)
-    return {**packed, "distances": np.array(pairs["distances"], dtype=np.float64)}
+    packed = _packed([samples], indices, class_names, names)
+    return {**packed, "groups": _texts([""])}
 
 
 def closest_pairs(
@@ -179,33 +172,28 @@ def closest_pairs(
     """
     split = bounds["reference"]["split"]
     held_out = "test" if split == "train" else "train"
-    pairs = metrics["closest"], bounds["closest"]
-    shown = min(len(one["samples"]) for one in pairs)
-    training = _of(data, split)
+    own, real = metrics["closest"], bounds["closest"]
+    shown = min(len(own["samples"]), len(real["samples"]))
+    training = data[f"{split}_images"], data[f"{split}_labels"]
+    others = data[f"{held_out}_images"], data[f"{held_out}_labels"]
     rows = [  # (images and labels, image numbers) of each group
-        ((samples.images, samples.labels), pairs[0]["samples"]),
-        (training, pairs[0]["training"]),
-        (_of(data, held_out), pairs[1]["samples"]),
-        (training, pairs[1]["training"]),
+        ((samples.images, samples.labels), own["samples"]),
+        (training, own["training"]),
+        (others, real["samples"]),
+        (training, real["training"]),
     ]
     neighbour = "nearest in training"
     titles = group_title(samples.member, True), neighbour, "held-out image", neighbour
+    images, labels = (
+        np.stack([arrays[kind][chosen[:shown]] for arrays, chosen in rows])[:, None]
+        for kind in (0, 1)
+    )
     return {
-        "images": np.stack([one[0][chosen[:shown]] for one, chosen in rows])[:, None],
-        "labels": np.stack([one[1][chosen[:shown]] for one, chosen in rows])[:, None],
-        "groups": np.array(titles, dtype=np.str_),
-        "columns": np.zeros(0, dtype=np.str_),
-        "instances": np.array([samples.instance], dtype=np.str_),
-        "distances": np.concatenate([one["ratios"][:shown] for one in pairs]),
+        "images": images,
+        "labels": labels,
+        "groups": _texts(titles),
+        "columns": _texts(()),
+        "instances": _texts([samples.instance]),
+        "distances": np.concatenate([one["ratios"][:shown] for one in (own, real)]),
         "class_names": data["class_names"],
     }
-
-
-def _of(data: Mapping[str, np.ndarray], split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a split."""
-    return data[f"{split}_images"], data[f"{split}_labels"]
-
-
-def write_images(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the npz (deterministic bytes)."""
-    save_npz(path, **arrays)

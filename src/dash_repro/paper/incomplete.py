@@ -17,7 +17,7 @@ from dash_repro.paper.collect import gather
 from dash_repro.paper.context import Context
 from dash_repro.paper.registry import in_order
 from dash_repro.paper.rows import Row, read_rows, write_rows
-from dash_repro.paper.table import Entry, Table, to_latex, to_sidecar
+from dash_repro.paper.table import Table, to_latex, to_sidecar
 from dash_repro.paper.tables import TABLES
 from runledger import Judge, Pipeline, Store, Verdict, failure, load_pipeline, nested
 from runledger.errors import UserError
@@ -25,42 +25,30 @@ from runledger.errors import UserError
 FOLDER = "results/incomplete"
 
 
-class Missing:
-    """Which instances are missing, and why, told by the failures noted on the way.
+Verdicts = Mapping[str, Verdict]
 
-    Args:
-        root: the checkout.
-        pipeline, verdicts: its instances as judged now.
-    """
 
-    def __init__(
-        self, root: Path, pipeline: Pipeline, verdicts: Mapping[str, Verdict]
-    ) -> None:
-        self.root, self.pipeline, self.verdicts = Path(root), pipeline, verdicts
-
-    def reason(self, name: str) -> str:
-        """Why an instance is missing: its own failure, or that of what it needs."""
-        todo, seen = [name], set()
-        while todo:
-            here = todo.pop(0)
-            if here in seen or self.verdicts[here].valid:
-                continue
-            seen.add(here)
-            why = failure(self.root, here, self.verdicts[here].frozen_digest)
-            if why is not None:
-                return f"{here} failed: {why}"
-            deps = self.verdicts[here].instance.deps
-            todo += [self.pipeline.producer[d] for d in deps if d in self.producer]
-        return "not made yet"
-
-    @property
-    def producer(self) -> Mapping[str, str]:
-        """{path of a result: name of the instance that makes it}."""
-        return self.pipeline.producer
+def _why_missing(
+    root: Path, pipeline: Pipeline, verdicts: Verdicts, instance: str
+) -> str:
+    """An instance's own noted failure, or that of what it needs."""
+    todo, seen = [instance], set()
+    while todo:
+        name = todo.pop(0)
+        verdict = verdicts[name]
+        if name in seen or verdict.valid:
+            continue
+        seen.add(name)
+        why = failure(root, name, verdict.frozen_digest)
+        if why is not None:
+            return f"{name} failed: {why}"
+        made_by = map(pipeline.producer.get, verdict.instance.deps)
+        todo += [maker for maker in made_by if maker]
+    return "not made yet"
 
 
 def incomplete_table(
-    root: Path, item: str, pipeline: Pipeline, verdicts: Mapping[str, Verdict]
+    root: Path, item: str, pipeline: Pipeline, verdicts: Verdicts
 ) -> tuple[Table, dict[str, str]]:
     """Build one table from what is valid and here.
 
@@ -70,55 +58,51 @@ def incomplete_table(
     Raises:
         UserError: the table makes no sense without what is missing.
     """
-    collect = pipeline[f"collect_results-{item}"]
+    members = pipeline[f"collect_results-{item}"].item["members"]
     rows, missing = _rows(root, item, pipeline, verdicts)
-    folder = Path(root) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    write_rows(folder / f"{item}.csv", rows)
-    instance = pipeline[f"make_table-{item}"]
-    sources = {Path(d).name: root / d for d in instance.deps if d.startswith("paper/")}
+    path = root / FOLDER / f"{item}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(path, rows)
+    deps = pipeline[f"make_table-{item}"].deps
     context = Context(
         item,
-        read_rows(folder / f"{item}.csv"),
+        read_rows(path),
         pipeline.params["make_table"],
         pipeline.params["scale"],
-        sources,
+        {Path(dep).name: root / dep for dep in deps if dep.startswith("paper/")},
         allow_missing=True,
-        absent=[(collect.item["members"][m], why) for m, why in missing.items()],
+        absent=[(members[member], why) for member, why in missing.items()],
     )
     try:
         table = TABLES[item].table(context)
     except (LookupError, ValueError, ArithmeticError) as error:
         raise UserError(f"cannot do without: {error!r}", item, "") from error
-    return _marked(table, missing), missing
+    return _marked(table, missing) if missing else table, missing
 
 
 def _rows(
-    root: Path, item: str, pipeline: Pipeline, verdicts: Mapping[str, Verdict]
+    root: Path, item: str, pipeline: Pipeline, verdicts: Verdicts
 ) -> tuple[list[Row], dict[str, str]]:
     """The rows that collect_results would gather, of what there is."""
-    collect = pipeline[f"collect_results-{item}"]
-    store, why = Store(root), Missing(root, pipeline, verdicts)
+    collect, store = pipeline[f"collect_results-{item}"], Store(root)
     files: list[tuple[str, Path]] = []
     missing: dict[str, str] = {}
     for dep in collect.deps:
-        maker = pipeline.producer.get(dep, "")
         member = "/".join(dep.split("/")[1:3])
         if member not in collect.item["members"]:
             continue
+        maker = pipeline.producer[dep]
         if not verdicts[maker].valid:
-            missing[member] = why.reason(maker)
-        elif not (root / dep).exists() and not _bring(
-            store, root, dep, verdicts[maker]
-        ):
-            missing[member] = "its file is not here: make pull"
-        else:
+            missing[member] = _why_missing(root, pipeline, verdicts, maker)
+        elif (root / dep).exists() or _restored(store, root, dep, verdicts[maker]):
             files.append((member, root / dep))
+        else:
+            missing[member] = "its file is not here: make pull"
     params = nested(pipeline.named_params(collect))
     return gather(collect.item, params, files), missing
 
 
-def _bring(store: Store, root: Path, path: str, verdict: Verdict) -> bool:
+def _restored(store: Store, root: Path, path: str, verdict: Verdict) -> bool:
     """Put a valid file in place from its record or the cache."""
     out = verdict.record.outputs[path]
     if "inline" in out:
@@ -129,26 +113,23 @@ def _bring(store: Store, root: Path, path: str, verdict: Verdict) -> bool:
 
 
 def _marked(table: Table, missing: Mapping[str, str]) -> Table:
-    """Say in caption and notes that a table is incomplete."""
-    if not missing:
-        return table
+    """Say in caption, notes and cells that a table is incomplete."""
     reasons: dict[str, list[str]] = {}
     for member, why in missing.items():
         reasons.setdefault(why, []).append(member)
     notes = [f"Missing ({why}): {', '.join(m)}." for why, m in reasons.items()]
-    lines = tuple(
-        replace(line, entries=tuple(_shown(entry) for entry in line.entries))
-        for line in table.lines
-    )
+    lines = []
+    for line in table.lines:
+        cells = [tuple(map(_marked_cell, entry.cells)) for entry in line.entries]
+        pairs = zip(line.entries, cells, strict=True)
+        entries = tuple(replace(entry, cells=marked) for entry, marked in pairs)
+        lines.append(replace(line, entries=entries))
     caption = f"INCOMPLETE: {len(missing)} results are missing. {table.caption}"
-    return replace(table, caption=caption, notes=(*table.notes, *notes), lines=lines)
+    notes = (*table.notes, *notes)
+    return replace(table, caption=caption, notes=notes, lines=tuple(lines))
 
 
-def _shown(entry: Entry) -> Entry:
-    return replace(entry, cells=tuple(_failed(cell) for cell in entry.cells))
-
-
-def _failed(cell: Cell) -> Cell:
+def _marked_cell(cell: Cell) -> Cell:
     """A cell that says it failed, where its note says so."""
     if cell.note.startswith("missing"):
         failed = " failed: " in cell.note

@@ -29,12 +29,11 @@ def interval_fields(cell: Cell) -> dict[str, Any]:
         "interval": [lowest, highest] in the cell's unit and digits, or []; and
         "interval_note": over what it is, or why there is none.
     """
-    why = NO_INTERVAL.get(cell.kind, "")
-    if cell.kind == "measured":
-        why = _why_none(cell)
-    if why or cell.kind == "dash":
-        note = f"no interval: {why}" if why else ""
-        return {"interval": [], "interval_note": note}
+    if cell.kind == "dash":
+        return {"interval": [], "interval_note": ""}
+    why = NO_INTERVAL.get(cell.kind) or _why_none(cell)
+    if why:
+        return {"interval": [], "interval_note": f"no interval: {why}"}
     estimate = estimate_of(cell.values, cell.statistic, cell.ddof)
     ends = (end.scaleb(cell.exponent) for end in estimate.interval(ERROR_RATE))
     texts = [round_half_up(end, cell.decimals) for end in ends]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,9 +18,9 @@ class Measure:
 
     Attributes:
         metric: its key in metrics.json or calibration.json.
-        stage: the stage that makes the file.
         heading: of a column; of sample metrics the arrow behind the name that the
             extractor gives the metric.
+        stage: the stage that makes the file.
         decimals: key of section make_table that says how many digits are printed at
             the most.
         of_many: it is not printed of fewer samples than MANY.
@@ -38,8 +37,8 @@ class Measure:
     """
 
     metric: str
-    stage: str
     heading: str
+    stage: str = QUALITY
     decimals: str = "decimals"
     of_many: bool = False
     exponent: int | None = 0
@@ -48,57 +47,30 @@ class Measure:
     distance: bool = False
     shown: str = SPREAD
 
-    def digits(self, settings: Mapping[str, Any]) -> int:
-        """Digits after the point, at the most; `settings`: section make_table."""
-        return settings[self.decimals]
 
-
+_SHARE: dict[str, Any] = {"exponent": 2, "best": "high", "shown": EXTRA}
+_COSINE: dict[str, Any] = {"stage": CALIBRATION, "decimals": "calibration_decimals"}
+_ERROR: dict[str, Any] = {"stage": CALIBRATION, "decimals": "gap_decimals"}
+_OWN_UNIT: dict[str, Any] = {**_ERROR, "exponent": None}
 MEASURES: dict[str, Measure] = {  # by the end of a column's name
-    "fd": Measure("frechet", QUALITY, "↓", distance=True, shown=MAIN),
-    "is": Measure(
-        "inception_score", QUALITY, "↑", of_many=True, best="high", shown=MAIN
-    ),
-    "kid": Measure("kid", QUALITY, "↓", exponent=3, distance=True, shown=STANDIN),
-    "fd_inf": Measure("frechet_infinity", QUALITY, "↓", distance=True, shown=EXTRA),
-    "precision": Measure(
-        "precision", QUALITY, "↑", exponent=2, best="high", shown=EXTRA
-    ),
-    "recall": Measure("recall", QUALITY, "↑", exponent=2, best="high", shown=EXTRA),
-    "nn": Measure("nearest", QUALITY, "", best="one", shown=EXTRA),
-    "acc": Measure(
-        "class_accuracy", QUALITY, "↑", exponent=2, best="high", shown=EXTRA
-    ),
-    "rho": Measure("rho", CALIBRATION, "ρ", "calibration_decimals", best="one"),
-    "cos": Measure("cos", CALIBRATION, "cos(Δ)", "calibration_decimals", best="high"),
-    "gap_mse": Measure(
-        "gap_mse", CALIBRATION, "gap MSE", "gap_decimals", exponent=None
-    ),
-    "err_cond": Measure(
-        "err_cond", CALIBRATION, "E_{y}", "gap_decimals", exponent=None, shown=BRANCHES
-    ),
-    "err_uncond": Measure(
-        "err_uncond",
-        CALIBRATION,
-        "E_{∅}",
-        "gap_decimals",
-        exponent=None,
-        shown=BRANCHES,
-    ),
+    "fd": Measure("frechet", "↓", distance=True, shown=MAIN),
+    "is": Measure("inception_score", "↑", of_many=True, best="high", shown=MAIN),
+    "kid": Measure("kid", "↓", exponent=3, distance=True, shown=STANDIN),
+    "fd_inf": Measure("frechet_infinity", "↓", distance=True, shown=EXTRA),
+    "precision": Measure("precision", "↑", **_SHARE),
+    "recall": Measure("recall", "↑", **_SHARE),
+    "nn": Measure("nearest", "", best="one", shown=EXTRA),
+    "acc": Measure("class_accuracy", "↑", **_SHARE),
+    "rho": Measure("rho", "ρ", best="one", **_COSINE),
+    "cos": Measure("cos", "cos(Δ)", best="high", **_COSINE),
+    "gap_mse": Measure("gap_mse", "gap MSE", **_OWN_UNIT),
+    "err_cond": Measure("err_cond", "E_{y}", shown=BRANCHES, **_OWN_UNIT),
+    "err_uncond": Measure("err_uncond", "E_{∅}", shown=BRANCHES, **_OWN_UNIT),
     "err_ratio": Measure(
-        "err_cond",
-        CALIBRATION,
-        "E_{y} / E_{∅}",
-        "gap_decimals",
-        over="err_uncond",
-        shown=BRANCHES,
+        "err_cond", "E_{y} / E_{∅}", over="err_uncond", shown=BRANCHES, **_ERROR
     ),
     "err_cos": Measure(
-        "err_cos",
-        CALIBRATION,
-        "cos(δ_{y}, δ_{∅})",
-        "calibration_decimals",
-        best="",
-        shown=BRANCHES,
+        "err_cos", "cos(δ_{y}, δ_{∅})", best="", shown=BRANCHES, **_COSINE
     ),
 }
 DISTANCES = tuple(one.metric for one in MEASURES.values() if one.distance)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dash_repro.paper.needs import TEACHER, stepped
+from dash_repro.paper.rows import Row
 
 EXTRACTOR_NAMES = {
     "effnetlite0": "EffNetLite0",
@@ -49,6 +52,11 @@ def metric_name(name: str) -> str:
         return METRIC_NAMES.get(name, name.replace("_", "-"))
     known = METRIC_NAMES.get(short, f"{short}-".replace("_", "-"))
     return known + EXTRACTOR_NAMES[extractor] if known.endswith("-") else known
+
+
+def metric_names(rows: Iterable[Row]) -> str:
+    """Printed names of the metrics of rows: "FID", or "FID or FD-DINOv2"."""
+    return " or ".join(sorted({metric_name(row.name) for row in rows}))
 
 
 def dataset_name(dataset: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +98,18 @@ def contents_tex(contents: Contents, captions: Mapping[str, Mapping[str, str]]) 
     lines = []
     for part in contents:
         lines.append(rf"\heading{{{to_tex(part['section'])}}}")
-        panels: dict[str, list[Mapping[str, Any]]] = {}
-        for entry in part["items"]:
-            if entry["kind"] == "table":
-                lines.append(rf"\maybetable{{{entry['item']}}}")
-            elif entry["item"] in captions:
-                name = entry["label"].removesuffix(entry.get("panel", ""))
-                panels.setdefault(name, []).append(entry)
-        lines += [
-            _figure_tex(name, entries, captions) for name, entries in panels.items()
-        ]
+        for name, group in groupby(part["items"], _figure_name):
+            entries = list(group)
+            if entries[0]["kind"] == "table":
+                lines.append(rf"\maybetable{{{entries[0]['item']}}}")
+            elif shown := [entry for entry in entries if entry["item"] in captions]:
+                lines.append(_figure_tex(name, shown, captions))
     return "\n".join([*lines, ""])
+
+
+def _figure_name(entry: Mapping[str, Any]) -> str:
+    """The printed name of an item without its panel: panels share a caption."""
+    return entry["label"].removesuffix(entry.get("panel", ""))
 
 
 def _figure_tex(
@@ -116,7 +118,7 @@ def _figure_tex(
     captions: Mapping[str, Mapping[str, str]],
 ) -> str:
     """One figure, of one picture or of several side by side."""
-    panels: dict[str, list[str]] = {}  # by what their data are, said once
+    panels: dict[str, list[str]] = {}  # by the sentence on their data
     for entry in entries:
         data = captions[entry["item"]]["data"]
         panels.setdefault(data, []).append(entry.get("panel", ""))
@@ -128,12 +130,12 @@ def _figure_tex(
         + to_tex(captions[entry["item"]]["caption"])
         for entry in entries
     )
-    whose = (
+    sentences = (
         (f"({', '.join(letters)}) " if len(panels) > 1 else "") + to_tex(data)
         for data, letters in panels.items()
         if data
     )
-    caption = rf"\textbf{{{name}.}} {' '.join([*texts, *whose])}"
+    caption = rf"\textbf{{{name}.}} {' '.join([*texts, *sentences])}"
     return rf"\maybefigure{{{entries[0]['item']}}}{{{pictures}}}{{{caption}}}"
 
 
@@ -155,8 +157,8 @@ def build_pdf(
         figures: .pdf and .json files; items that are not here are left out.
         scale: "own": the first page says so.
         pdf: file to write; equal inputs give equal bytes with one TeX installation.
-        about: a sentence of the first page, and the page of stories lies beside the
-            PDF; "": it lies in the folder above.
+        about: a sentence of the first page, and the report lies beside the PDF; "":
+            it lies in the folder above.
 
     Raises:
         PaperError: no LaTeX, or it fails; the message has its first error.

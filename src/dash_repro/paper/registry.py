@@ -8,16 +8,17 @@ this while it is parsed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.needs import Need
+from runledger.errors import UserError
 from runledger.plugins import Registry
 
 if TYPE_CHECKING:
-    from dash_repro.paper.context import Context
     from dash_repro.paper.table import Table
 
 CSV_FOLDER = "paper/tables/"
@@ -38,6 +39,15 @@ class Section(Enum):
     SUPPLEMENT = "Supplement: what the paper does not show"
 
 
+BY_LETTER = {
+    "A": Section.APPENDIX_A,
+    "B": Section.APPENDIX_B,
+    "C": Section.APPENDIX_C,
+    "D": Section.APPENDIX_D,
+    "S": Section.SUPPLEMENT,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ItemSpec:
     """What every table and figure says of itself.
@@ -45,10 +55,11 @@ class ItemSpec:
     Attributes:
         name: its target and the stem of its files.
         title: short name, for lists and logs.
-        section: of the paper and of the pages; tables come first, then by name.
+        section: of the paper and of the pages; tables come first, then by name. By
+            default that of the letter in the label: Table A1 is in Appendix A.
         needs: instances that are collected for it.
         params: dotted keys of params.yaml that are recorded with what is collected.
-        derived: curves that follow from params alone (dash_repro.paper.derived).
+        derived: curves that follow from params alone (dash_repro.paper.collect).
         about_paper: it is about what the paper says or claims; a run on own data
             does not make it.
         label: printed name; by default "Table 3" for table3, "Figure S1" for figureS1.
@@ -56,7 +67,7 @@ class ItemSpec:
 
     name: str
     title: str
-    section: Section
+    section: Section | None = None
     needs: tuple[Need, ...] = ()
     params: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
@@ -72,6 +83,20 @@ class ItemSpec:
             kind, _, number = self.name.partition(self.kind)
             label = f"{self.kind.capitalize()} {number}" if not kind else self.name
             object.__setattr__(self, "label", label)
+        if self.section is None:
+            letter = self.label.split()[-1][0]
+            if letter not in BY_LETTER:
+                raise UserError(
+                    f"{self.name} has no section",
+                    "dash_repro.paper",
+                    f"name one of {', '.join(map(str, Section))}",
+                )
+            object.__setattr__(self, "section", BY_LETTER[letter])
+
+    def collects(self, needs: Iterable[Need], params: Iterable[str]) -> None:
+        """Set what follows from the parts of an item, each once."""
+        object.__setattr__(self, "needs", tuple(dict.fromkeys(needs)))
+        object.__setattr__(self, "params", tuple(dict.fromkeys(params)))
 
     @property
     def experiments(self) -> set[str]:
@@ -93,13 +118,13 @@ class TableSpec(ItemSpec):
     """A table.
 
     Attributes:
-        build: lays it out from its collected rows.
+        build: lays it out from its collected rows and the paper's values.
         csv: the paper's values, in paper/tables; "" if it prints none.
         keys: columns of the CSV that name its rows, joined by underscores.
         claims: the claims of the text read its cells.
     """
 
-    build: Callable[[Context], Table] | None = None
+    build: Callable[[Context, PaperTable], Table] | None = None
     csv: str = ""
     keys: tuple[str, ...] = ()
     claims: bool = False
@@ -108,8 +133,13 @@ class TableSpec(ItemSpec):
 
     def table(self, context: Context) -> Table:
         """Build the table from its collected rows."""
-        assert self.build is not None
-        return self.build(context)
+        return self.build(context, self.paper(context))
+
+    def paper(self, context: Context) -> PaperTable:
+        """The paper's values; none for own data, and for what it does not print."""
+        if not self.csv or context.scale == "own":
+            return PaperTable({})
+        return PaperTable.load(context.sources[self.csv], *self.keys)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -170,24 +200,22 @@ def register(spec: TableSpec | FigureSpec) -> Any:
     return spec
 
 
-def figure(name: str, **about: Any) -> Callable[[Callable], Callable]:
-    """Register a figure that the decorated function draws."""
-
-    def decorate(draw: Callable) -> Callable:
-        register(FigureSpec(name=name, draw=draw, **about))
-        return draw
+def _registers(spec_of: Callable[[Callable], ItemSpec]) -> Callable:
+    def decorate(function: Callable) -> Callable:
+        register(spec_of(function))
+        return function
 
     return decorate
+
+
+def figure(name: str, **about: Any) -> Callable[[Callable], Callable]:
+    """Register a figure that the decorated function draws."""
+    return _registers(lambda draw: FigureSpec(name=name, draw=draw, **about))
 
 
 def table(name: str, **about: Any) -> Callable[[Callable], Callable]:
     """Register a table that the decorated function builds."""
-
-    def decorate(build: Callable) -> Callable:
-        register(TableSpec(name=name, build=build, **about))
-        return build
-
-    return decorate
+    return _registers(lambda build: TableSpec(name=name, build=build, **about))
 
 
 def in_order(specs: Mapping[str, ItemSpec]) -> dict[str, Any]:

@@ -6,15 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
-from dash_repro.paper.bounds import BOUNDS, DIGITS_NOTE, quality_notes
 from dash_repro.paper.columns import Column, TableRow, small_unit
 from dash_repro.paper.context import Context, PaperTable
-from dash_repro.paper.measures import MEASURES, Measure, worth
+from dash_repro.paper.measures import MEASURES, worth
 from dash_repro.paper.names import dataset_name, model_name
 from dash_repro.paper.needs import STUDENTS, TEACHER, experiments
-from dash_repro.paper.protocol import protocol, spread_words
+from dash_repro.paper.protocol import (
+    BOUNDS,
+    DIGITS_NOTE,
+    protocol,
+    quality_notes,
+    spread_words,
+)
 from dash_repro.paper.registry import TABLES, TableSpec, register
 from dash_repro.paper.rows import Row
 from dash_repro.paper.table import Entry, Line, Table
@@ -65,61 +71,40 @@ class ResultsTable(TableSpec):
         super().__post_init__()
         needs = [need for column in self.columns for need in column.needs(self)]
         keys = [key for column in self.columns for key in column.params]
-        params = (*experiments(self.experiment), *keys, *self.params)
-        object.__setattr__(self, "needs", tuple(dict.fromkeys(needs)))
-        object.__setattr__(self, "params", tuple(dict.fromkeys(params)))
+        self.collects(needs, (*experiments(self.experiment), *keys, *self.params))
 
     def table(self, context: Context) -> Table:
         """Build the table from its collected rows."""
         view = View(self, context)
         rows = [*self.rows(view), *(_bounds() if self.samplers else [])]
-        boxes = [
-            [e for column in self.columns for e in column.entries(view, row)]
-            for row in rows
-        ]
-        ranked = [index for index, row in enumerate(rows) if self._ranked(row)]
-        mark_best([boxes[index] for index in ranked])
-        lines = tuple(
-            Line(row.id, row.label, tuple(entries), row.rule)
-            for row, entries in zip(rows, boxes, strict=True)
-        )
+        columns = [one for column in self.columns for one in column.printed(view)]
+        boxes = [[column.entry(row) for column in columns] for row in rows]
+        pairs = list(zip(rows, boxes, strict=True))
+        unranked = ("", TEACHER if STUDENTS in self.models else "")
+        mark_best([entries for row, entries in pairs if row.model not in unranked])
+        lines = [Line(row.id, row.label, tuple(box), row.rule) for row, box in pairs]
         words = {"ddof": context.settings["ddof"], "width": view.block.get("width")}
         words["spread"] = spread_words(context, self.experiment)
         words["datasets"] = ", ".join(map(dataset_name, view.datasets))
-        notes = self.notes if view.paper.by_id or not self.csv else ()
+        notes = [BEST_NOTE[STUDENTS in self.models]]
+        notes += self.notes if view.paper.by_id or not self.csv else ()
         bounded = quality_notes(context, view.datasets) if self.samplers else []
+        notes += bounded or [DIGITS_NOTE]
+        notes += [FITNETS_NOTE] if "fitnets" in view.block.get("students", []) else []
         how = protocol(context, self.experiment, self.samplers)
         after = self.after.format(**words)
         if self.spread and len(view.block["seeds"]) > 1:
             after += f" Their spread: {TABLES[self.spread].label}."
-        heads = [head for column in self.columns for head in column.heads(view)]
+        over = groupby(["", *(column.group for column in columns)])
+        groups = tuple((text, len(list(same))) for text, same in over)
         return Table(
             context.item,
             f"{self.caption.format(**words)} {how}{after}",
-            (self.corner, *heads),
-            lines,
-            tuple(self._groups(view)) if self.grouped else (),
-            (
-                BEST_NOTE[STUDENTS in self.models],
-                *notes,
-                *(bounded or [DIGITS_NOTE]),
-                *view.fitnets_note,
-            ),
+            (self.corner, *(column.head for column in columns)),
+            tuple(lines),
+            groups if self.grouped else (),
+            tuple(notes),
         )
-
-    def _ranked(self, row: TableRow) -> bool:
-        """Whether a row takes part in the choice of the best."""
-        return bool(row.model) and (STUDENTS not in self.models or row.model != TEACHER)
-
-    def _groups(self, view: View) -> list[tuple[str, int]]:
-        """Headings over columns; neighbours without one are a single blank."""
-        groups = [("", 1)]
-        for text, span in (g for column in self.columns for g in column.groups(view)):
-            if text or groups[-1][0]:
-                groups.append((text, span))
-            else:
-                groups[-1] = ("", groups[-1][1] + span)
-        return groups
 
 
 def mark_best(rows: Sequence[list[Entry]]) -> None:
@@ -178,17 +163,16 @@ class View:
     @cached_property
     def paper(self) -> PaperTable:
         """The paper's values."""
-        if not self.spec.csv:
-            return PaperTable({})
-        return self.context.source(self.spec.csv, *self.spec.keys)
+        return self.spec.paper(self.context)
 
     def quality(self, row: TableRow, dataset: str, column: str) -> list[Row]:
         """Raw values of a sample metric of a row."""
         metric = MEASURES[column].metric
         if row.bound:
             return self.context.bound(row.bound, metric, dataset)
-        place = (self.spec.experiment, dataset, row.model, row.width, row.sampler)
-        return self.context.metric(metric, *place)
+        sampler = row.sampler or self.context.sampler(row.model)
+        place = (self.spec.experiment, dataset, row.model, row.width, sampler)
+        return self.context.over_seeds(metric, *place)
 
     def parameters(self, model: str, width: int | None) -> list[Row]:
         """A network's number of parameters."""
@@ -198,27 +182,23 @@ class View:
     def exponents(self) -> dict[str, int]:
         """Of the unit of each measure of calibration.json that the table shows."""
         shown = {name for column in self.spec.columns for name in column.measures}
-        return {name: self._exponent(MEASURES[name]) for name in shown}
+        return {name: self._exponent(name) for name in shown}
 
-    def _exponent(self, measure: Measure) -> int:
+    def _exponent(self, name: str) -> int:
+        measure = MEASURES[name]
         if measure.exponent is not None:
             return measure.exponent
-        block, metric = self.block, measure.metric
+        place = (measure.metric, self.spec.experiment)
         rows = [
             row
-            for model in block["students"]
+            for model in self.block["students"]
             if model != "scratch"
             for dataset in self.datasets
-            for row in self.context.calibration(
-                metric, self.spec.experiment, dataset, model, block["width"]
+            for row in self.context.over_seeds(
+                *place, dataset, model, self.block["width"]
             )
         ]
-        return small_unit(rows, measure.digits(self.context.settings))
-
-    @property
-    def fitnets_note(self) -> tuple[str, ...]:
-        """What FitNets' row must say, where there is one."""
-        return (FITNETS_NOTE,) if "fitnets" in self.block.get("students", []) else ()
+        return small_unit(rows, self.context.digits(name))
 
 
 def students(view: View) -> list[TableRow]:

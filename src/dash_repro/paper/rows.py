@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from runledger import lookup, nested
 from runledger.errors import UserError
 
 PARAMS_STAGE = "params"
@@ -69,8 +71,7 @@ def write_rows(path: Path | str, rows: Iterable[Row]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for row in sorted(rows):
-            writer.writerow([getattr(row, column) for column in COLUMNS])
+        writer.writerows(map(attrgetter(*COLUMNS), sorted(rows)))
 
 
 def read_rows(path: Path | str) -> Collected:
@@ -110,28 +111,17 @@ def param_rows(item: str, params: Mapping[str, Any], above: str = "") -> list[Ro
     return rows
 
 
-def _tree(rows: Iterable[Row]) -> dict[str, Any]:
-    """Params as they were nested before `param_rows`."""
-    tree: dict[str, Any] = {}
-    for row in rows:
-        *above, last = row.name.split(".")
-        node = tree
-        for part in above:
-            node = node.setdefault(part, {})
-        node[last] = json.loads(row.value)
-    return tree
-
-
 class Collected:
     """Rows of one item, looked up by what they are; never by their order."""
 
     def __init__(self, rows: Iterable[Row], where: str) -> None:
         self.where = where
         self.rows = sorted(rows)
-        self._params = _tree(row for row in self.rows if row.metric == "param")
         self._by_metric: dict[str, list[Row]] = {}
         for row in self.rows:
             self._by_metric.setdefault(row.metric, []).append(row)
+        params = self._by_metric.get("param", [])
+        self._params = nested({row.name: json.loads(row.value) for row in params})
 
     def param(self, key: str) -> Any:
         """Value of a dotted key of params.yaml that was recorded with the rows.
@@ -139,22 +129,20 @@ class Collected:
         Raises:
             CollectedError: neither it nor a section that holds it was recorded.
         """
-        value: Any = self._params
-        for part in key.split("."):
-            if not isinstance(value, dict) or part not in value:
-                raise CollectedError(
-                    f"the params row {key!r} is missing",
-                    self.where,
-                    "name it among the params where the item is registered "
-                    f"({ITEM_FOLDERS}), then collect again",
-                )
-            value = value[part]
-        return value
+        try:
+            return lookup(self._params, key)
+        except KeyError:
+            raise CollectedError(
+                f"the params row {key!r} is missing",
+                self.where,
+                "name it among the params where the item is registered "
+                f"({ITEM_FOLDERS}), then collect again",
+            ) from None
 
     def find(self, metric: str, **where: Any) -> list[Row]:
         """Rows of a metric whose columns equal `where` (None: not compared)."""
         wanted = {
-            column: _cell_text(value)
+            column: _column_text(value)
             for column, value in where.items()
             if value is not None
         }
@@ -182,7 +170,6 @@ class Collected:
         )
 
 
-def _cell_text(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    return number_text(value) if isinstance(value, int | float) else str(value)
+def _column_text(value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number_text(value) if number else str(value)

@@ -90,7 +90,7 @@ class Estimate:
 
 def _jackknife(values: Sequence[Decimal]) -> Decimal:
     with localcontext(_PRECISION):
-        centre = sum(values, Decimal(0)) / len(values)
+        centre = mean(values)
         squares = sum(((value - centre) ** 2 for value in values), Decimal(0))
         return squares * (len(values) - 1) / len(values)
 
@@ -113,16 +113,11 @@ def above_zero(estimates: Sequence[Estimate], error_rate: float) -> bool | None:
         True if every interval lies above zero, False if one lies below (or an exact
         number is not above zero), None if neither.
     """
-    known: list[bool | None] = []
-    for estimate in estimates:
-        interval = estimate.interval(error_rate / len(estimates))
-        if interval is None:
-            known.append(None)
-        elif interval[0] > 0:
-            known.append(True)
-        else:
-            known.append(False if interval[1] < 0 or estimate.exact else None)
-    return False if False in known else None if None in known else True
+    intervals = [one.interval(error_rate / len(estimates)) for one in estimates]
+    pairs = [pair for pair in zip(estimates, intervals, strict=True) if pair[1]]
+    if any(ends[1] < 0 or (one.exact and ends[0] <= 0) for one, ends in pairs):
+        return False
+    return True if all(ends and ends[0] > 0 for ends in intervals) else None
 
 
 def estimate_of(values: Sequence[Value], statistic: str, ddof: int) -> Estimate:
@@ -137,11 +132,11 @@ def estimate_of(values: Sequence[Value], statistic: str, ddof: int) -> Estimate:
     """
 
     def without(field: str) -> tuple[Decimal, ...]:
-        marks = sorted({getattr(value, field) for value in values})
-        left = ([v for v in values if getattr(v, field) != mark] for mark in marks)
-        if len(marks) == 1:
+        seeds = sorted({getattr(value, field) for value in values})
+        left = ([v for v in values if getattr(v, field) != seed] for seed in seeds)
+        if len(seeds) == 1:
             return ()
-        return tuple(statistic_of(some, statistic, ddof) for some in left)
+        return tuple(statistic_of(part, statistic, ddof) for part in left)
 
     trained = any(value.seed for value in values)
     resampled = without("sampling_seed") if trained else ()
@@ -170,7 +165,7 @@ def decimals_of(
 
     So many that the error is 3.55 to 35.5 steps of the last digit (the rule of the
     Particle Data Group), `most` at the most. A spread has those of its mean, or as many
-    more as it needs to be told from zero.
+    more as it needs not to be printed as zero.
 
     Args:
         values, statistic, ddof: of the cell.

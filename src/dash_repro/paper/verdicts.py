@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from dash_repro.paper.aggregate import AggregateError, round_half_up
 from dash_repro.paper.claim_cells import OurCells, PaperCells
 from dash_repro.paper.claims import KINDS, Claim
-from dash_repro.paper.formula import Formula, FormulaError, NotTestable
+from dash_repro.paper.formula import Cells, Formula, FormulaError, NotTestable
 from dash_repro.paper.names import dataset_name
 from dash_repro.paper.uncertainty import Estimate, above_zero
 
@@ -19,7 +20,7 @@ NOT_TESTABLE = "not testable"
 VERDICTS = (HOLDS, FAILS, INCONCLUSIVE, NOT_TESTABLE)
 ERROR_RATE = 0.05  # that any claim of a run is called holds or fails by chance
 PAPER_DATASETS = ("cifar10", "cifar100")
-LeftOut = Mapping[str, Mapping[str, OurCells]]
+LeftOut = Mapping[str, Mapping[str, OurCells]]  # see `measure_ours`
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ def measure_paper(
     claim: Claim, cells: PaperCells, names: Mapping[str, Any]
 ) -> Measured:
     """Evaluate a claim on the paper's tables, whose numbers are taken as exact."""
-    return _measure(claim, claim.let, cells, {}, PAPER_DATASETS, names)
+    return measure_ours(replace(claim, our_let={}), cells, {}, PAPER_DATASETS, names)
 
 
 def measure_ours(
     claim: Claim,
-    cells: OurCells,
+    cells: Cells,
     left_out: LeftOut,
     datasets: Sequence[str],
     names: Mapping[str, Any],
@@ -90,50 +91,31 @@ def measure_ours(
         datasets: what {d}, {d1} and {d2} stand for.
         names: values that formulas may use, like trained_w.
     """
-    lets = {**claim.let, **claim.our_let}
-    return _measure(claim, lets, cells, left_out, datasets, names)
-
-
-def _measure(
-    claim: Claim,
-    lets: Mapping[str, str],
-    cells: PaperCells | OurCells,
-    left_out: LeftOut,
-    datasets: Sequence[str],
-    names: Mapping[str, Any],
-) -> Measured:
     if claim.untestable:
         return Measured(reason=claim.untestable)
-    texts = [*map(str, lets.values()), *map(str, claim.effects), *map(str, claim.given)]
-    each = any("{d}" in text for text in texts)
+    formulas = [*map(str, claim.formulas.values()), *claim.given, *claim.effects]
+    by_dataset = any("{d}" in text for text in formulas)
     cells.read.clear()
     found, reasons = [], []
-    for dataset in datasets if each else [""]:
+    for dataset in datasets if by_dataset else [""]:
+        evaluate = partial(_evaluate, claim, dataset, datasets, names)
         try:
-            found.append(
-                (
-                    dataset,
-                    _quantities(
-                        claim, lets, cells, left_out, (dataset, datasets), names
-                    ),
-                )
-            )
+            found.append((dataset, _with_replicates(evaluate, cells, left_out)))
         except NotTestable as error:
             reasons.append(str(error))
     operands = tuple(dict.fromkeys(cells.read))
     if not found:
         return Measured(operands=operands, reason=reasons[0])
     shown = tuple(
-        (_label(name, dataset, datasets), quantities[name])
-        for dataset, quantities in found
+        (_label(name, dataset, datasets), estimates[name])
+        for dataset, estimates in found
         for name in claim.show
     )
-    return Measured(
-        shown,
-        tuple(q[str(text)] for _, q in found for text in claim.given),
-        tuple(q[str(text)] for _, q in found for text in claim.effects),
-        operands,
+    given, effects = (
+        tuple(estimates[text] for _, estimates in found for text in texts)
+        for texts in (claim.given, claim.effects)
     )
+    return Measured(shown, given, effects, operands)
 
 
 def _label(name: str, dataset: str, datasets: Sequence[str]) -> str:
@@ -144,78 +126,54 @@ def _label(name: str, dataset: str, datasets: Sequence[str]) -> str:
     return f"{words} ({dataset_name(dataset)})" if dataset else words
 
 
-def _quantities(
-    claim: Claim,
-    lets: Mapping[str, str],
-    cells: PaperCells | OurCells,
-    left_out: LeftOut,
-    place: tuple[str, Sequence[str]],
-    names: Mapping[str, Any],
+def _with_replicates(
+    evaluate: Callable[[Cells], dict[str, Any]], cells: Cells, left_out: LeftOut
 ) -> dict[str, Estimate | str]:
-    """Every shown, given and effect formula of a claim, with its replicates."""
-    whole = _evaluate(claim, lets, cells, place, names)
-    again: dict[str, list[dict[str, Any]]] = {}
+    """Every quantity of a claim, evaluated again with each seed left out."""
+    whole = evaluate(cells)
+    replicates: dict[str, list[dict[str, Any]]] = {"seed": [], "sampling_seed": []}
     single = False
-    for field, others in left_out.items():
-        marks = _marks(cells, f"{field}s")
-        if field == "sampling_seed" and len(marks) < 2:
+    for field, without in left_out.items():
+        seeds = cells.seeds_read(field)
+        if field == "sampling_seed" and len(seeds) < 2:
             continue
         try:
-            again[field] = [
-                _evaluate(claim, lets, others[mark], place, names)
-                for mark in sorted(marks)
-            ]
+            replicates[field] = [evaluate(without[seed]) for seed in sorted(seeds)]
         except (NotTestable, AggregateError):
             single |= field == "seed"
-    return {
-        key: _estimate(
-            value,
-            [other[key] for other in again.get("seed", ())],
-            single,
-            [other[key] for other in again.get("sampling_seed", ())],
+
+    def estimate(key: str, value: Any) -> Estimate | str:
+        if not isinstance(value, Decimal):
+            return str(value)
+        trained, resampled = (
+            tuple(one[key] for one in replicates[field]) for field in replicates
         )
-        for key, value in whole.items()
-    }
+        return Estimate(value, trained, single, resampled)
 
-
-def _marks(cells: PaperCells | OurCells, kind: str) -> frozenset[str]:
-    """Seeds of a kind ("seeds", "sampling_seeds") behind the cells that were read."""
-    known = getattr(cells, kind, {})
-    return frozenset().union(
-        *(known.get(address, frozenset()) for address in cells.read)
-    )
-
-
-def _estimate(
-    value: Any, others: Sequence[Any], single: bool, resampled: Sequence[Any]
-) -> Any:
-    if not isinstance(value, Decimal):
-        return str(value)
-    return Estimate(value, tuple(others), single, tuple(resampled))
+    return {key: estimate(key, value) for key, value in whole.items()}
 
 
 def _evaluate(
     claim: Claim,
-    lets: Mapping[str, str],
-    cells: PaperCells | OurCells,
-    place: tuple[str, Sequence[str]],
+    dataset: str,
+    datasets: Sequence[str],
     names: Mapping[str, Any],
+    cells: Cells,
 ) -> dict[str, Any]:
+    """What is shown, given and claimed, by name or formula."""
     formula, known = Formula(cells), dict(names)
-    for name, text in lets.items():
-        known[name] = formula.evaluate(_place(str(text), *place), known)
-    for text in map(str, (*claim.given, *claim.effects)):
-        known[text] = formula.evaluate(_place(text, *place), known)
+    criteria = (*claim.given, *claim.effects)
+    for name, text in (*claim.formulas.items(), *zip(criteria, criteria, strict=True)):
+        text = _for_dataset(str(text), dataset, datasets)
+        known[name] = formula.evaluate(text, known)
+    for text in criteria:
         if not isinstance(known[text], Decimal):
             raise FormulaError(
                 f"claim {claim.id}: {text!r} is not a number",
                 "paper/claims.yaml",
                 "write an effect as a difference that the claim says is above zero",
             )
-    return {
-        key: known[key]
-        for key in (*claim.show, *map(str, (*claim.given, *claim.effects)))
-    }
+    return {key: known[key] for key in (*claim.show, *criteria)}
 
 
 def judge(
@@ -233,29 +191,35 @@ def judge(
         error_rate: that this claim is called holds or fails by chance.
         paper_scale: whether the numbers come from the paper or a run at its scale.
     """
+    values = {}
+    if not measured.reason:
+        share = error_rate / len(measured.effects)
+        shown = measured.shown
+        values = {label: _printed(value, share, claim.digits) for label, value in shown}
+    verdict, reason = _outcome(claim, measured, error_rate, paper_scale)
+    return Verdict(verdict, values, reason, measured.operands)
+
+
+def _outcome(
+    claim: Claim, measured: Measured, error_rate: float, paper_scale: bool
+) -> tuple[str, str]:
+    """The verdict, and why it is not testable or inconclusive."""
     if measured.reason:
-        return Verdict(NOT_TESTABLE, {}, measured.reason, measured.operands)
-    share = error_rate / len(measured.effects)
-    values = {
-        label: _printed(value, share, claim.digits) for label, value in measured.shown
-    }
-    operands = measured.operands
+        return NOT_TESTABLE, measured.reason
     if KINDS[claim.kind] and not paper_scale:
-        return Verdict(NOT_TESTABLE, values, KINDS[claim.kind], operands)
+        return NOT_TESTABLE, KINDS[claim.kind]
     if any(estimate.single for estimate in measured.effects):
-        reason = "one training seed: its spread is not known"
-        return Verdict(INCONCLUSIVE, values, reason, operands)
+        return INCONCLUSIVE, "one training seed: its spread is not known"
     if measured.given and above_zero(measured.given, error_rate) is not True:
-        reason = "what it presupposes is not above zero beyond the spread over seeds"
-        return Verdict(NOT_TESTABLE, values, reason, operands)
+        unmet = "what it presupposes is not above zero beyond the spread over seeds"
+        return NOT_TESTABLE, unmet
     holds = above_zero(measured.effects, error_rate)
     if holds is None:
-        reason = "an interval contains zero, or the bound of the claim"
-        return Verdict(INCONCLUSIVE, values, reason, operands)
-    return Verdict(HOLDS if holds else FAILS, values, "", operands)
+        return INCONCLUSIVE, "an interval contains zero, or the bound of the claim"
+    return HOLDS if holds else FAILS, ""
 
 
-def _place(text: str, dataset: str, datasets: Sequence[str]) -> str:
+def _for_dataset(text: str, dataset: str, datasets: Sequence[str]) -> str:
     for index in (1, 2):
         mark = f"{{d{index}}}"
         if mark in text and len(datasets) < index:

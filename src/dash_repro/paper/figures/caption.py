@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dash_repro.paper.names import dataset_name
+from dash_repro.paper.protocol import named
 from dash_repro.paper.registry import FigureSpec
 from dash_repro.paper.scale import mark
 
+Sources = Sequence[Mapping[str, Any]]  # see `data_sentence`
 COUNTED = {  # what n counts in the rows of a stage, in a picture and behind it
     "compute_metrics": ("samples", " a point"),
     "measure_calibration": ("pairs", " of image and noise a point"),
 }
 
 
-def sidecar(
-    spec: FigureSpec, scale: str, sources: Iterable[Mapping[str, Any]]
-) -> dict[str, str]:
+def sidecar(spec: FigureSpec, scale: str, sources: Sources) -> dict[str, str]:
     """The figure's name and caption as plain data.
 
     Args:
@@ -29,13 +29,12 @@ def sidecar(
     Returns:
         {"item", "name", "caption", "data"}: what is shown, and whose numbers it is.
     """
-    told = "" if spec.diagram else data_sentence(sources)
-    data = "" if spec.diagram else f"{told} {mark(scale).caption}".strip()
+    data = "" if spec.diagram else f"{data_sentence(sources)} {mark(scale).caption}"
     about = {"item": spec.name, "name": spec.label}
-    return {**about, "caption": spec.caption, "data": data}
+    return {**about, "caption": spec.caption, "data": data.strip()}
 
 
-def data_sentence(sources: Iterable[Mapping[str, Any]]) -> str:
+def data_sentence(sources: Sources) -> str:
     """Datasets, width of the students, sampler, seeds and counts, as one sentence.
 
     Args:
@@ -45,72 +44,57 @@ def data_sentence(sources: Iterable[Mapping[str, Any]]) -> str:
     Returns:
         The sentence; "" without sources.
     """
-    found = list(sources)
-    students = [one for one in found if not _of_teacher(one)]
-    parts = [" and ".join(map(dataset_name, _values(found, "dataset")))]
-    widths = _numbers(students, "width")
-    parts += [f"students of {_listed(widths)} base channels"] if widths else []
-    steps = _numbers(found, "steps")
-    parts += [f"DDIM with {_listed(steps[::-1])} steps"] if steps else []
-    parts += _guidance(found)
-    parts += _seeds(found)
-    parts += [f"{count}{more}" for count, more in _counts(found)]
-    parts = [part for part in parts if part]
-    return f"Data: {'; '.join(parts)}." if parts else ""
+    datasets = sorted({one["dataset"] for one in sources if one.get("dataset")})
+    students = [one for one in sources if not _of_teacher(one)]
+    widths, steps = _numbers(students, "width"), _numbers(sources, "steps")
+    parts = [
+        " and ".join(map(dataset_name, datasets)),
+        f"students of {_listed(widths)} base channels" if widths else "",
+        f"DDIM with {_listed(steps[::-1])} steps" if steps else "",
+        *_guidance(sources),
+        *_seeds(sources),
+        *(f"{count}{more}" for count, more in _counts(sources)),
+    ]
+    text = "; ".join(filter(None, parts))
+    return f"Data: {text}." if text else ""
 
 
-def picture_line(sources: Iterable[Mapping[str, Any]]) -> str:
-    """Seeds and counts, short enough to stand in the picture itself.
-
-    Args:
-        sources: see `data_sentence`.
-    """
-    found = list(sources)
-    parts = [*_seeds(found), *[count for count, _ in _counts(found)]]
-    kept = (re.sub("(?<!,) ", "\u00a0", part) for part in parts)  # on one line
-    return "; ".join(kept)
+def picture_line(sources: Sources) -> str:
+    """Seeds and counts, short enough to stand in the picture itself."""
+    parts = [*_seeds(sources), *(count for count, _ in _counts(sources))]
+    unbroken = (re.sub("(?<!,) ", "\u00a0", part) for part in parts)
+    return "; ".join(unbroken)
 
 
-def _seeds(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    told = []
+def _seeds(sources: Sources) -> Iterator[str]:
     for key, name in (("seed", "training seed"), ("sampling_seed", "sampling seed")):
-        seeds = _numbers(found, key)
-        plural = "s" if len(seeds) > 1 else ""
-        told += [f"{name}{plural} {', '.join(seeds)}"] if seeds else []
-    return told
+        if seeds := _numbers(sources, key):
+            yield named(name, seeds)
 
 
-def _counts(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _counts(sources: Sources) -> Iterator[tuple[str, str]]:
     """("100 samples", " a point") and the like, for each kind that is there."""
-    told = []
     for stage, (what, more) in COUNTED.items():
-        counts = _numbers([one for one in found if one.get("stage") == stage], "n")
-        told += [(f"{' or '.join(counts)} {what}", more)] if counts else []
-    return told
+        if counts := _numbers([o for o in sources if o.get("stage") == stage], "n"):
+            yield f"{' or '.join(counts)} {what}", more
 
 
-def _guidance(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _guidance(sources: Sources) -> Iterator[str]:
     """Guidance scales: of a kind that only the teacher has, whose they are."""
-    told = []
     for kind, name in (("constant", "w"), ("tag", "TAG, w_{max}")):
-        guided = [one for one in found if one.get("guidance") == kind]
-        scales = _numbers(guided, "scale")
+        guided = [one for one in sources if one.get("guidance") == kind]
         whose = "the teacher with " if all(map(_of_teacher, guided)) else ""
-        told += [f"{whose}{name} = {_listed(scales)}"] if scales else []
-    return told
+        if scales := _numbers(guided, "scale"):
+            yield f"{whose}{name} = {_listed(scales)}"
 
 
 def _of_teacher(one: Mapping[str, Any]) -> bool:
     return str(one.get("model") or "teacher_").startswith("teacher_")
 
 
-def _values(found: Iterable[Mapping[str, Any]], key: str) -> list[str]:
-    return sorted({str(one[key]) for one in found if one.get(key) not in (None, "")})
-
-
-def _numbers(found: Iterable[Mapping[str, Any]], key: str) -> list[str]:
-    values = sorted(_values(found, key), key=float)
-    return [value.removesuffix(".0") for value in values]
+def _numbers(sources: Sources, key: str) -> list[str]:
+    values = {str(one[key]) for one in sources if one.get(key) not in (None, "")}
+    return [value.removesuffix(".0") for value in sorted(values, key=float)]
 
 
 def _listed(values: Sequence[str]) -> str:

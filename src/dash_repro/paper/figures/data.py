@@ -55,15 +55,3 @@ def models_of(collected: Collected, metric: str) -> list[str]:
     """Models with rows of a metric, DASH first, then by name."""
     models = {row.model for row in collected.find(metric)}
     return sorted(models, key=lambda model: (model != "dash", model))
-
-
-def first_dataset(collected: Collected, metric: str) -> str:
-    """The only dataset of a figure about the first one."""
-    datasets = sorted({row.dataset for row in collected.find(metric)})
-    if len(datasets) != 1:
-        raise CollectedError(
-            f"datasets {datasets} where one was expected",
-            collected.where,
-            "collect the results again",
-        )
-    return datasets[0]

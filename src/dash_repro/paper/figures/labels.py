@@ -47,13 +47,9 @@ def wrapped(text: str, room: float) -> str:
     most = max(3, int(room))
     lines, rest = [], text.strip()
     while rest and len(lines) < LINES:
-        if _length(rest) <= most:
-            lines.append(rest)
-            rest = ""
-        else:
-            cut = _cut(rest, most)
-            lines.append(rest[:cut].rstrip())
-            rest = rest[cut:].lstrip()
+        cut = len(rest) if _length(rest) <= most else _cut(rest, most)
+        lines.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
     if rest:
         lines[-1] = lines[-1][: most - 1] + "…"
     return "\n".join(lines)

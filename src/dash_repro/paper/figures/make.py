@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dash_repro.arrays import load_npz, write_json
 from dash_repro.paper.figures.caption import picture_line, sidecar
 from dash_repro.paper.figures.labels import unnamed
-from dash_repro.paper.figures.style import Style, save
+from dash_repro.paper.figures.style import Figure, Style, save
 from dash_repro.paper.registry import FIGURES
 from dash_repro.paper.rows import read_rows
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 IMAGE_ARRAYS = ["images", "labels", "groups", "columns", "distances", "class_names"]
 
@@ -61,11 +58,11 @@ def plot_figure(
     spec = FIGURES[item]
     rows = [] if spec.images else read_rows(data).rows
     # the n of a point over t is that of its bin
-    whose = [asdict(replace(row, n="") if row.x else row) for row in rows]
-    sources = [*whose, *members]
+    identities = [asdict(replace(row, n="") if row.x else row) for row in rows]
+    sources = [*identities, *members]
     style = Style.from_params(settings, "paper" if spec.diagram else scale)
     if not spec.diagram:
-        style = replace(style, told=picture_line(sources))
+        style = replace(style, note=picture_line(sources))
     figure = build_figure(item, data, style)
     with style.applied():
         save(figure, style, pdf, png)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dash_repro.paper.figures.pipeline import millions
-from dash_repro.paper.figures.style import GREY, LIGHT, Style
+from dash_repro.paper.figures.style import GREY, LIGHT, Axes, Figure, Style
 from dash_repro.paper.needs import TEACHER, profile
 from dash_repro.paper.registry import Section, figure
 from dash_repro.paper.rows import Collected
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 RED = "#B00020"
 
@@ -85,8 +80,7 @@ def figure2(collected: Collected, style: Style) -> Figure:
 def _network(axes: Axes, net: Net, size: float) -> None:
     """Encoder down the left, decoder up the right, one level a resolution."""
     levels = len(net.mults)
-    axes.set_xlim(-1.35, 1.35)
-    axes.set_ylim(-levels - 0.75, 0.75)
+    axes.set(xlim=(-1.35, 1.35), ylim=(-levels - 0.75, 0.75))
     axes.axis("off")
     plural = "s" if net.blocks > 1 else ""
     title = f"{net.title}\n{net.width} channels, {net.blocks} block{plural} a level"
@@ -94,10 +88,8 @@ def _network(axes: Axes, net: Net, size: float) -> None:
     for level, mult in enumerate(net.mults):
         channels, side = net.width * mult, net.side // 2**level
         star = " ★" if side == net.attention else ""
-        for centre, blocks in ((-0.72, net.blocks), (0.72, net.blocks + 1)):
-            _level(axes, net, (centre, -level), channels, blocks)
-            text = f"{channels}{star}"
-            _inside(axes, (centre, -level), text, size)
+        for x, blocks in ((-0.72, net.blocks), (0.72, net.blocks + 1)):
+            _level(axes, net, (x, -level), channels, blocks, star, size)
         edge = 0.70 - 0.5 * channels / net.widest
         axes.plot([-edge, edge], [-level, -level], color=GREY, lw=0.9, ls=(0, (3, 2)))
         axes.text(0, -level + 0.1, f"{side}×{side}", ha="center", fontsize=size - 1)
@@ -105,44 +97,34 @@ def _network(axes: Axes, net: Net, size: float) -> None:
             _arrow(axes, (-0.72, -level - 0.3), (-0.72, -level - 0.7))
             _arrow(axes, (0.72, -level - 0.7), (0.72, -level - 0.3))
     bottom = -levels
-    middle = net.width * net.mults[-1]
-    _level(axes, net, (0, bottom), middle, 2)
-    text = f"{middle} ★"
-    _inside(axes, (0, bottom), text, size)
+    _level(axes, net, (0, bottom), net.width * net.mults[-1], 2, " ★", size)
     _arrow(axes, (-0.72, bottom + 0.7), (-0.2, bottom + 0.32))
     _arrow(axes, (0.2, bottom + 0.32), (0.72, bottom + 0.7))
     text = "★ self-attention   dashed: skip connections"
     axes.text(0, bottom - 0.62, text, ha="center", fontsize=size - 1, color=GREY)
 
 
-def _inside(axes: Axes, centre: tuple[float, float], text: str, size: float) -> None:
-    plate = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.85}
-    align = {"ha": "center", "va": "center"}
-    axes.text(*centre, text, fontsize=size, zorder=4, bbox=plate, **align)
-
-
 def _level(
-    axes: Axes, net: Net, centre: tuple[float, float], channels: int, blocks: int
+    axes: Axes,
+    net: Net,
+    centre: tuple[float, float],
+    channels: int,
+    blocks: int,
+    star: str,
+    size: float,
 ) -> None:
     """One bar a residual block, stacked; a bar's length shows its channels."""
     from matplotlib.patches import Rectangle
 
-    length = 1.0 * channels / net.widest
+    length = channels / net.widest
     height = 0.52 / blocks
+    look = {"fc": net.color, "alpha": 0.22, "ec": net.color, "lw": 0.7, "zorder": 3}
     for index in range(blocks):
         corner = (centre[0] - length / 2, centre[1] - 0.26 + index * height)
-        axes.add_patch(
-            Rectangle(
-                corner,
-                length,
-                height * 0.86,
-                fc=net.color,
-                alpha=0.22,
-                ec=net.color,
-                lw=0.7,
-                zorder=3,
-            )
-        )
+        axes.add_patch(Rectangle(corner, length, height * 0.86, **look))
+    plate = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.85}
+    align = {"ha": "center", "va": "center", "zorder": 4}
+    axes.text(*centre, f"{channels}{star}", fontsize=size, bbox=plate, **align)
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -179,26 +161,21 @@ def figure3(collected: Collected, style: Style) -> Figure:
 
 
 def _residual_axes(axes: Axes, size: float) -> None:
-    axes.set_xlim(-1.25, 1.25)
-    axes.set_ylim(-1.25, 1.25)
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal")
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.axhline(0, color=LIGHT, lw=0.8, zorder=0)
     axes.axvline(0, color=LIGHT, lw=0.8, zorder=0)
     axes.text(1.25, -0.05, r"$\delta^{y}$", ha="right", va="top", fontsize=size)
-    axes.text(
-        -0.05, 1.25, r"$\delta^{\varnothing}$", ha="right", va="top", fontsize=size
-    )
+    null = r"$\delta^{\varnothing}$"
+    axes.text(-0.05, 1.25, null, ha="right", va="top", fontsize=size)
 
 
 def _composite(axes: Axes, w: float, style: Style) -> None:
     small = style.font_size - 1.5
     reach = np.array([-1.1, 1.1])
-    axes.plot(
-        reach * (w - 1) / w, reach, color=style.color("composite"), lw=2, zorder=1
-    )
+    own = style.color("composite")
+    axes.plot(reach * (w - 1) / w, reach, color=own, lw=2, zorder=1)
     unit = 0.85 / w
     points = (
         (0.0, "(i) teacher", style.color("dash")),
@@ -220,9 +197,7 @@ def _composite(axes: Axes, w: float, style: Style) -> None:
             bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"},
         )
     label = rf"$w\,\delta^{{y}} = (w-1)\,\delta^{{\varnothing}}$, w = {w:g}"
-    axes.text(
-        0.12, -0.62, label, fontsize=small, color=style.color("composite"), va="center"
-    )
+    axes.text(0.12, -0.62, label, fontsize=small, color=own, va="center")
 
 
 def _branches(axes: Axes, style: Style) -> None:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from dash_repro.paper.aggregate import display, statistic_of
-from dash_repro.paper.context import value_of
-from dash_repro.paper.figures.style import GREY, Style
+from dash_repro.paper.aggregate import round_half_up
+from dash_repro.paper.figures.style import DASHED, GREY, Axes, Figure, Style
 from dash_repro.paper.needs import TEACHER, profile
 from dash_repro.paper.registry import Section, figure
 from dash_repro.paper.rows import Collected
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COND, UNCOND, GOLD = "#0072B2", "#D55E00", "#B8860B"
 WIDE, LOW, HIGH = 100.0, -2.0, 54.0
@@ -44,7 +38,7 @@ def route(
     axes: Axes, points: Sequence[tuple[float, float]], color: str, dashed: bool = False
 ) -> None:
     """A line through the points with an arrow head at the last."""
-    style = (0, (4, 2)) if dashed else "-"
+    style = DASHED if dashed else "-"
     x, y = zip(*points, strict=True)
     axes.plot(x, y, color=color, lw=1.1, linestyle=style, solid_joinstyle="round")
     axes.annotate(
@@ -58,11 +52,9 @@ def route(
 def millions(collected: Collected, model: str, width: int | None = None) -> str:
     """Parameters of a network from its profile: "35.8M", "43.2k"."""
     where = {"name": "parameters", "model": model, "width": width}
-    values = [value_of(collected.one("profile", **where))]
-    exponent, unit = (
-        (-6, "M") if statistic_of(values, "mean", 0) >= 10**6 else (-3, "k")
-    )
-    return display(values, "mean", 1, 0, exponent) + unit
+    number = collected.one("profile", **where).number
+    exponent, unit = (-6, "M") if number >= 10**6 else (-3, "k")
+    return round_half_up(number.scaleb(exponent), 1) + unit
 
 
 @figure(
@@ -81,18 +73,14 @@ def figure1(collected: Collected, style: Style) -> Figure:
     """Teacher and student, four branch outputs, three losses, one curriculum."""
     drawing = style.new(1.25, 0.64)
     axes = drawing.add_subplot()
-    axes.set_xlim(0, WIDE)
-    axes.set_ylim(LOW, HIGH)
+    axes.set(xlim=(0, WIDE), ylim=(LOW, HIGH))
     axes.axis("off")
     size = style.font_size - 1
-    width = collected.param("experiments.table3.width")
-    block = collected.param("students.dash")
     sampling = collected.param("experiments.sampling")
-    _networks(
-        axes, millions(collected, TEACHER), millions(collected, "dash", width), size
-    )
+    student = millions(collected, "dash", collected.param("experiments.table3.width"))
+    _networks(axes, millions(collected, TEACHER), student, size)
     _branches(axes, size)
-    _losses(axes, block, size)
+    _losses(axes, collected.param("students.dash"), size)
     tag = sampling["student_guidance"] == "tag"
     how = "TAG" if tag else f"w = {sampling['guidance_scale']:g}"
     text = f"inference: student alone,\n{sampling['steps']}-step DDIM, {how}"
@@ -130,11 +118,8 @@ def _losses(axes: Axes, block: dict[str, float], size: float) -> None:
     """Three losses with their weights, the curriculum that weights them, and rho."""
     from matplotlib.patches import FancyBboxPatch
 
-    weights = [f"{block[key]:g}" for key in ("lambda_im", "lambda_un", "lambda_an")]
-    names = ("im", "un", "an")
-    for y, name, weight, color in zip(
-        (36, 25, 13), names, weights, (COND, UNCOND, COND), strict=True
-    ):
+    for y, name, color in ((36, "im", COND), (25, "un", UNCOND), (13, "an", COND)):
+        weight = f"{block[f'lambda_{name}']:g}"
         text = rf"{weight} · $\mathcal{{L}}_{{\mathrm{{{name}}}}}$"
         box(axes, (68, y - 3, 12, 6), text, color, size)
         route(axes, [(80, y), (85, y), (85, 25), (88, 25)], GREY)
@@ -144,12 +129,11 @@ def _losses(axes: Axes, block: dict[str, float], size: float) -> None:
     route(axes, [(54, 35.5), (58, 35.5), (58, 26.2), (68, 26.2)], UNCOND)
     route(axes, [(54, 11.5), (58, 11.5), (58, 23.8), (68, 23.8)], UNCOND)
     route(axes, [(62, 18.5), (62, 14.2), (68, 14.2)], COND)
-    route(
-        axes, [(7.5, 20), (7.5, -1.2), (62, -1.2), (62, 11.8), (68, 11.8)], GREY, True
-    )
+    noise = [(7.5, 20), (7.5, -1.2), (62, -1.2), (62, 11.8), (68, 11.8)]
+    route(axes, noise, GREY, True)
     axes.text(61, 4, "noise ε", ha="right", fontsize=size - 1, color=GREY, va="center")
     frame = FancyBboxPatch((65.8, 8), 16.4, 33, "round,pad=0,rounding_size=1.2")
-    frame.set(ec=GOLD, fc="none", lw=1.1, ls=(0, (4, 2)))
+    frame.set(ec=GOLD, fc="none", lw=1.1, ls=DASHED)
     axes.add_patch(frame)
     route(axes, [(31, 46), (31, 49.5), (74, 49.5), (74, 41)], GOLD, True)
     text = r"TIRT Transfer: weights $\hat{\omega}_t^T$, copied and frozen"

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dash_repro.paper.aggregate import statistic_of, units
-from dash_repro.paper.context import value_of
+from dash_repro.paper.aggregate import units
+from dash_repro.paper.context import mean_of, value_of
 from dash_repro.paper.figures.curves import (
     BANDS,
-    PANEL_SHARE,
     TEACHERS_GAP,
-    draw_band,
+    draw_models,
     leave_room,
-    new_panel,
+    panel,
     plot_name,
 )
-from dash_repro.paper.figures.data import curve, first_dataset, models_of
-from dash_repro.paper.figures.style import GREY, LIGHT, Style, end_labels, spread
-from dash_repro.paper.names import metric_name
+from dash_repro.paper.figures.data import models_of
+from dash_repro.paper.figures.style import (
+    GREY,
+    LIGHT,
+    Axes,
+    Label,
+    Style,
+    end_labels,
+    spread,
+)
+from dash_repro.paper.names import metric_names
 from dash_repro.paper.needs import (
     CALIBRATION,
     FIRST,
@@ -31,12 +37,11 @@ from dash_repro.paper.needs import (
     metrics,
     profile,
 )
-from dash_repro.paper.registry import Section, figure
-from dash_repro.paper.rows import Collected, Row
+from dash_repro.paper.registry import Section
+from dash_repro.paper.rows import Collected
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    import pandas as pd
 
 BESIDE = 0.035  # of the range of sizes, between neighbours of one size
 
@@ -51,39 +56,27 @@ def iterations_axis(axes: Axes, last: float) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}"))
 
 
-@figure(
+@panel(
     "figure5a",
     title="Gap ratio over training",
     section=Section.STUDENTS,
     needs=(HISTORY_NEED,),
     params=("experiments.table4",),
     caption=f"Ratio ρ of guidance gaps during training. {BANDS} {TEACHERS_GAP}",
-    share=PANEL_SHARE,
 )
-def figure5a(collected: Collected, style: Style) -> Figure:
+def figure5a(axes: Axes, collected: Collected, style: Style) -> None:
     """rho during training of DASH, and of DASH without L_un."""
-    drawing, axes = new_panel(style)
     axes.axhline(1, color=LIGHT, lw=0.8, zorder=0)
-    labels, last = [], 0.0
-    for model in models_of(collected, "rho_step"):
-        line = curve(collected.find("rho_step", model=model), "step")
-        draw_band(axes, line, style.color(model))
-        last = max(last, float(line.x[-1]))
-        end = (float(line.x[-1]), float(line.mean[-1]))
-        labels.append((*end, plot_name(model), style.color(model)))
+    lines, labels = draw_models(axes, collected, "rho_step", "step", style)
+    last = max(line.x[-1] for line in lines)
     axes.set_ylim(0, None)
     leave_room(axes, 0, last, 1.42)
     iterations_axis(axes, last)
     axes.set_ylabel("gap ratio ρ")
     end_labels(axes, labels, style.font_size - 1)
-    return drawing
 
 
-def _mean(rows: Sequence[Row]) -> float:
-    return float(statistic_of([value_of(row) for row in rows], "mean", 0))
-
-
-@figure(
+@panel(
     "figure5b",
     title="Gap magnitude against direction",
     section=Section.STUDENTS,
@@ -99,35 +92,25 @@ def _mean(rows: Sequence[Row]) -> float:
     caption="Magnitude ρ of the guidance gap against its direction, its cosine with "
     "the teacher's. Large dots are means over training seeds, small ones are single "
     "seeds. Grey: ρ = 1. Scratch is left out: it has no teacher.",
-    share=PANEL_SHARE,
 )
-def figure5b(collected: Collected, style: Style) -> Figure:
+def figure5b(axes: Axes, collected: Collected, style: Style) -> None:
     """Magnitude (rho) against direction (cosine) of the students' gaps."""
-    drawing, axes = new_panel(style)
     limit = collected.param("measure_calibration.cos_undefined_below")
     left_out, points = [], []
     for model in models_of(collected, "rho"):
-        rho = collected.find("rho", model=model)
-        cos = collected.find("cos", model=model)
+        rho, cos = (collected.find(name, model=model) for name in ("rho", "cos"))
         if model == "scratch":
             continue
-        if _mean(rho) < limit or not cos:
+        if mean_of(rho) < limit or not cos:
             left_out.append(plot_name(model))
             continue
-        x, y = _mean(rho), _mean(cos)
-        axes.plot(
-            [float(row.value) for row in rho],
-            [float(row.value) for row in cos],
-            ".",
-            color=style.color(model),
-            ms=3,
-            alpha=0.5,
-        )
-        axes.plot(x, y, "o", color=style.color(model), ms=5)
-        points.append((x, y, plot_name(model), style.color(model)))
+        x, y, color = float(mean_of(rho)), float(mean_of(cos)), style.color(model)
+        single = ([float(row.value) for row in rows] for rows in (rho, cos))
+        axes.plot(*single, ".", color=color, ms=3, alpha=0.5)
+        axes.plot(x, y, "o", color=color, ms=5)
+        points.append((x, y, plot_name(model), color))
     axes.axvline(1, color=LIGHT, lw=0.8, zorder=0)
-    axes.set_xlabel("gap ratio ρ")
-    axes.set_ylabel("cos(Δ)")
+    axes.set(xlabel="gap ratio ρ", ylabel="cos(Δ)")
     axes.margins(0.12)
     low, high = axes.get_xlim()
     leave_room(axes, low, high, 1.62)
@@ -136,15 +119,9 @@ def figure5b(collected: Collected, style: Style) -> Figure:
         text = f"ρ < {limit:g}: {', '.join(left_out)}"
         size = style.font_size - 2.5
         axes.set_title(text, fontsize=size, color=GREY, loc="left")
-    return drawing
 
 
-def side_labels(
-    axes: Axes,
-    points: Sequence[tuple[float, float, str, str]],
-    x: float,
-    size: float,
-) -> None:
+def side_labels(axes: Axes, points: Sequence[Label], x: float, size: float) -> None:
     """Names in a column right of a scatter, each joined to its point by a thin line."""
     drawing = axes.get_figure()
     drawing.draw_without_rendering()
@@ -153,11 +130,10 @@ def side_labels(
     step = 1.15 * size / height * (high - low)
     ordered = sorted(points, key=lambda point: point[1])
     moved = spread([point[1] for point in ordered], step, low, high)
-    for point, y in zip(ordered, moved, strict=True):
-        px, py, text, color = point
+    for (*point, text, color), y in zip(ordered, moved, strict=True):
         axes.annotate(
             text,
-            (px, py),
+            point,
             xytext=(x, y),
             textcoords="data",
             color=color,
@@ -168,7 +144,7 @@ def side_labels(
         )
 
 
-@figure(
+@panel(
     "figure5c",
     title="Quality against parameters",
     section=Section.STUDENTS,
@@ -184,70 +160,55 @@ def side_labels(
     "scale. Points are means over training seeds; bars, where there are several, reach "
     "from the lowest to the highest. A line joins the widths of a student; the star is "
     "the teacher. Points of one size stand side by side.",
-    share=PANEL_SHARE,
 )
-def figure5c(collected: Collected, style: Style) -> Figure:
+def figure5c(axes: Axes, collected: Collected, style: Style) -> None:
     """Distance to the training images against parameters, at every width trained."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    drawing, axes = new_panel(style)
-    dataset = first_dataset(collected, "frechet")
-    points = _pareto_points(collected, dataset)
-    sizes = sorted({point.size for point in points})
-    side = (sizes[-1] / sizes[0]) ** BESIDE  # factor between neighbours of one size
+    points = _points(collected)
+    first, last = points["size"].iloc[[0, -1]]
+    side = (last / first) ** BESIDE  # factor between neighbours of one size
     labels = []
-    for model in sorted({point.model for point in points}):
-        mine = [point for point in points if point.model == model]
-        x = [point.size * side**point.place for point in mine]
-        y = [point.mean for point in mine]
-        bars = [[p.mean - p.low for p in mine], [p.high - p.mean for p in mine]]
-        color = style.color(model)
+    for model, mine in points.groupby("model"):
+        x, y, color = (
+            mine["size"] * side ** mine["place"],
+            mine["mean"],
+            style.color(model),
+        )
+        bars = [y - mine["low"], mine["high"] - y]
         marker, size = ("*", 9) if model == TEACHER else ("o", 4)
         about = {"marker": marker, "ms": size, "color": color, "lw": 1.0}
         axes.errorbar(x, y, yerr=bars, elinewidth=1.0, capsize=2, **about)
-        labels.append((x[-1], y[-1], plot_name(model), color))
+        labels.append((x.iloc[-1], y.iloc[-1], plot_name(model), color))
     axes.set_xscale("log")
-    axes.set_xlim(sizes[0] / side**4, sizes[-1] * side**4)
+    axes.set_xlim(first / side**4, last * side**4)
     axes.margins(y=0.08)
-    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_major_locator(FixedLocator(points["size"].unique()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.2g}"))
     axes.set_xlabel("parameters (millions)")
-    names = {metric_name(row.name) for row in collected.find("frechet")}
-    axes.set_ylabel(f"{' or '.join(sorted(names))} ↓")
-    side_labels(axes, labels, sizes[-1] * side**6, style.font_size - 2)
-    return drawing
+    axes.set_ylabel(f"{metric_names(collected.find('frechet'))} ↓")
+    side_labels(axes, labels, last * side**6, style.font_size - 2)
 
 
-@dataclass(frozen=True)
-class Point:
-    """A model at one width: millions of parameters, distances over seeds.
+def _points(collected: Collected) -> pd.DataFrame:
+    """Every model at every width, by size; those of one size in the order of names.
 
-    Attributes:
-        place: among those of its size, from left to right, 0 in the middle.
+    Returns:
+        Columns: model; size, millions of parameters; mean, low and high, distances over
+        seeds; place, among those of its size, from left to right, 0 in the middle.
     """
+    import pandas as pd
 
-    model: str
-    size: float
-    mean: float
-    low: float
-    high: float
-    place: float = 0.0
-
-
-def _pareto_points(collected: Collected, dataset: str) -> list[Point]:
-    """Every model at every width, by size; those of one size in the order of names."""
-    rows = collected.find("frechet", dataset=dataset)
-    points = []
+    rows, points = collected.find("frechet"), []
     for model, width in sorted({(row.model, row.width) for row in rows}):
         mine = [row for row in rows if (row.model, row.width) == (model, width)]
         where = {"name": "parameters", "model": model, "width": width}
         size = float(collected.one("profile", **where).value) / 1e6
-        seeds = [float(value) for value in units([value_of(row) for row in mine])]
-        points.append(Point(model, size, _mean(mine), min(seeds), max(seeds)))
-    placed = []
-    for size in sorted({point.size for point in points}):
-        same = [point for point in points if point.size == size]
-        middle = (len(same) - 1) / 2
-        placed += [replace(point, place=i - middle) for i, point in enumerate(same)]
-    return placed
+        seeds = [float(value) for value in units(list(map(value_of, mine)))]
+        points.append((model, size, float(mean_of(mine)), min(seeds), max(seeds)))
+    found = pd.DataFrame(points, columns=["model", "size", "mean", "low", "high"])
+    found = found.sort_values("size", kind="stable")
+    same = found.groupby("size")["size"]
+    found["place"] = same.cumcount() - (same.transform("count") - 1) / 2
+    return found

@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 from dash_repro.paper.figures.labels import FONT
 from dash_repro.paper.scale import mark
 
-if TYPE_CHECKING:  # half a second, and the Snakefile reads what figures say of them
+if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+else:  # matplotlib takes half a second, and the Snakefile imports the figures' modules
+    Axes = Axis = Figure = Any
 
 GREY = "#666666"
 LIGHT = "#D0D0D0"
+DASHED = (0, (4, 2))
 PANEL = 0.47  # width of a panel, as a share of a full-width figure
 _OTHERS = ("#7A5195", "#8C564B", "#4D4D4D", "#B59F00")  # of rows without one
 GOLDEN = 0.618034  # steps of this share of the circle leave no two hues close
+Label = tuple[float, float, str, str]  # x, y in data coordinates, text, colour
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Style:
     Attributes:
         dpi, font_size (points), width (inches), palette: as in params.yaml.
         scale: as in params.yaml.
-        told: of the seeds and counts behind the figure, in small letters below it.
+        note: seeds and counts behind the figure, in small letters below it.
         given: colours of rows that the palette lacks.
     """
 
@@ -42,19 +46,13 @@ class Style:
     width: float
     palette: Mapping[str, str]
     scale: str
-    told: str = ""
+    note: str = ""
     given: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_params(cls, plot_figure: Mapping[str, Any], scale: str) -> Style:
         """The style that section plot_figure of params.yaml describes."""
-        return cls(
-            plot_figure["dpi"],
-            float(plot_figure["font_size"]),
-            float(plot_figure["width"]),
-            dict(plot_figure["palette"]),
-            scale,
-        )
+        return cls(**plot_figure, scale=scale)
 
     def color(self, model: str) -> str:
         """Colour of a row; no two rows of a figure share one.
@@ -72,7 +70,7 @@ class Style:
     def new(self, width: float = 1.0, height: float = 0.4) -> Figure:
         """A figure of a share of the full width, and a height in the same unit.
 
-        What is said below it makes it higher.
+        The note below it makes it higher.
         """
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -98,7 +96,7 @@ class Style:
         letter = 0.55 * (self.font_size - 2)  # of DejaVu Sans, on average
         short = mark(self.scale).short
         room = int(width * 72 / letter) - len(short) - 3
-        lines = textwrap.wrap(self.told, max(room, 12), break_on_hyphens=False)
+        lines = textwrap.wrap(self.note, max(room, 12), break_on_hyphens=False)
         return lines or ([""] if short else [])
 
     @contextmanager
@@ -152,7 +150,7 @@ def _tones(start: int) -> Iterator[str]:
 
 def save(figure: Figure, style: Style, pdf: Path, png: Path) -> None:
     """Write both files; equal figures give equal bytes (no dates, no versions)."""
-    tell(figure, style)
+    _write_foot(figure, style)
     _settle(figure)
     none = {"Creator": None, "Producer": None, "CreationDate": None}
     figure.savefig(pdf, format="pdf", metadata=none)
@@ -170,27 +168,25 @@ def _settle(figure: Figure) -> None:
         axes.set_position([round(one, 6) for one in axes.get_position(True).bounds])
 
 
-def tell(figure: Figure, style: Style) -> None:
-    """Say in the figure itself whose numbers it shows, and what scale they are of."""
+def _write_foot(figure: Figure, style: Style) -> None:
+    """Write below the figure what scale its numbers are of, and its note."""
     small = {"va": "bottom", "fontsize": style.font_size - 2}
     width, height = figure.get_size_inches()
     lines = "\n".join(style.foot(width))
     red = {"color": "#B00020", "fontstyle": "italic", "gid": "scale"}
-    for x, side, text, look in (
+    for x, align, text, look in (
         (0.004, "left", mark(style.scale).short, red),
         (0.996, "right", lines, {"color": GREY, "linespacing": 1.1, "gid": "data"}),
     ):
         if text:
-            figure.text(x, 1 / 72 / height, text, ha=side, **small, **look)
+            figure.text(x, 1 / 72 / height, text, ha=align, **small, **look)
 
 
-def end_labels(
-    axes: Axes, labels: Sequence[tuple[float, float, str, str]], size: float
-) -> None:
+def end_labels(axes: Axes, labels: Sequence[Label], size: float) -> None:
     """Name lines at their right ends, moved apart where they would overlap.
 
     Args:
-        labels: (x, y, text, colour) of each line's end, in data coordinates.
+        labels: of each line, at its end.
         size: of the text, points.
     """
     figure = axes.get_figure()

@@ -1,39 +1,55 @@
-"""Figures S1 and S2: where TIRT puts its weight, and how the branches learn."""
+"""Figures S1, S2 and S5: TIRT's weights, how branches learn, and other formulas."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dash_repro.paper.figures.curves import plot_name
 from dash_repro.paper.figures.data import Curve, curve, models_of
 from dash_repro.paper.figures.students import iterations_axis
-from dash_repro.paper.figures.style import GREY, LIGHT, Style, log_ticks
+from dash_repro.paper.figures.style import (
+    DASHED,
+    GREY,
+    LIGHT,
+    Axes,
+    Figure,
+    Style,
+    log_ticks,
+)
 from dash_repro.paper.names import dataset_name
-from dash_repro.paper.needs import CURRICULUM_NEED, FIRST, HISTORY, TIRT_PARAMS, Need
-from dash_repro.paper.registry import Section, figure
+from dash_repro.paper.needs import (
+    CURRICULUM,
+    CURRICULUM_NEED,
+    FIRST,
+    HISTORY,
+    TEACHERS,
+    TIRT_PARAMS,
+    Need,
+)
+from dash_repro.paper.registry import figure
 from dash_repro.paper.rows import Collected
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 COLUMNS = 6
-DASHED = (0, (3, 1.5))
+SHORT_DASHES = (0, (3, 1.5))
 TITLES = (
     r"$\sigma(\lambda_t)$",
     r"$\hat{\omega}_t$",
     r"$\hat{\omega}_t\,/\,$Min-SNR",
     r"ratio against loss $\ell_t$",
 )
+BASES = {
+    "min_snr_over_snr": r"min(SNR, $\gamma$) / SNR",
+    "min_snr": r"min(SNR, $\gamma$)",
+}
+MEANS = {"timesteps": "mean over all timesteps", "batch": "mean over the batch"}
 
 
 @figure(
     "figureS1",
     title="Where TIRT puts its weight",
-    section=Section.SUPPLEMENT,
     needs=(CURRICULUM_NEED,),
     params=TIRT_PARAMS,
     derived=("min_snr",),
@@ -58,18 +74,18 @@ def figure_s1(collected: Collected, style: Style) -> Figure:
         grid[index][0].set_ylabel(dataset_name(dataset))
         for axes in grid[index][:3]:
             axes.set_xlabel("timestep t")
-
     for axes, title in zip(grid[0], TITLES, strict=True):
         axes.set_title(title)
     return drawing
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """The factor of a weight, from its lambda."""
+    return 1 / (1 + np.exp(-x))
+
+
 def _tirt_row(
-    row: Sequence[Axes],
-    collected: Collected,
-    dataset: str,
-    base: Curve,
-    style: Style,
+    row: Sequence[Axes], collected: Collected, dataset: str, base: Curve, style: Style
 ) -> None:
     import matplotlib
 
@@ -84,8 +100,7 @@ def _tirt_row(
         width = 1.4 if step == ordered[-1] else 0.8
         ratio = omega.mean / np.interp(omega.x, base.x, base.mean)
         ratios.append(ratio)
-        sigmoid = 1 / (1 + np.exp(-lambda_.mean))
-        row[0].plot(lambda_.x, sigmoid, color=shade, lw=width)
+        row[0].plot(lambda_.x, sigmoid(lambda_.mean), color=shade, lw=width)
         row[1].plot(omega.x, omega.mean, color=shade, lw=width)
         row[2].plot(omega.x, ratio, color=shade, lw=width)
     row[1].plot(base.x, base.mean, color=GREY, lw=0.9, linestyle=(0, (3, 2)))
@@ -95,12 +110,16 @@ def _tirt_row(
     _note(row[1], "dashed: Min-SNR", size)
     row[0].set_ylim(0, 1)
     row[1].set_ylim(0, None)
-    limits = _log_limits([*ratios, np.ones(1)])
     for axes in row[2:]:
-        axes.set_yscale("log")
-        axes.set_ylim(*limits)
-        log_ticks(axes.yaxis, *limits)
-    _loss_panel(row[3], collected, dataset, omega.x, ratio, style)
+        _log_axis(axes, "y", [*ratios, np.ones(1)])
+    # the final ratio against the monitored loss
+    loss = curve(collected.find("loss_mean", dataset=dataset), "x")
+    dots = scatter_by_loss(row[3], loss, np.interp(loss.x, omega.x, ratio))
+    row[3].axhline(1, color=LIGHT, lw=0.8, zorder=0)
+    _log_axis(row[3], "x", [loss.mean])
+    bar = row[3].get_figure().colorbar(dots, ax=row[3], pad=0.02, aspect=30)
+    bar.set_label("timestep t", fontsize=style.font_size - 1)
+    bar.outline.set_visible(False)
 
 
 def _note(axes: Axes, text: str, size: float) -> None:
@@ -116,30 +135,9 @@ def scatter_by_loss(axes: Axes, loss: Curve, values: np.ndarray) -> Any:
     return axes.scatter(loss.mean, values, c=loss.x, cmap="viridis", s=5, lw=0)
 
 
-def _loss_panel(
-    axes: Axes,
-    collected: Collected,
-    dataset: str,
-    x: np.ndarray,
-    ratio: np.ndarray,
-    style: Style,
-) -> None:
-    """Final ratio against the monitored loss, coloured by t."""
-    loss = curve(collected.find("loss_mean", dataset=dataset), "x")
-    dots = scatter_by_loss(axes, loss, np.interp(loss.x, x, ratio))
-    axes.axhline(1, color=LIGHT, lw=0.8, zorder=0)
-    limits = _log_limits([loss.mean])
-    axes.set_xlim(*limits)
-    log_ticks(axes.xaxis, *limits)
-    bar = axes.get_figure().colorbar(dots, ax=axes, pad=0.02, aspect=30)
-    bar.set_label("timestep t", fontsize=style.font_size - 1)
-    bar.outline.set_visible(False)
-
-
 @figure(
     "figureS2",
     title="Branch errors over training",
-    section=Section.SUPPLEMENT,
     needs=(
         Need(HISTORY, "table3", datasets=FIRST, seeds=FIRST),
         Need(HISTORY, "table4", datasets=FIRST, seeds=FIRST),
@@ -161,16 +159,12 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
     bands = -(-len(models) // COLUMNS)
     drawing = style.new(1.25, 0.40 * bands)
     grid = drawing.subplots(2 * bands, COLUMNS, squeeze=False, sharex=True)
-    rho = {m: curve(collected.find("rho_step", model=m), "step") for m in models}
-    errors = {
-        (model, branch): curve(
-            collected.find(f"err_{branch}_step", model=model), "step"
-        )
-        for model in models
-        for branch in ("cond", "uncond")
-    }
-    limits = _log_limits([line.mean for line in errors.values()])
-    top = max(1.1, *(float(line.mean.max()) for line in rho.values())) * 1.05
+    rho, cond, uncond = (
+        {m: curve(collected.find(f"{name}_step", model=m), "step") for m in models}
+        for name in ("rho", "err_cond", "err_uncond")
+    )
+    errors = [line.mean for part in (cond, uncond) for line in part.values()]
+    top = max(1.1, *(line.mean.max() for line in rho.values())) * 1.05
     for place in range(bands * COLUMNS):
         upper = 2 * (place // COLUMNS)
         above, below = grid[upper : upper + 2, place % COLUMNS]
@@ -179,8 +173,12 @@ def figure_s2(collected: Collected, style: Style) -> Figure:
             below.set_visible(False)
             continue
         model = models[place]
-        _rho_panel(above, model, rho, top, style)
-        _error_panel(below, model, errors, limits, style)
+        _rho_panel(above, model, rho, style)
+        above.set_ylim(0, top)
+        look = {"color": style.color(model), "lw": 1.2}
+        below.plot(cond[model].x, cond[model].mean, **look)
+        below.plot(uncond[model].x, uncond[model].mean, linestyle=SHORT_DASHES, **look)
+        _log_axis(below, "y", errors)
         _tidy(above, below, place, place + COLUMNS >= len(models), rho[model], style)
     _legend(drawing)
     return drawing
@@ -192,7 +190,7 @@ def _legend(drawing: Figure) -> None:
 
     shown = (
         ("with the label", {"color": GREY}),
-        ("with the null token", {"color": GREY, "linestyle": DASHED}),
+        ("with the null token", {"color": GREY, "linestyle": SHORT_DASHES}),
         ("the other students' ρ", {"color": LIGHT}),
         ("ρ = 1, as the teacher", {"color": GREY, "lw": 0.5}),
     )
@@ -200,41 +198,23 @@ def _legend(drawing: Figure) -> None:
     drawing.legend(handles=lines, loc="outside upper center", ncols=len(lines))
 
 
-def _log_limits(lines: Sequence[np.ndarray]) -> tuple[float, float]:
+def _log_axis(axes: Axes, which: str, lines: Sequence[np.ndarray]) -> None:
+    """A logarithmic "x" or "y" axis over all positive values of the lines."""
     values = np.concatenate(lines)
     values = values[values > 0]
-    return float(values.min()) * 0.7, float(values.max()) * 1.4
+    limits = float(values.min()) * 0.7, float(values.max()) * 1.4
+    axes.set(**{f"{which}scale": "log", f"{which}lim": limits})
+    log_ticks(axes.xaxis if which == "x" else axes.yaxis, *limits)
 
 
-def _rho_panel(
-    axes: Axes, model: str, rho: dict[str, Curve], top: float, style: Style
-) -> None:
+def _rho_panel(axes: Axes, model: str, rho: dict[str, Curve], style: Style) -> None:
     for other, line in rho.items():
         if other != model:
             axes.plot(line.x, line.mean, color=LIGHT, lw=0.6)
     axes.axhline(1, color=GREY, lw=0.5)
-    axes.plot(rho[model].x, rho[model].mean, color=style.color(model), lw=1.5)
-    axes.set_ylim(0, top)
-    axes.set_title(
-        plot_name(model), fontsize=style.font_size - 2, color=style.color(model)
-    )
-
-
-def _error_panel(
-    axes: Axes,
-    model: str,
-    errors: dict[tuple[str, str], Curve],
-    limits: tuple[float, float],
-    style: Style,
-) -> None:
-    for branch, line_style in (("cond", "-"), ("uncond", DASHED)):
-        line = errors[model, branch]
-        axes.plot(
-            line.x, line.mean, color=style.color(model), lw=1.2, linestyle=line_style
-        )
-    axes.set_yscale("log")
-    axes.set_ylim(*limits)
-    log_ticks(axes.yaxis, *limits)
+    color = style.color(model)
+    axes.plot(rho[model].x, rho[model].mean, color=color, lw=1.5)
+    axes.set_title(plot_name(model), fontsize=style.font_size - 2, color=color)
 
 
 def _tidy(
@@ -251,3 +231,70 @@ def _tidy(
         below.tick_params(labelbottom=True)
         iterations_axis(below, float(line.x[-1]))
         below.set_xlabel(below.get_xlabel(), fontsize=style.font_size - 2.5)
+
+
+@figure(
+    "figureS5",
+    title="TIRT's weights by formula",
+    needs=(Need(CURRICULUM, "weightings", (TEACHERS,), seeds=FIRST),),
+    params=("diffusion", "teachers", "teachers.min_snr", "experiments.weightings"),
+    derived=("min_snr",),
+    caption="Teachers that weight timesteps by other formulas: the base weight, and "
+    "what it is divided by. Above: the weights of mean one at the end of training, "
+    "full, and Min-SNR's, dashed. Below: the learned factor against the loss at the "
+    "same timestep, the mean squared error of the predicted noise; the number is "
+    "their rank correlation, which is negative where hard timesteps lose weight. "
+    "Colour: t. First training seed.",
+    wide=True,
+)
+def figure_s5(collected: Collected, style: Style) -> Figure:
+    """omega_hat over t, and sigmoid(lambda) against the loss, a column a formula."""
+    block = "experiments.weightings"
+    datasets = collected.param(f"{block}.datasets")
+    teachers = collected.param(f"{block}.teachers")
+    drawing = style.new(1.25, 0.45 * len(datasets) + 0.06)
+    grid = drawing.subplots(
+        2 * len(datasets), len(teachers), squeeze=False, sharex="row", sharey="row"
+    )
+    base = curve(collected.find("omega_min_snr"), "x")
+    for column, teacher in enumerate(teachers):
+        formula = collected.param(f"teachers.{teacher}")
+        head = f"{BASES[formula['base']]},\n{MEANS[formula['normalizer']]}"
+        grid[0][column].set_title(head, fontsize=style.font_size - 1)
+        for index, dataset in enumerate(datasets):
+            where = {"dataset": dataset, "model": f"teacher_{teacher}"}
+            above, below = grid[2 * index : 2 * index + 2, column]
+            weights = _last(collected, "omega_hat_snapshot", where)
+            above.plot(weights.x, weights.mean, color=style.color("dash"))
+            above.plot(base.x, base.mean, color=GREY, lw=0.9, linestyle=DASHED)
+            above.set_ylim(0, auto=True)
+            above.set_xlabel("timestep t")
+            _against_loss(below, collected, where, style)
+    for index, dataset in enumerate(datasets):
+        log_ticks(grid[2 * index + 1][0].xaxis, *grid[2 * index + 1][0].get_xlim())
+        grid[2 * index][0].set_ylabel(rf"{dataset_name(dataset)}: $\hat{{\omega}}_t$")
+        grid[2 * index + 1][0].set_ylabel(r"$\sigma(\lambda_t)$")
+    return drawing
+
+
+def _last(collected: Collected, metric: str, where: dict) -> Curve:
+    """A curve of the last snapshot."""
+    rows = collected.find(metric, **where)
+    final = max((row.step for row in rows), key=int)
+    return curve([row for row in rows if row.step == final], "x")
+
+
+def _against_loss(axes: Axes, collected: Collected, where: dict, style: Style) -> None:
+    """The learned factor against the loss, and their rank correlation."""
+    import pandas as pd
+
+    lambda_ = _last(collected, "lambda_snapshot", where)
+    loss = curve(collected.find("loss_mean", **where), "x")
+    at = np.interp(loss.x, lambda_.x, sigmoid(lambda_.mean))
+    scatter_by_loss(axes, loss, at)
+    axes.set_ylim(0, 1)
+    ranks = pd.DataFrame({"loss": loss.mean, "factor": at}).rank()
+    correlation = f"{ranks['loss'].corr(ranks['factor']):+.2f}".replace("-", "−")
+    about = {"fontsize": style.font_size - 2, "color": GREY}
+    about["transform"] = axes.transAxes
+    axes.text(0.03, 0.35, f"rank\ncorrelation {correlation}", **about)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dash_repro.paper.aggregate import Cell
-from dash_repro.paper.context import Context, dash, word
+from dash_repro.paper.context import Context, PaperTable
+from dash_repro.paper.intervals import COUNTS
 from dash_repro.paper.markup import literal
 from dash_repro.paper.needs import TEACHER, profile
-from dash_repro.paper.registry import Section, table
+from dash_repro.paper.registry import table
 from dash_repro.paper.rows import Row
 from dash_repro.paper.scale import mark
-from dash_repro.paper.table import Entry, Line, Table
+from dash_repro.paper.table import Line, Table
 
+# row of the README -> number of profile.json, label, exponent of its unit, decimals
 EFFICIENCY: dict[str, tuple[str, str, int, int]] = {
     "parameters_m": ("parameters", "Parameters (M)", -6, 2),
     "flops_50step_cfg_g": ("sampling_flops", "GFLOP an image, {steps} steps", -9, 1),
@@ -35,27 +37,22 @@ EFFICIENCY: dict[str, tuple[str, str, int, int]] = {
     "tableS1",
     about_paper=True,
     title="Efficiency",
-    section=Section.SUPPLEMENT,
     needs=(profile("table3", (TEACHER, "dash")),),
     params=("profile_model", "experiments.table3"),
     csv="released_code_efficiency.csv",
     keys=("metric",),
 )
-def table_s1(context: Context) -> Table:
+def table_s1(context: Context, paper: PaperTable) -> Table:
     """Efficiency of teacher and student beside the released code's README."""
-    paper = context.source("released_code_efficiency.csv", "metric")
     settings = context.param("profile_model")
     words = {"steps": settings["steps"], "batch": settings["batch_size"]}
-    lines = []
-    for row, (key, label, exponent, decimals) in EFFICIENCY.items():
-        cells = _efficiency_cells(context, row, key, exponent, decimals, paper.value)
-        entries = tuple(Entry((cell,)) for cell in cells)
-        lines.append(Line(row, label.format(**words), entries))
-    devices = {
-        literal(row.value)
-        for row in context.collected.find("profile_text", name="device")
-    }
-    place = ", ".join(sorted(devices)) or "the machine of this run"
+    lines = [
+        Line.of_cells(row, spec[1].format(**words), _cells(context, row, spec, paper))
+        for row, spec in EFFICIENCY.items()
+    ]
+    names = context.collected.find("profile_text", name="device")
+    devices = sorted({literal(row.value) for row in names})
+    place = ", ".join(devices) or "the machine of this run"
     return Table(
         context.item,
         f"Efficiency: the released code’s README (on a T4) and this run (on {place}). "
@@ -72,34 +69,27 @@ def table_s1(context: Context) -> Table:
     )
 
 
-def _efficiency_cells(
-    context: Context,
-    row: str,
-    key: str,
-    exponent: int,
-    decimals: int,
-    paper: Callable[[str, str], str],
+def _cells(
+    context: Context, row: str, spec: tuple[str, str, int, int], paper: PaperTable
 ) -> list[Cell]:
+    """The README's and this run's boxes of teacher, student and their ratio."""
+    key, _, exponent, decimals = spec
     table3 = context.param("experiments.table3")
-    dataset = table3["datasets"][0]
-    places = {"teacher": (TEACHER, None), "student": ("dash", table3["width"])}
+    where = {"name": key, "dataset": table3["datasets"][0]}
+    find = context.collected.find
     found = {
-        column: context.collected.find(
-            "profile", name=key, dataset=dataset, model=model, width=width
-        )
-        for column, (model, width) in places.items()
+        "teacher": find("profile", **where, model=TEACHER),
+        "student": find("profile", **where, model="dash", width=table3["width"]),
     }
     both = found["teacher"] + found["student"]
     cells = []
     for column in ("teacher", "student", "ratio"):
-        readme, address = paper(row, column), f"{row}/{column}"
-        name = f"tableS1/{row}/readme_{column}"
-        cells.append(word(name, readme, "literature", readme))
+        readme, address = paper.value(row, column), f"{row}/{column}"
+        cells.append(context.quoted(f"{row}/readme_{column}", readme))
         if len(both) != 2 or (column == "ratio" and not _comparable(context, both)):
-            cells.append(dash(f"tableS1/{address}", "not measured", readme))
+            cells.append(context.dash(address, "not measured", readme))
         elif column == "ratio":
-            pair = found["teacher"], found["student"]
-            cells.append(context.of_two("ratio", address, *pair, 2, readme))
+            cells.append(context.of_two("ratio", address, *found.values(), 2, readme))
         else:
             about = {"exponent": exponent, "paper": readme}
             cells.append(context.measured(address, found[column], decimals, **about))
@@ -108,7 +98,7 @@ def _efficiency_cells(
 
 def _comparable(context: Context, rows: Sequence[Row]) -> bool:
     """Counts always; times and memory only if measured on one device, in one way."""
-    if rows[0].name in ("parameters", "sampling_flops"):
+    if rows[0].name in COUNTS:
         return True
     find = context.collected.find
     ways = {

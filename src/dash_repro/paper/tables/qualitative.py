@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dash_repro.paper.context import Context, word
+from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.registry import Section, table
-from dash_repro.paper.table import Entry, Line, Table
+from dash_repro.paper.table import Line, Table
 
 QUALITIES = {
     "param_compression": "Parameters compressed",
@@ -23,17 +23,15 @@ TICKS = {"1": "✓", "0": "✗", "?": "?"}
     csv="table1_qualitative.csv",
     keys=("method",),
 )
-def table1(context: Context) -> Table:
-    """Table 1: which method addresses what, as the paper's prose tells it."""
-    paper = context.source("table1_qualitative.csv", "method")
+def table1(context: Context, paper: PaperTable) -> Table:
+    """Table 1: which method addresses what, as the paper's prose says."""
     lines = []
     for row, line in paper.by_id.items():
         cells = (
-            word(f"table1/{row}/{name}", TICKS[line[name]], "literature", line[name])
+            context.word(f"{row}/{name}", TICKS[line[name]], "literature", line[name])
             for name in QUALITIES
         )
-        entries = tuple(Entry((cell,)) for cell in cells)
-        lines.append(Line(row, line["label"], entries, rule=row == "dash"))
+        lines.append(Line.of_cells(row, line["label"], cells, rule=row == "dash"))
     return Table(
         context.item,
         "Distillation approaches compared (✓ addressed, ✗ not addressed, ? the text "

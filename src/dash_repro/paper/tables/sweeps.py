@@ -1,25 +1,43 @@
-"""Tables C5 and C7: sampling steps and guidance scale, teacher, student and gap."""
+"""Tables C5, C7 and S4: sampling steps, guidance scale, fewer steps by distillation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dash_repro.paper.bounds import BOUNDS, quality_notes
+from dash_repro.paper.aggregate import Cell
 from dash_repro.paper.columns import heads_of
 from dash_repro.paper.context import Context, PaperTable
 from dash_repro.paper.measures import MEASURES
 from dash_repro.paper.names import dataset_name, model_name
-from dash_repro.paper.needs import STUDENTS, TEACHER, bounds, experiments, metrics
-from dash_repro.paper.protocol import protocol
-from dash_repro.paper.registry import Section, TableSpec, register
-from dash_repro.paper.table import Entry, Line, Table
+from dash_repro.paper.needs import (
+    CALIBRATION,
+    DISTILLED,
+    STEP_GAP,
+    STUDENTS,
+    TEACHER,
+    Need,
+    bounds,
+    experiments,
+    metrics,
+)
+from dash_repro.paper.protocol import BOUNDS, protocol, quality_notes
+from dash_repro.paper.registry import TableSpec, register, table
+from dash_repro.paper.rows import Row
+from dash_repro.paper.table import Line, Table
 
 COLUMN = "fd"  # every column shows the distance
 GAP_NOTE = (
     "Gap: student minus teacher, from the unrounded values; it may differ in the last "
     "digit from the difference of the printed ones."
+)
+STEPWISE_NOTES = (
+    "Distilled: each from the student of the next larger number of steps that it "
+    "divides, after Salimans and Ho (2022), both branches along the guided path. Gain: "
+    "the distance that this takes away.",
+    "ρ: the student’s guidance gap over the teacher’s, each that of one step: the "
+    "teacher’s is put together from its own smaller steps.",
 )
 
 
@@ -35,7 +53,7 @@ class SweepTable(TableSpec):
         column, head: names and headings of the columns, with {value}.
         corner: heading over the labels.
         by_dataset: rows are named for their dataset even where there is one only.
-        caption: of the distance's name and the context, before the protocol.
+        caption: before the protocol; may name {metric}, {datasets} and {guided}.
     """
 
     experiment: str
@@ -45,112 +63,100 @@ class SweepTable(TableSpec):
     column: str
     head: str
     corner: str
-    caption: Callable[[str, Context], str]
+    caption: str
     by_dataset: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         models = (STUDENTS, TEACHER)
         needs = metrics(self.experiment, models, self.samplers), bounds(self.experiment)
-        object.__setattr__(self, "needs", needs)
-        object.__setattr__(
-            self, "params", (*experiments(self.experiment), "tag", "students")
-        )
+        self.collects(needs, (*experiments(self.experiment), "tag", "students"))
 
     def table(self, context: Context) -> Table:
         """Lay it out: for each dataset teacher, student, their gap and the bounds."""
-        paper = context.source(self.csv, *self.keys)
+        paper = self.paper(context)
         block = context.param(f"experiments.{self.experiment}")
+        kind = float if self.setting == "scale" else int
+        values = [kind(value) for value in block[self.values]]
         datasets, lines = block["datasets"], []
         several = self.by_dataset or len(datasets) > 1
+        student = block["student"]
+        labels = {
+            "teacher": model_name("teacher"),
+            student: f"{model_name(student)}, {block['width']} channels",
+            "gap": "Gap",
+            **{f"bound_{name}": label for name, label in BOUNDS.items()},
+        }
         for dataset in datasets:
             if several:
                 lines.append(Line(dataset, dataset_name(dataset), rule=bool(lines)))
             prefix = f"{dataset}_" if several else ""
-            lines += self._lines(context, block, dataset, prefix, paper)
+            columns = [
+                self._column(context, dataset, prefix, value, paper) for value in values
+            ]
+            lines += lines_of(prefix, labels, columns)
         (metric,) = heads_of(context, [COLUMN])
-        how = protocol(context, self.experiment, self.samplers)
-        values = self._values(block)
+        constant = context.param("experiments.sampling.student_guidance") == "constant"
+        caption = self.caption.format(
+            metric=metric,
+            datasets=", ".join(map(dataset_name, datasets)),
+            guided="constant w of the student, " if constant else "student and ",
+        )
         return Table(
             context.item,
-            f"{self.caption(metric, context)} {how}",
+            f"{caption} {protocol(context, self.experiment, self.samplers)}",
             (self.corner, *(self.head.format(value=value) for value in values)),
             tuple(lines),
             notes=(GAP_NOTE, *quality_notes(context, datasets)),
         )
 
-    def _values(self, block: dict[str, Any]) -> list[Any]:
-        kind = float if self.setting == "scale" else int
-        return [kind(value) for value in block[self.values]]
-
-    def _lines(
-        self,
-        context: Context,
-        block: dict[str, Any],
-        dataset: str,
-        prefix: str,
-        paper: PaperTable,
-    ) -> list[Line]:
-        """The rows of one dataset."""
-        student, width = block["student"], block["width"]
-        digits = MEASURES[COLUMN].digits(context.settings)
-        metric = MEASURES[COLUMN].metric
-        boxes: dict[str, list[Entry]] = {"teacher": [], student: [], "gap": []}
-        boxes |= {f"bound_{name}": [] for name in BOUNDS}
-
-        def add(row: str, cell: Any) -> None:
-            boxes[row].append(Entry((cell,)))
-
-        for value in self._values(block):
-            column, found = self.column.format(value=value), {}
-            for row, model, size in (
-                ("teacher", TEACHER, None),
-                (student, student, width),
-            ):
-                sampler = replace(context.sampler(model), **{self.setting: value})
-                place = (self.experiment, dataset, model, size, sampler)
-                found[row], id = context.metric(metric, *place), prefix + row
-                said = paper.value(id, column)
-                address = f"{id}/{column}"
-                add(row, context.measured(address, found[row], digits, paper=said))
-            both = found[student], found["teacher"]
-            address = f"{prefix}gap/{column}"
-            add("gap", context.of_two("difference", address, *both, digits))
-            for name in BOUNDS:
-                row = f"bound_{name}"
-                rows = context.bound(name, metric, dataset)
-                add(row, context.measured(f"{prefix}{row}/{column}", rows, digits))
-        labels = {f"bound_{name}": label for name, label in BOUNDS.items()}
-        labels |= {"teacher": model_name("teacher"), "gap": "Gap"}
-        labels[student] = f"{model_name(student)}, {width} channels"
-        return [
-            Line(prefix + row, labels[row], tuple(entries))
-            for row, entries in boxes.items()
-        ]
+    def _column(
+        self, context: Context, dataset: str, prefix: str, value: Any, paper: PaperTable
+    ) -> dict[str, Cell]:
+        """Cells of one dataset and value, by row."""
+        block = context.param(f"experiments.{self.experiment}")
+        student, measure = block["student"], MEASURES[COLUMN]
+        digits = context.digits(COLUMN)
+        column, found = self.column.format(value=value), {}
+        for row, model, width in (
+            ("teacher", TEACHER, None),
+            (student, student, block["width"]),
+        ):
+            sampler = replace(context.sampler(model), **{self.setting: value})
+            place = (self.experiment, dataset, model, width, sampler)
+            found[row] = context.over_seeds(measure.metric, *place)
+        for name in BOUNDS:
+            found[f"bound_{name}"] = context.bound(name, measure.metric, dataset)
+        cells = {}
+        for row, rows in found.items():
+            printed = paper.value(prefix + row, column)
+            address = f"{prefix}{row}/{column}"
+            cells[row] = context.measured(address, rows, digits, paper=printed)
+        both, address = (found[student], found["teacher"]), f"{prefix}gap/{column}"
+        cells["gap"] = context.of_two("difference", address, *both, digits)
+        return cells
 
 
-def _steps_caption(metric: str, context: Context) -> str:
-    return (
-        f"Sampling steps ({metric}). Trained once; the step count changes at sampling "
-        "only."
-    )
+def lines_of(
+    prefix: str, labels: Mapping[str, str], columns: Sequence[Mapping[str, Cell]]
+) -> list[Line]:
+    """Rows of a table whose cells were made column by column.
 
-
-def _guidance_caption(metric: str, context: Context) -> str:
-    datasets: Sequence[str] = context.param("experiments.tableC7.datasets")
-    constant = context.param("experiments.sampling.student_guidance") == "constant"
-    of_student = "constant w of the student, " if constant else "student and "
-    return (
-        f"Guidance scale ({metric}, {', '.join(map(dataset_name, datasets))}): "
-        f"{of_student}TAG's w_{{max}} of the teacher."
-    )
+    Args:
+        prefix: of the rows' ids.
+        labels: by row.
+        columns: cells by row.
+    """
+    return [
+        Line.of_cells(prefix + row, label, [column[row] for column in columns])
+        for row, label in labels.items()
+    ]
 
 
 register(
     SweepTable(
         name="tableC5",
         title="Sampling steps",
-        section=Section.APPENDIX_C,
         experiment="tableC5",
         csv="tableC5_steps.csv",
         keys=("dataset", "model"),
@@ -160,7 +166,8 @@ register(
         column="fd_{value}",
         head="{value}",
         corner="Steps",
-        caption=_steps_caption,
+        caption="Sampling steps ({metric}). Trained once; the step count changes at "
+        "sampling only.",
         by_dataset=True,
         claims=True,
     )
@@ -169,7 +176,6 @@ register(
     SweepTable(
         name="tableC7",
         title="Guidance scale",
-        section=Section.APPENDIX_C,
         experiment="tableC7",
         csv="tableC7_guidance.csv",
         keys=("model",),
@@ -179,7 +185,74 @@ register(
         column="w{value}",
         head="{value:.1f}",
         corner="w",
-        caption=_guidance_caption,
+        caption="Guidance scale ({metric}, {datasets}): {guided}TAG's w_{{max}} of the "
+        "teacher.",
         claims=True,
     )
 )
+
+
+@table(
+    "tableS4",
+    title="Fewer steps by distillation",
+    needs=(
+        metrics("stepwise", (STUDENTS, DISTILLED), "stepped"),
+        Need(CALIBRATION, "stepwise"),
+        Need(STEP_GAP, "stepwise", (DISTILLED,)),
+        bounds("stepwise"),
+    ),
+    params=(*experiments("stepwise"), "tag", "students"),
+    claims=True,
+)
+def table_s4(context: Context, _: PaperTable) -> Table:
+    """The student sampled in fewer steps as it is, and distilled to them."""
+    block = context.param("experiments.stepwise")
+    name = model_name(block["student"])
+    labels = {
+        "plain": f"{name}, as it is",
+        "distilled": f"{name}, distilled",
+        "gain": "Gain",
+        "rho": "ρ",
+    }
+    lines = []
+    for dataset in block["datasets"]:
+        lines.append(Line(dataset, dataset_name(dataset), rule=bool(lines)))
+        columns = [
+            _stepwise_column(context, dataset, steps) for steps in block["steps"]
+        ]
+        lines += lines_of(f"{dataset}_", labels, columns)
+    (metric,) = heads_of(context, [COLUMN])
+    how = protocol(context, "stepwise", "steps")
+    return Table(
+        context.item,
+        f"Step distillation on top of {name} ({metric}). {how}",
+        ("Steps", *map(str, block["steps"])),
+        tuple(lines),
+        notes=(*STEPWISE_NOTES, *quality_notes(context, block["datasets"])),
+    )
+
+
+def _stepwise_column(context: Context, dataset: str, steps: int) -> dict[str, Cell]:
+    """The cells of one number of steps, by row."""
+    block, measure = context.param("experiments.stepwise"), MEASURES[COLUMN]
+    student, width = block["student"], block["width"]
+    digits = context.digits(COLUMN)
+    column, own = f"fd_{steps}", steps == block["steps"][0]
+    model = student if own else f"{student}_k{steps}"  # its own steps: nothing to do
+
+    def rows(name: str) -> list[Row]:
+        sampler = replace(context.sampler(name), steps=steps)
+        place = ("stepwise", dataset, name, width, sampler)
+        return context.over_seeds(measure.metric, *place)
+
+    plain, distilled = rows(student), rows(model)
+    rho = context.over_seeds("rho", "stepwise", dataset, model, width)
+    gain = "difference", f"{dataset}_gain/{column}", plain, distilled, digits
+    return {
+        "plain": context.measured(f"{dataset}_plain/{column}", plain, digits),
+        "distilled": context.measured(
+            f"{dataset}_distilled/{column}", distilled, digits
+        ),
+        "gain": context.of_two(*gain),
+        "rho": context.measured(f"{dataset}_rho/{column}", rho, context.digits("rho")),
+    }

@@ -1,6 +1,6 @@
 """The HTML page: templates of jinja2 and a style sheet, in this folder.
 
-Everything is escaped but what says that it is HTML (markupsafe.Markup).
+Everything is escaped except markupsafe.Markup.
 """
 
 from __future__ import annotations
