@@ -137,6 +137,7 @@ def test_it_says_where_there_is_no_gpu(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_bare_machine_gets_the_list_of_what_is_missing(tmp_path):
     """Not a traceback; and the list has all that a first contact imports."""
     source = f"{python_path(ROOT)}:{ROOT}"
@@ -307,6 +308,7 @@ def _late(monkeypatch):
     monkeypatch.setattr(gates, "launched", launched)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [_stronger, _late])
 def test_gates_of_samples_find_faults_and_pass_right_code(work, monkeypatch, fault):
     """Whatever the noise; in half precision a fault as large as its rounding hides."""
@@ -379,6 +381,7 @@ def test_gates_find_noise_that_repeats_and_a_state_that_lacks_something(
     assert gates.resumed(work, "eager") > 1e-7
 
 
+@pytest.mark.slow
 def test_two_variants_live_at_a_time(work):
     """Not all of them: sixteen students in graphs are many gigabytes each time."""
     alive, most = [], []

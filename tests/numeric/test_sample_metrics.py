@@ -190,7 +190,7 @@ def test_at_infinity_the_bias_of_few_samples_is_gone() -> None:
     )
 
 
-@pytest.mark.parametrize("dimension", [6, 300])
+@pytest.mark.parametrize("dimension", [6, pytest.param(300, marks=pytest.mark.slow)])
 def test_the_error_at_infinity_is_the_spread_over_sets_of_samples(
     dimension, monkeypatch
 ) -> None:

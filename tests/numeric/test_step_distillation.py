@@ -176,6 +176,7 @@ def files(job):
     return [job.output(name).read_bytes() for name in FILES]
 
 
+@pytest.mark.slow
 def test_resumed_equals_uninterrupted_and_chains(root, tmp_path):
     whole = step_job(root, tmp_path / "whole")
     assert distill_steps(whole, CPU)

@@ -148,7 +148,10 @@ def test_teacher_is_frozen(root, job):
     assert set(seen) == {(False, None)}
 
 
-@pytest.mark.parametrize("stops", [[1], [5, 4], [2, 2, 2, 2]])
+@pytest.mark.parametrize(
+    "stops",
+    [[1], *(pytest.param(s, marks=pytest.mark.slow) for s in ([5, 4], [2, 2, 2, 2]))],
+)
 def test_resumed_equals_uninterrupted(packed, job, stops):
     """Both files, after any number of interruptions at any iteration."""
     pairs = [("dash", 8), ("tirt_learned", 8), ("fitnets", 8)]

@@ -28,6 +28,8 @@ from dash_repro.models.checkpoint import CheckpointError, save_checkpoint
 from dash_repro.models.classifier import Classifier, load_classifier, save_classifier
 from dash_repro.models.unet import UNet, UNetConfig
 
+pytestmark = pytest.mark.slow
+
 PARAMS = {
     "prepare_data": {
         "tiny": {

@@ -63,6 +63,7 @@ def test_every_figure_has_ink_and_repeats(workspace, item):
     assert b"CreationDate" not in pair[1].read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("item", ["figureS1", "figure5a"])
 def test_the_last_bits_of_a_layout_move_no_byte(workspace, item, monkeypatch):
     """They depend on the order of the solver's variables, and PDFs differed by them."""
@@ -115,6 +116,7 @@ MEMBERS = [{"dataset": "cifar10", "seed": "42", "sampling_seed": "0"}]
         ("figure6", MEMBERS, "training seed 42; sampling seed 0"),
     ],
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["paper", "study"])
 def test_a_picture_that_travels_alone_says_seeds_and_counts(
     workspace, tmp_path, monkeypatch, item, members, says, scale

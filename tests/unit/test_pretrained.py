@@ -66,6 +66,7 @@ def test_three_lines_give_images(path):
     assert all(np.array_equal(a, b) for a, b in zip(images, array, strict=True))
 
 
+@pytest.mark.slow
 def test_grey_networks_give_grey_images(tmp_path):
     path = tmp_path / "model.safetensors"
     write(path, config=replace(CONFIG, channels=1))

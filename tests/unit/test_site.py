@@ -14,6 +14,8 @@ from dash_repro.cli import main as dash_repro
 from dash_repro.params.definition import Params
 from runledger.cli import main as runledger
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -65,6 +65,7 @@ def test_float32_is_not_made_tf32_by_the_shell() -> None:
     assert program(show, "prepare_data", NVIDIA_TF32_OVERRIDE="1") == "None\n"
 
 
+@pytest.mark.slow
 def test_one_thread_whatever_the_shell_says() -> None:
     """Of the program that loads every library."""
     assert threads("compute_metrics") == {1}

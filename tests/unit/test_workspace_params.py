@@ -11,6 +11,8 @@ from dash_repro.params import load_params
 from dash_repro.workspace import make_workspace
 from runledger.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("params.yaml", "dvc.yaml", "config/demo.params.yaml")
 

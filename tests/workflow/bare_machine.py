@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,15 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from paper_workspace import ROOT, TINY, Workspace
+from paper_workspace import ROOT, TINY, Workspace, few_processes
 
 from dash_repro.workspace import commit, make_workspace
 from runledger.git import git
 
 ODD = """it's a "test" {dir} $x ü"""
 NEEDED = ("sh", "bash", "which", "git", "make", "grep", "sed", "expand", "tr", "mkdir")
-# its work is smaller than the start of a process, and other tests have the second core
-FEW_PROCESSES = {"bundle": 100, "pack": 16, "spread": 1}
 HOSTILE = {
     "HOME": "/sys",  # nothing can be written there; no git identity either
     "TMPDIR": "/nonexistent",
@@ -77,14 +74,7 @@ class BareMachine:
         make_workspace(ROOT, self.root, ROOT / "params.yaml")
         tiny = TINY.read_text().replace("base: ../../params", "base: ../params")
         (self.root / "config" / "demo.params.yaml").write_text(tiny)
-        profile = self.root / "workflow" / "profiles" / "demo" / "config.yaml"
-        text = profile.read_text()
-        for setting, most in FEW_PROCESSES.items():
-            text, count = re.subn(
-                rf"^  {setting}: \d+", f"  {setting}: {most}", text, flags=re.M
-            )
-            assert count == 1, setting
-        profile.write_text(text)
+        few_processes(self.root)
         git(self.root, "add", "-A")
         commit(self.root, "the smallest demo")
         link_environment(self.root)

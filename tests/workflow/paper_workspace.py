@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import warm
@@ -94,6 +95,20 @@ class Workspace:
             "checkout", "-q", "HEAD", "--", "params.yaml", "src", "runledger", "stages"
         )
         self.git("checkout", "-q", "HEAD", "--", "dvc.yaml", "workflow", "paper")
+
+
+def few_processes(root: Path) -> None:
+    """Let the demo's profile start as few processes as it can.
+
+    The work of a small run is less than their start, and the other cores have tests.
+    """
+    path = root / "workflow" / "profiles" / "demo" / "config.yaml"
+    text = path.read_text()
+    for setting, value in {"bundle": 100, "pack": 16, "spread": 1}.items():
+        pattern = re.compile(rf"^  {setting}: \d+", re.M)
+        text, count = pattern.subn(f"  {setting}: {value}", text)
+        assert count == 1, setting
+    path.write_text(text)
 
 
 def make(target: Path, params: Path) -> Workspace:

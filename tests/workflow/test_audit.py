@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from paper_workspace import Workspace
 from tampering import (
@@ -50,8 +51,11 @@ def metrics_of_equal_features_are_computed_once() -> Iterator[None]:
 
     def metrics(samples: Samples, every: bool) -> Any:
         real = samples.real
-        files = ("features", "mu", "factor", "held_out")
-        arrays = [*samples.kept.items(), *((n, getattr(real, n)) for n in files)]
+        files = ("features", "mu", "factor", "usual")
+        arrays = [
+            *samples.kept.items(),
+            *((n, np.asarray(getattr(real, n))) for n in files),
+        ]
         told = [
             [name, hashlib.md5(array.tobytes()).hexdigest()] for name, array in arrays
         ]

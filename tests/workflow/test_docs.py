@@ -29,9 +29,6 @@ RUN = {
     'make audit CELL="table3/dash/cifar10_fd"': (
         'make audit CELL="table3/dash/digits_fd"'
     ),
-    'make audit DIR=demo CELL="table3/dash/digits_fd"': (
-        'make audit CELL="table3/dash/digits_fd"'
-    ),
     "make audit CELL=table3/x/y": "! make audit CELL=table3/x/y",
     "make report": "",
     "make crate": "",
@@ -150,6 +147,7 @@ ONLY_READ = {
     "make demo": "test_bare_machine runs it",
     "make demo VERBOSE=1": "likewise",
     "make audit DIR=demo": "likewise",
+    'make audit DIR=demo CELL="table3/dash/digits_fd"': "run without DIR",
     "make demo TORCH=cpu": "brings another torch; test_install has what it does",
     "make test": "is what runs this",
     "make check": "likewise, in part",

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from paper_workspace import ROOT, Workspace, make
+from paper_workspace import ROOT, Workspace, few_processes, make
 from PIL import Image
 
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
@@ -102,6 +102,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(overridden(tmp_path), sort_keys=False))
     made = make(tmp_path / "workspace", path)
+    few_processes(made.root)
     made.snakemake("table3", "figureD6", "figure4b")
     return made
 
