@@ -169,7 +169,7 @@ def test_a_finished_job_is_one_line_and_a_target_none(tmp_path: Path) -> None:
     run, view = bundle_run(tmp_path), display(tmp_path)
     log = tmp_path / "tables.out"
     log.write_text("table3: complete\n")
-    run.tasks[9] = Task("tables", "tables", tells="tables.out")
+    run.tasks[9] = Task("tables", "tables", log="tables.out")
     text = shown(
         view,
         record(None, "3 jobs", runledger=run),

@@ -140,7 +140,7 @@ def write_once(path: Path | str, text: str | bytes) -> None:
         if Path(path).read_bytes() == data:
             return
     except OSError:
-        pass  # absent, or not readable: written, or the error is told
+        pass  # absent, or not readable: written, or the error is raised
     write_atomic(path, data)
 
 

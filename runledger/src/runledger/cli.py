@@ -69,7 +69,7 @@ def why(root: Path, targets: tuple[str, ...]) -> int:
     """Why instances are stale, old value and new.
 
     TARGET is an instance, stage/id, a pattern such as 'fit/*-s42' or an
-    output's path; without, each edit is told once, with what it makes stale.
+    output's path; without, each edit is shown once, with what it makes stale.
     """
     from runledger.display.reasons import reasons
 

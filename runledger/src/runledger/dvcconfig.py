@@ -3,7 +3,7 @@
 DVC merges four files: the system's, the user's, the repository's (.dvc/config) and the
 checkout's own (.dvc/config.local); a later one wins. Importing DVC to ask it would cost
 every command a quarter of a second, and jobs on cluster nodes run no DVC code at all:
-they are told what the head read (a node may have another home, other variables).
+they get what the head read (a node may have another home, other variables).
 """
 
 from __future__ import annotations
@@ -152,9 +152,13 @@ def tell_jobs(root: Path) -> CacheConfig:
     folder = found.folder
     if folder.is_relative_to(root):
         folder = folder.relative_to(root)
-    told = {"root": os.path.realpath(root), "folder": str(folder), "links": found.links}
-    told |= {"shared": found.shared, "said_by": found.said_by}
-    os.environ[CACHE] = json.dumps(told)
+    settings = {
+        "root": os.path.realpath(root),
+        "folder": str(folder),
+        "links": found.links,
+    }
+    settings |= {"shared": found.shared, "said_by": found.said_by}
+    os.environ[CACHE] = json.dumps(settings)
     return found
 
 
@@ -164,8 +168,8 @@ def cache_config(root: Path) -> CacheConfig:
     Raises:
         UserError: the configuration cannot be used.
     """
-    told = json.loads(os.environ.get(CACHE, "{}"))
-    if told.pop("root", None) != os.path.realpath(root):
+    settings = json.loads(os.environ.get(CACHE, "{}"))
+    if settings.pop("root", None) != os.path.realpath(root):
         return read_config(root)
-    told["folder"] = Path(root) / told["folder"]  # an absolute one stays
-    return CacheConfig(**{**told, "links": tuple(told["links"])})
+    settings["folder"] = Path(root) / settings["folder"]  # an absolute one stays
+    return CacheConfig(**{**settings, "links": tuple(settings["links"])})

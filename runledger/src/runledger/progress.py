@@ -35,17 +35,17 @@ def running(root: Path) -> list[dict[str, Any]]:
         folder = ledger_path(root, ".state", "runs", path.name.partition(".")[0])
         if owner is None:
             continue
-        walked = legs.read(folder)
-        if not walked:  # not begun, or cut short by a crash
+        history = legs.read(folder)
+        if not history:  # not begun, or cut short by a crash
             continue
-        mine = [leg for leg in walked if leg["end"] is None]
-        leg = mine[-1] if mine else walked[-1]
+        mine = [leg for leg in history if leg["end"] is None]
+        leg = mine[-1] if mine else history[-1]
         row = {
             "instance": leg["instance"],
             "host": leg["host"],
             "job_id": leg["job_id"],
             "gpu": leg["gpu"],
-            "leg": len(walked),
+            "leg": len(history),
             "since": leg["start"],
         }
         found.append({**row, **_last(root, leg["instance"])})
@@ -163,8 +163,8 @@ def _bundles(root: Path, instance: Instance) -> set[str]:
         for name, stage, members in bundles:
             log = ledger_path(root, "logs", stage, f"{name}.log")
             if instance.name in members and name not in found and log.exists():
-                told = f" {instance.name}: " in log.read_text("utf-8", "replace")
-                found |= {name} if told else set()
+                named = f" {instance.name}: " in log.read_text("utf-8", "replace")
+                found |= {name} if named else set()
     return found
 
 
@@ -174,7 +174,7 @@ def _job_ids(root: Path, instance: Instance) -> set[str]:
     for record in Records(root).history(instance.stage, instance.id):
         found |= {str(leg.get("job_id")) for leg in record.run.get("legs", [])}
     for path in ledger_path(root, ".state", "runs").glob(f"*/{legs.FILE}"):
-        walked = legs.read(path.parent)
-        mine = [leg for leg in walked if leg.get("instance") == instance.name]
+        history = legs.read(path.parent)
+        mine = [leg for leg in history if leg.get("instance") == instance.name]
         found |= {str(leg["job_id"]) for leg in mine}
     return found - {"None"}

@@ -94,7 +94,7 @@ def _folder(files: list[File], md5s: Mapping[str, str]) -> Digest:
 
 
 class Mark(NamedTuple):
-    """What tells a file from one that was written since."""
+    """What differs between a file and one that was written since."""
 
     text: str
     size: int

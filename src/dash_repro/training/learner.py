@@ -177,7 +177,7 @@ class Learner:
         self._filled = 0
 
     def latest(self) -> dict[str, float]:
-        """The loss of late and the last rho, as far as there are any."""
+        """Mean loss since the last row of history, and the last rho, where known."""
         known: dict[str, float] = {}
         for row in self.history:
             known.update({key: row[key] for key in ("loss", "rho") if key in row})
@@ -187,7 +187,7 @@ class Learner:
 
     @contextmanager
     def averaged(self) -> Iterator[UNet]:
-        """The network with its EMA weights, in eval mode, for the time being."""
+        """The network with its EMA weights and in eval mode, until the context ends."""
         current = self.flat.values.detach()[: len(self.ema)]
         kept = current.clone()
         current.copy_(self.ema)

@@ -202,7 +202,7 @@ def check_dropped(chain: Chain) -> Iterator[Finding]:
 
 
 def _replicate(chain: Chain, record: Record) -> dict[str, Any]:
-    """What tells a run from its repetitions: fields that the settings name."""
+    """What differs between a run and its repetitions: fields that the settings name."""
     item, fields = record.recipe["item"], settings(chain.root).get("replicates", ())
     return {key: item[key] for key in fields if key in item}
 

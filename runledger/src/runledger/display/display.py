@@ -79,7 +79,7 @@ class Display:
             self.screen.line(text, _STYLES.get(record.levelno, ""))
 
     def _error(self, record: logging.LogRecord) -> None:
-        if _CALLED not in str(record.msg):  # of a job: told by _job_error
+        if _CALLED not in str(record.msg):  # of a job: shown by _job_error
             self._message(record)
         elif _DIED.search(str(record.msg)):
             self._deaths.append(str(record.msg))
@@ -107,8 +107,8 @@ class Display:
         if task.shown:
             took = span(self.run.seconds(task))
             self.screen.line(f"done  {took:>12}  {task.label}")
-        if task.tells:
-            self.screen.line((self.root / task.tells).read_text("utf-8", "replace"))
+        if task.log:
+            self.screen.line((self.root / task.log).read_text("utf-8", "replace"))
 
     def _job_error(self, record: logging.LogRecord) -> None:
         task = self.run.tasks.get(record.jobid)

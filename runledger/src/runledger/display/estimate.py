@@ -14,9 +14,9 @@ from statistics import mean
 
 from runledger.display.run import OVER, Run, Task
 
-STARTUP = 8.0  # seconds, until the first job has told
+STARTUP = 8.0  # seconds, until the first job has reported
 _GUESS = 0.1  # start-ups, in units of the counted work, while no speed is known
-_ENOUGH = 0.05, 20.0  # what tells a job's speed: a part of its work, or seconds of it
+_ENOUGH = 0.05, 20.0  # what shows a job's speed: a part of its work, or seconds of it
 
 
 class Estimate:

@@ -11,7 +11,7 @@ from runledger.pipeline import split_name
 
 _TAIL = 8  # lines of a log, where the program left no note
 _WIDE = 300  # letters of a line
-_NAMED = 5  # members told of in full
+_NAMED = 5  # members shown in full
 
 
 def explain(

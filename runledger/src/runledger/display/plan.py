@@ -1,4 +1,4 @@
-"""In the head: what the jobs of Snakemake's DAG stand for, told to the display."""
+"""In the head: what the jobs of Snakemake's DAG stand for, for the display."""
 
 from __future__ import annotations
 
@@ -69,6 +69,6 @@ def _task(plan: Plan, job: Any, names: list[str]) -> Task:
     work = float(job.resources.get(WORK, 0))
     kind = str(job.resources.get(KIND, stage))
     found = members(plan.root, names, part)
-    tells = "" if job.output else " ".join(map(str, job.log))
-    shown = bool(job.output or tells)
-    return Task(label, stage, found, work, kind, shown=shown, tells=tells)
+    log = "" if job.output else " ".join(map(str, job.log))
+    shown = bool(job.output or log)
+    return Task(label, stage, found, work, kind, shown=shown, log=log)

@@ -18,7 +18,7 @@ def reasons(
 ) -> str:
     """Return lines that say why instances are stale; "" if none are.
 
-    An edit is told once, with how many instances of each stage it reaches: those whose
+    An edit is shown once, with how many instances of each stage it reaches: those whose
     params it changes, what they need that never ran, and what reads them. Below are
     those that never ran for another reason, and what reads these.
 
@@ -69,8 +69,8 @@ def _edits(names: Iterable[str], verdicts: Mapping[str, Verdict]) -> dict[str, s
 
 def _follows(own: Collection[str]) -> bool:
     """Whether an edit above may explain it: nothing but other names, or no run yet."""
-    told = _without_moved(own)
-    return all(reason.startswith(("identity: ", NEVER)) for reason in told)
+    shown = _without_moved(own)
+    return all(reason.startswith(("identity: ", NEVER)) for reason in shown)
 
 
 def _without_moved(own: Collection[str]) -> list[str]:
@@ -103,11 +103,11 @@ def _parents(verdict: Verdict) -> list[str]:
 
 
 def _edit(own: Iterable[str]) -> str:
-    """One text for what changed; an identity that follows from params is not told."""
+    """One text for what changed; an identity that follows from params is not shown."""
     own = _without_moved(list(own))
     params = [reason for reason in own if reason.startswith("params: ")]
-    told = [r for r in own if not (params and r.startswith("identity: "))]
-    return "; ".join(_short(reason.removeprefix("params: ")) for reason in told)
+    shown = [r for r in own if not (params and r.startswith("identity: "))]
+    return "; ".join(_short(reason.removeprefix("params: ")) for reason in shown)
 
 
 def _counted(names: list[str], verdicts: Mapping[str, Verdict]) -> str:

@@ -86,7 +86,7 @@ class Task:
         needs: ids of the jobs that must be done before.
         uses: {resource: amount} of what is limited.
         shown: False for a mere target, which makes nothing.
-        tells: the log of a job that makes nothing else: shown when it is done.
+        log: the log of a job that makes nothing else: shown when it is done.
         state: waiting, running, done, failed, stopped.
         seen: when and how far it was when it was first seen to have begun: a job that
             resumes is far from the start.
@@ -100,7 +100,7 @@ class Task:
     needs: frozenset[int] = frozenset()
     uses: Mapping[str, float] = field(default_factory=dict)
     shown: bool = True
-    tells: str = ""
+    log: str = ""
     state: str = "waiting"
     seen: tuple[float, float] | None = None
     began: float = 0.0

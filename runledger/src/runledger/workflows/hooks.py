@@ -1,6 +1,6 @@
 """In Snakemake's process: the records decide which rules of a Snakefile have inputs.
 
-The rules stay as they are written. What Snakemake is told to read for an instance is
+The rules stay as they are written. What Snakemake reads for an instance is
 nothing if it is valid, and its inputs and its frozen recipe if it is stale; the
 function that it calls for a job checks, publishes and records.
 """

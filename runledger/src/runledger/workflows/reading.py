@@ -244,7 +244,7 @@ class Reading:
                 except Exception as error:
                     if name == default:
                         raise
-                    self.unmade[path] = error  # told if somebody asks for the target
+                    self.unmade[path] = error  # raised if somebody asks for the target
         for rule in self.makers:
             if self._is_asked_for(rule):
                 error = self._why_not(rule, {})

@@ -56,12 +56,12 @@ def set_up(root: Path, snakefile: str | None = None) -> list[str]:
     _refuse_dvc(root)
     tracked = set(listed.split("\0"))
     fresh = not (root / _FOLDER).exists()
-    told = _add(root / SETTINGS, _settings(path))
+    steps = _add(root / SETTINGS, _settings(path))
     settings.cache_clear()
     try:
         pipeline = _readable(root, path, tracked)
     except UserError:
-        if told:  # nothing is left of an attempt
+        if steps:  # nothing is left of an attempt
             (root / SETTINGS).unlink()
         if fresh:
             shutil.rmtree(root / _FOLDER, ignore_errors=True)
@@ -70,22 +70,22 @@ def set_up(root: Path, snakefile: str | None = None) -> list[str]:
         top = git(root, "rev-parse", "--show-toplevel").decode().strip()
         more = [] if Path(top) == root.resolve() else ["--subdir"]
         _dvc(root, "init", "-q", *more)
-        told.append("dvc init")
+        steps.append("dvc init")
     write_atomic(root / _FOLDER / ".gitignore", _OWN)
     text = read_text(root / path)
     if "runledger.rules()" not in text:
         write_atomic(root / path, f"{text.rstrip()}\n\n\n{_INCLUDE}")
-        told.append(f"{path}: includes runledger.rules() as its last line")
-    told += _add(root / _profile(root, path), _missing_of_profile(root, path))
+        steps.append(f"{path}: includes runledger.rules() as its last line")
+    steps += _add(root / _profile(root, path), _missing_of_profile(root, path))
     ignored = ["/.snakemake/", *_folders(pipeline, tracked)]
-    told += _add(root / ".gitignore", [p for p in ignored if not _is_ignored(root, p)])
-    told += _add(root / ".dvcignore", _DVC_IGNORES)
-    told += filter(None, [renew(root, pipeline)])
+    steps += _add(root / ".gitignore", [p for p in ignored if not _is_ignored(root, p)])
+    steps += _add(root / ".dvcignore", _DVC_IGNORES)
+    steps += filter(None, [renew(root, pipeline)])
     count = len(pipeline.instances)
     rules = len({instance.stage for instance in pipeline.instances.values()})
-    told.append(f"{count} instances of {rules} rules are registered")
-    told.append("next: git add -A, git commit, and run snakemake as ever")
-    return told
+    steps.append(f"{count} instances of {rules} rules are registered")
+    steps.append("next: git add -A, git commit, and run snakemake as ever")
+    return steps
 
 
 def _readable(root: Path, snakefile: str, tracked: set[str]) -> Pipeline:
