@@ -76,11 +76,11 @@ def _write(
     (folder / f"{stem}.csv").write_text(as_csv(machine, passed, table), "utf-8")
     (folder / f"{stem}.md").write_text(page, "utf-8")
     if folder == RESULTS:
-        _write_page()
+        write_page()
     return page
 
 
-def _write_page() -> None:
+def write_page() -> None:
     """docs/benchmark.md, from all results at hand."""
     head = (ROOT / "bench" / "head.md").read_text("utf-8")
     parts = [path.read_text("utf-8") for path in sorted(RESULTS.glob("*.md"))]
