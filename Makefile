@@ -74,7 +74,7 @@ check: needed $(TOOLS)  ## the fast part of the tests, for every edit
 	@$(MAKE) -s -j lint drift fast-tests
 
 fast-tests:
-	@env -u MAKEFLAGS -u MAKELEVEL pytest -q -n 2 --dist loadfile -m "$(SHORT) and not slow and not cluster" $(PYTEST)
+	@env -u MAKEFLAGS -u MAKELEVEL pytest -q -n 3 --dist loadfile -m "$(SHORT) and not slow and not cluster" $(PYTEST)
 
 drift:
 	@python -m runledger plan --check

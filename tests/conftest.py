@@ -22,7 +22,10 @@ FIRST = (
     "runledger/tests/test_dvc.py",
     "runledger/tests/test_anywhere.py",
     "tests/workflow/test_extend.py",
+    "tests/workflow/test_init_to_table.py",
 )
+# Of those that wait for a workspace, the longest.
+LONG = ("tests/workflow/test_publication.py", "tests/workflow/test_docs.py")
 # Long, and each of its tests by itself: shared out one by one, at the end.
 SHARED = "tests/workflow/test_audit.py"
 
@@ -46,11 +49,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if {"bare", "tiny"} & set(getattr(item, "fixturenames", ()))
     }
 
-    def turn(item: pytest.Item) -> int:
+    def turn(item: pytest.Item) -> tuple[int, int]:
         path = _file(item.nodeid)
         if path in FIRST:
-            return FIRST.index(path)
-        return len(FIRST) + (path in waiting) + (path == SHARED)
+            return 0, FIRST.index(path)
+        if path == SHARED:
+            return 3, 0
+        return (2, path not in LONG) if path in waiting else (1, 0)
 
     items.sort(key=turn)
 

@@ -36,6 +36,7 @@ def test_mtimes_metadata_and_intermediates_do_not_matter(toy: Toy) -> None:
     assert toy.stale() == set()
 
 
+@pytest.mark.slow
 def test_outputs_dated_in_the_future_still_rerun(toy: Toy) -> None:
     for path in (toy.root / "results").rglob("*.txt"):
         os.utime(path, (4e9, 4e9))
@@ -183,6 +184,7 @@ def test_files_as_targets_get_the_same_words(toy: Toy) -> None:
     assert "measure.a.value: 1 -> 7" in toy.snakemake("-n", target)
 
 
+@pytest.mark.slow
 def test_what_lost_its_records_runs_again(toy: Toy) -> None:
     before = toy.read("results/measure/b/value.txt")
     shutil.rmtree(toy.root / "results/records/measure/b")
@@ -209,6 +211,7 @@ def test_recipe_without_the_plan_of_a_head_refuses(toy: Toy) -> None:
     assert "runs only as a job that snakemake started" in out
 
 
+@pytest.mark.slow
 def test_two_bundled_instances_equal_single_ones(toy: Toy, empty: Toy) -> None:
     empty.snakemake("--config", "bundle=3")
     assert (empty.root / "results/logs/measure/measure_1of1.log").exists()
@@ -222,6 +225,7 @@ def test_two_bundled_instances_equal_single_ones(toy: Toy, empty: Toy) -> None:
     assert keys == {p.stem for p in (empty.root / "results/records").rglob("*.json")}
 
 
+@pytest.mark.slow
 def test_failure_of_one_keeps_the_others(empty: Toy) -> None:
     empty.edit("params.yaml", "b: {value: 4,", "b: {value: x,")
     empty.edit("src/toy/arithmetic.py", "return a * b", "return int(a) * b")
@@ -236,6 +240,7 @@ def test_failure_of_one_keeps_the_others(empty: Toy) -> None:
     assert sorted(empty.trained()) == ["a", "b", "c"], "a and c must not run twice"
 
 
+@pytest.mark.slow
 def test_what_failed_does_not_hold_up_the_others_again(empty: Toy) -> None:
     empty.edit("params.yaml", "b: {value: 4,", "b: {value: x,")
     empty.edit("src/toy/arithmetic.py", "return a * b", "return int(a) * b")
@@ -270,6 +275,7 @@ def test_a_job_refuses_an_input_of_an_earlier_recipe(toy: Toy) -> None:
     assert "an input of double@a is not what measure@a recorded" in out
 
 
+@pytest.mark.slow
 def test_adopted_bytes_stay_visible(toy: Toy) -> None:
     toy.edit("src/toy/arithmetic.py", "a * b", "b * a")
     assert "needs a reason" in toy.ledger(

@@ -331,6 +331,7 @@ def test_init_refuses_what_it_would_spoil_and_leaves_nothing_behind(tmp_path):
     assert flow.read("summary/best.txt") != "by hand\n"
 
 
+@pytest.mark.slow
 def test_a_target_that_cannot_be_recorded_says_why_when_it_is_asked_for(
     tmp_path: Path,
 ) -> None:

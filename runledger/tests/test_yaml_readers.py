@@ -106,6 +106,7 @@ def typed(value: object) -> object:
     return type(value).__name__, repr(value)
 
 
+@pytest.mark.slow
 def test_random_scalars_are_refused_or_read_alike_by_all() -> None:
     """Words of the characters that numbers, dates and truth values are made of."""
     rng, accepted = random.Random(0), 0

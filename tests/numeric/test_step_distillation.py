@@ -199,6 +199,7 @@ def test_resumed_equals_uninterrupted_and_chains(root, tmp_path):
     assert other["rho"] != gap["rho"]
 
 
+@pytest.mark.slow
 def test_it_starts_as_the_student_and_moves_towards_its_targets(root, tmp_path):
     changes = {"iterations": 60, "pairs": 20, "guidance_scale": W}
     params = {**PARAMS, "distill_steps": changes}

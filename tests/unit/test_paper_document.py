@@ -119,6 +119,7 @@ def test_pdf_holds_tables_and_figures_and_repeats(workspace, tmp_path):
 
 
 @needs_latex
+@pytest.mark.slow
 def test_the_pdf_of_own_data_compares_nothing(workspace, tmp_path):
     tables = files(workspace, "tables", "tex")
     for scale in ("own", "paper"):

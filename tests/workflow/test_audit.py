@@ -7,8 +7,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from tampering import (
 from dash_repro.audit.__main__ import main
 from dash_repro.audit.account import account
 from dash_repro.audit.audit import Audit, run_audit
-from dash_repro.audit.remeasured import Samples
+from dash_repro.audit.remeasured import Real, Samples
 from runledger.errors import UserError
 from runledger.pipeline import split_name
 
@@ -49,17 +49,19 @@ def metrics_of_equal_features_are_computed_once() -> Iterator[None]:
     known: dict[str, Any] = {}
     compute = Samples.metrics
 
+    def digests(arrays: Iterable[tuple[str, Any]]) -> list[list[str]]:
+        return [
+            [name, hashlib.md5(np.asarray(array).tobytes()).hexdigest()]
+            for name, array in arrays
+        ]
+
+    @lru_cache(maxsize=2)  # one a dataset, which all its samples share
+    def of_real(real: Real) -> list[list[str]]:
+        return digests(vars(real).items())
+
     def metrics(samples: Samples, every: bool) -> Any:
-        real = samples.real
-        files = ("features", "mu", "factor", "usual")
-        arrays = [
-            *samples.kept.items(),
-            *((n, np.asarray(getattr(real, n))) for n in files),
-        ]
-        told = [
-            [name, hashlib.md5(array.tobytes()).hexdigest()] for name, array in arrays
-        ]
-        key = json.dumps([every, samples.settings, told], sort_keys=True)
+        arrays = [*digests(samples.kept.items()), *of_real(samples.real)]
+        key = json.dumps([every, samples.settings, arrays], sort_keys=True)
         if key not in known:
             known[key] = compute(samples, every)
         return known[key]
