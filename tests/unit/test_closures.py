@@ -11,7 +11,6 @@ from runledger.fingerprint import Fingerprinter
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.slow
 def test_closure_of_real_stages_is_what_python_imports() -> None:
     """Against Python's own record of what a stage program loads."""
     code = (
