@@ -178,6 +178,7 @@ NOT_HERE = {
     "uv pip install": "changes the environment that runs the tests",
     "python -m bench.contact": "test_first_contact runs it",
     "python -m bench.numerics": "trains for half an hour",
+    "python -m bench.products": "test_products runs its parts",
     "dvc gc": "is named as a danger",
     "python -m dash_repro.publication": "test_publication runs it",
     "dvc push": "is named as less than make push",
