@@ -15,6 +15,7 @@ from dash_repro.paper.aggregate import (
     round_half_up,
     statistic_of,
     std,
+    units,
 )
 
 
@@ -127,3 +128,11 @@ def test_order_of_values_leaves_no_trace_and_a_record_gives_the_digits():
     rule = [record[key] for key in ("statistic", "decimals", "ddof", "exponent")]
     values = [Value(**value) for value in record["values"]]
     assert display(values, *rule) == record["displayed"]
+
+
+def test_samplings_of_a_single_training_are_the_repetitions():
+    """As Figure 5c shows them: a point each; of several trainings, one of each."""
+    one = [Value(f"{n}", seed="42", sampling_seed=f"{n}") for n in (1, 3)]
+    assert units(one) == [1, 3]
+    other = Value("4", seed="123", sampling_seed="1")
+    assert units([*one, other]) == [4, 2]
