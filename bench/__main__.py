@@ -12,15 +12,12 @@ from bench.gates import Gate, gates
 from bench.machine import describe_machine, load, measure_machine, slug
 from bench.measure import Row
 from bench.presets import PRESETS
-from bench.report import as_csv, as_markdown, figures
+from bench.report import RESULTS, ROOT, as_csv, as_markdown, figures, write_page
 from bench.sampling import metric_rows, sampling_rows
 from bench.training import state_rows, student_rows, sustained_rows, teacher_rows
 from bench.work import Work
 from dash_repro import runtime
 from dash_repro.params import load_params
-
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results"
 
 
 def main() -> int:
@@ -78,13 +75,6 @@ def _write(
     if folder == RESULTS:
         write_page()
     return page
-
-
-def write_page() -> None:
-    """docs/benchmark.md, from all results at hand."""
-    head = (ROOT / "bench" / "head.md").read_text("utf-8")
-    parts = [path.read_text("utf-8") for path in sorted(RESULTS.glob("*.md"))]
-    (ROOT / "docs" / "benchmark.md").write_text("\n".join([head, *parts]), "utf-8")
 
 
 def _say(line: str) -> None:

@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.__main__ import RESULTS, ROOT, write_page
 from bench.machine import best_seconds, describe_machine, load, slug
 from bench.presets import PRESETS
+from bench.report import RESULTS, ROOT, write_page
 from bench.work import OurTraining, Work
 from dash_repro import runtime
 from dash_repro.models.flops import count_flops

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bench.gates import Gate
 from bench.machine import spread
 from bench.measure import Row
 
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
 COLUMNS = (
     "device",
     "section",
@@ -138,3 +141,10 @@ def _time(row: dict[str, object]) -> str:
     return (
         "{median} ({min} to {max})".format(**row) if row["median"] else "not measured"
     )
+
+
+def write_page() -> None:
+    """docs/benchmark.md, from all results at hand."""
+    head = (ROOT / "bench" / "head.md").read_text("utf-8")
+    parts = [path.read_text("utf-8") for path in sorted(RESULTS.glob("*.md"))]
+    (ROOT / "docs" / "benchmark.md").write_text("\n".join([head, *parts]), "utf-8")
