@@ -94,7 +94,7 @@ class ResultsTable(TableSpec):
         how = protocol(context, self.experiment, self.samplers)
         after = self.after.format(**words)
         if self.spread and len(view.block["seeds"]) > 1:
-            after += f" Their spread: {TABLES[self.spread].label}."
+            after += f" {TABLES[self.spread].label} has the spreads."
         over = groupby(["", *(column.group for column in columns)])
         groups = tuple((text, len(list(same))) for text, same in over)
         return Table(
