@@ -31,7 +31,9 @@ def snakemake(space: Workspace, shims: Path, *arguments: str) -> str:
     path = f"PATH={shims}:{BIN}:{os.environ['PATH']}"
     env = ("env", "VERBOSE=1", path)
     profile = ("--profile", "workflow/profiles/sge", "--latency-wait", "5")
-    return space.run(*env, "snakemake", *arguments, *profile)
+    # by the link to the environment: the checkout's path may have a space
+    program = (str(BIN / "python"), "-m", "snakemake")
+    return space.run(*env, *program, *arguments, *profile)
 
 
 def test_dry_run_asks_a_gpu_for_gpu_jobs_only(space: Workspace, tmp_path: Path) -> None:
