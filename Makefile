@@ -58,6 +58,8 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
 
 # one thread each: more of them than cores wait for each other; those of `test` mostly wait for Slurm
 test check: export OMP_NUM_THREADS ?= 1
+# pytest rewrites each test's assertions: the result is kept for the next run
+test check: export PYTHONDONTWRITEBYTECODE =
 CLUSTER = [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && command -v sinfo > /dev/null && unshare --mount true 2> /dev/null; }
 
 SHORT = not long and not thorough

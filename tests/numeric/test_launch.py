@@ -7,9 +7,6 @@ reads and writes fixed memory and that the host does the rest, not that CUDA rec
 
 import pytest
 import torch
-from functorch.compile import make_boxed_func
-from torch._dynamo.backends.common import aot_autograd
-from torch._inductor.decomposition import select_decomp_table
 from training_tools import (
     CPU,
     diverge_at,
@@ -206,6 +203,11 @@ def test_what_inductor_is_given_suits_a_gpu():
     The former took a sixth of a compiled step on an H100; cuDNN would copy the latter
     at each convolution. The operations are those of Inductor's own decompositions.
     """
+    # the compiler takes long to import, and every worker imports every test
+    from functorch.compile import make_boxed_func
+    from torch._dynamo.backends.common import aot_autograd
+    from torch._inductor.decomposition import select_decomp_table
+
     graphs = []
 
     def keep(graph, inputs):
