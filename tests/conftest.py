@@ -24,6 +24,7 @@ FIRST = (
     "tests/numeric/test_training.py",
     "runledger/tests/test_interruption.py",
     "runledger/tests/test_records.py",
+    "runledger/tests/test_two_hosts.py",
     "runledger/tests/test_dvc.py",
     "runledger/tests/test_anywhere.py",
     "tests/workflow/test_extend.py",
