@@ -106,6 +106,18 @@ def test_faster_machines_get_wider_networks() -> None:
     assert chosen(9e6, machine(1e15, gpu=True)).iterations == 390_000, "as the paper"
 
 
+def test_no_larger_network_is_measured_once_one_sees_too_little() -> None:
+    asked = []
+
+    def rate(role: str, size: object) -> float:
+        asked.append(size)
+        return 1e9
+
+    slow = Machine(False, 2, 5.0, rate)
+    assert chosen(7200, slow).size == SIZES[0]
+    assert set(asked) == {SIZES[0]}
+
+
 def test_students_share_cores_but_not_a_gpu() -> None:
     alone = chosen(7200, machine(30e9, cores=1))
     assert chosen(7200, machine(30e9, cores=2)).iterations > alone.iterations

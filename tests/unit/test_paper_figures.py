@@ -253,6 +253,32 @@ def test_weightings_are_told_by_formula_and_by_their_rank_with_the_loss(workspac
         assert text == shown.replace("-", "\u2212")
 
 
+def test_pareto_does_not_mix_datasets(workspace):
+    path = workspace.data("figure5c")
+    rows = read_rows(path).rows
+    mixed = [
+        replace(row, dataset="letters") if row.width == "48" else row for row in rows
+    ]
+    assert mixed != rows
+    write_rows(path, mixed)
+    try:
+        with pytest.raises(CollectedError, match=r"datasets .*letters"):
+            drawn(workspace, "figure5c")
+    finally:
+        write_rows(path, rows)
+
+
+def test_gap_over_training_of_no_student_is_an_empty_panel(workspace):
+    path = workspace.data("figure5a")
+    rows = read_rows(path).rows
+    write_rows(path, [])
+    try:
+        (axes,) = drawn(workspace, "figure5a").axes
+    finally:
+        write_rows(path, rows)
+    assert len(axes.get_lines()) == 1, "that of a ratio of 1"
+
+
 def test_guidance_figure_shows_those_beside_the_tables_student(workspace):
     left, right = drawn(workspace, "figureS6").axes
     rows = read_rows(workspace.data("figureS6"))

@@ -102,15 +102,16 @@ def check_cell(
     yield from _seeds(evidence, expected, cell)
     yield from _values(cell, first, second)
     ddof = evidence.params["make_table"]["ddof"]
+    exponent = unit if expected.exponent is None else expected.exponent
     rules = {
-        "statistic": expected.statistic,
-        "decimals": digits(expected, first, second, unit, ddof),
-        "ddof": ddof,
-        "exponent": unit if expected.exponent is None else expected.exponent,
+        "statistic": ("expected", expected.statistic),
+        "decimals": ("expected", digits(expected, first, second, unit, ddof)),
+        "ddof": ("params.yaml says", ddof),
+        "exponent": ("expected", exponent),
     }
-    for key, wanted in rules.items():
+    for key, (said, wanted) in rules.items():
         if cell[key] != wanted:
-            yield "other rule", f"{key} {cell[key]}, expected {wanted}"
+            yield "other rule", f"{key} {cell[key]}, {said} {wanted}"
     yield from check_interval(expected, first, second, cell)
     text = recomputed(evidence, expected, first, second, unit)
     if text != cell["displayed"]:

@@ -134,9 +134,11 @@ def choose(network: Callable[[Size], Mapping[str, Any]], task: Task) -> Choice:
     for size in SIZES:  # the speed of a width is measured when it is asked for
         found = _for_size(size, network(size), task)
         needed = 0.9 * PAPER_IMAGES * (size.teacher / PAPER_WIDTH) ** 2
-        if best and found.iterations * batch_size(task.machine.gpu) < needed:
+        enough = found.iterations * batch_size(task.machine.gpu) >= needed
+        if enough or best is None:
+            best = found
+        if not enough:
             break
-        best = found
     if best.iterations < LEAST_ITERATIONS:
         fixed = sum(best.seconds.values()) - best.seconds["teacher"]
         least = fixed + LEAST_ITERATIONS * best.seconds["teacher"] / best.iterations

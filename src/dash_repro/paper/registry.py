@@ -84,8 +84,8 @@ class ItemSpec:
             label = f"{self.kind.capitalize()} {number}" if not kind else self.name
             object.__setattr__(self, "label", label)
         if self.section is None:
-            letter = self.label.split()[-1][0]
-            if letter not in BY_LETTER:
+            letter, *number = self.label.split()[-1]
+            if letter not in BY_LETTER or not "".join(number).isdigit():
                 raise UserError(
                     f"{self.name} has no section",
                     "dash_repro.paper",

@@ -38,7 +38,7 @@ from dash_repro.paper.needs import (
     profile,
 )
 from dash_repro.paper.registry import Section
-from dash_repro.paper.rows import Collected
+from dash_repro.paper.rows import Collected, CollectedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def figure5a(axes: Axes, collected: Collected, style: Style) -> None:
     """rho during training of DASH, and of DASH without L_un."""
     axes.axhline(1, color=LIGHT, lw=0.8, zorder=0)
     lines, labels = draw_models(axes, collected, "rho_step", "step", style)
-    last = max(line.x[-1] for line in lines)
+    last = max((line.x[-1] for line in lines), default=1.0)
     axes.set_ylim(0, None)
     leave_room(axes, 0, last, 1.42)
     iterations_axis(axes, last)
@@ -201,12 +201,20 @@ def _points(collected: Collected) -> pd.DataFrame:
     import pandas as pd
 
     rows, points = collected.find("frechet"), []
+    datasets = sorted({row.dataset for row in rows})
+    if len(datasets) != 1:
+        raise CollectedError(
+            f"datasets {datasets} where one was expected",
+            collected.where,
+            "let experiments.table3 and tableC6 begin with the same dataset",
+        )
     for model, width in sorted({(row.model, row.width) for row in rows}):
         mine = [row for row in rows if (row.model, row.width) == (model, width)]
-        where = {"name": "parameters", "model": model, "width": width}
-        size = float(collected.one("profile", **where).value) / 1e6
+        where = {"dataset": datasets[0], "model": model, "width": width}
+        size = collected.one("profile", name="parameters", **where)
         seeds = [float(value) for value in units(list(map(value_of, mine)))]
-        points.append((model, size, float(mean_of(mine)), min(seeds), max(seeds)))
+        mean = float(mean_of(mine))
+        points.append((model, float(size.value) / 1e6, mean, min(seeds), max(seeds)))
     found = pd.DataFrame(points, columns=["model", "size", "mean", "low", "high"])
     found = found.sort_values("size", kind="stable")
     same = found.groupby("size")["size"]
