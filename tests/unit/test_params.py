@@ -94,6 +94,7 @@ MISTAKES = [
     ("train_teacher.learning_rat", 1.0, "unknown key 'learning_rat' (did you mean"),
     ("experiments.table3.datasets", ["cifar01"], "'cifar01' is not a block of prepare"),
     ("experiments.tableC5.steps", [50, 30], "30 steps do not divide 1000 timesteps"),
+    ("experiments.tableC6.datasets", ["cifar100"], "first dataset of table3"),
     ("experiments.tableC6.widths", [48, 50], "divides the width 50"),
     (
         "students.dash.objective",

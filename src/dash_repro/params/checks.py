@@ -39,6 +39,7 @@ MOST_SAMPLES = (
 def cross_checks(params: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong with params whose types are right."""
     yield from _names(params)
+    yield from _firsts(params)
     yield from _reserved(params)
     yield from _scales(params)
     yield from _widths(params)
@@ -60,6 +61,14 @@ def _names(params: Mapping[str, Any]) -> Iterator[Problem]:
     for section, name, why in NEEDED:
         if name not in params[section]:
             yield section, f"the block '{name}' is missing ({why})"
+
+
+def _firsts(params: Mapping[str, Any]) -> Iterator[Problem]:
+    """Figure 5c joins students of both experiments, on their first dataset."""
+    both = [params["experiments"].get(name) for name in ("table3", "tableC6")]
+    if all(both) and len({one["datasets"][0] for one in both if one["datasets"]}) > 1:
+        says = "does not begin with the first dataset of table3, which Figure 5c shows"
+        yield "experiments.tableC6.datasets", says
 
 
 def _of_experiments(params: Mapping[str, Any], *keys: str) -> Iterator[tuple[str, Any]]:
