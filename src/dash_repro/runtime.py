@@ -40,7 +40,9 @@ def configure(numerics: str = "fp32") -> torch.device:
     # Read by cuBLAS when it starts; deterministic matmuls need a fixed workspace.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(_threads())
-    torch.use_deterministic_algorithms(True)
+    # What use_deterministic_algorithms(True) does, less an import of torch's compiler,
+    # 0.8 s of every program; compile_network tells that one.
+    torch.set_deterministic_debug_mode("error")
     # Filling fresh memory costs time, and no code of ours reads it before writing.
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False

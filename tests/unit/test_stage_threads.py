@@ -75,3 +75,31 @@ def test_one_thread_whatever_the_shell_says() -> None:
 def test_as_many_as_runledger_threads_says() -> None:
     found = threads("compute_metrics", RUNLEDGER_THREADS="2")
     assert found == {min(2, os.cpu_count())}
+
+
+ARITHMETIC = """
+import importlib, sys
+importlib.import_module(sys.argv[1])
+import torch
+from dash_repro.runtime import configure
+
+configure()
+print(torch.get_deterministic_debug_mode(), "torch._dynamo" in sys.modules)
+from dash_repro.models.compiled import compile_network
+
+class Network(torch.nn.Module):
+    def use_channels_last(self, kernels): pass
+
+compile_network(Network())
+told = torch._inductor.config.deterministic
+print(torch.are_deterministic_algorithms_enabled(), told)
+"""
+
+
+@pytest.mark.slow
+def test_deterministic_without_waiting_for_the_compiler() -> None:
+    """Two: an operation without a deterministic kernel is an error."""
+    assert program(ARITHMETIC, "compute_metrics").split("\n")[:2] == [
+        "2 False",
+        "True True",
+    ]

@@ -7,7 +7,7 @@ precision, so that a metric comes out close to the recorded one, not equal to it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,11 +123,19 @@ class Samples:
     def __init__(self, kept: Arrays, real: Real, settings: Mapping[str, Any]) -> None:
         self.x = kept["features"].astype(np.float64)
         self.kept, self.real, self.settings = kept, real, settings
-        self.seen = self.x @ real.factor
-        few = len(self.x) <= min(QUICK, self.x.shape[1])  # all subsets share products
-        self.products = self.seen @ self.seen.T if few else None
         self.count, self.seed = len(self.x), settings["shuffle_seed"]
         self.group = groups_of(self.count)
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """X B, (N, D): of its centred rows the nuclear norm is the overlap."""
+        return self.x @ self.real.factor
+
+    @cached_property
+    def products(self) -> np.ndarray | None:
+        """Those of its rows, (N, N), which all subsets share; None of many rows."""
+        few = self.count <= min(QUICK, self.x.shape[1])
+        return self.seen @ self.seen.T if few else None
 
     def metrics(self, every: bool) -> dict[str, Again]:
         """Those of the metrics that are known here; `every`: the slow ones, too."""

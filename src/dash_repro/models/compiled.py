@@ -25,6 +25,9 @@ def compile_network(model: UNet, own_kernels: bool = True) -> Any:
         model: changed in place; `model` itself still runs eagerly.
         own_kernels: lay out the kernels too (False: their memory is the caller's).
     """
+    from torch._inductor import config  # a second that eager programs need not wait
+
+    config.deterministic = torch.are_deterministic_algorithms_enabled()
     # all students of a pack share one compiled code, with a variant for each of their
     # shapes; at the default limit of 8 a large pack would fail
     torch._dynamo.config.recompile_limit = 64

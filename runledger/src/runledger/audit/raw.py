@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from runledger.canonical import digest, pretty, to_bytes
@@ -48,7 +48,7 @@ def _wrong(record: Record, text: str, path: Path) -> str:
         return "edited: its key is not that of its recipe and inputs"
     if record.seal != record.content_seal():
         return "edited: its seal is not that of its outputs and run"
-    if to_bytes(text) != to_bytes(pretty(asdict(record))):
+    if to_bytes(text) != to_bytes(pretty(vars(record))):
         return "edited: it is not laid out as records are written"
     stage, id = split_name(record.instance)
     own = f"{stage}/{id or '_'}"
