@@ -81,11 +81,14 @@ ARITHMETIC = """
 import importlib, sys
 importlib.import_module(sys.argv[1])
 import torch
+from dash_repro.models.compiled import compile_network
+from dash_repro.models.unet import UNet, UNetConfig
 from dash_repro.runtime import configure
 
 configure()
+with torch.device("meta"):
+    UNet(UNetConfig(8, 1, 10, (1, 2), 4, 0.0, 4, 1e-5, 8))
 print(torch.get_deterministic_debug_mode(), "torch._dynamo" in sys.modules)
-from dash_repro.models.compiled import compile_network
 
 class Network(torch.nn.Module):
     def use_channels_last(self, kernels): pass

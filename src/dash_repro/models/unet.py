@@ -126,6 +126,18 @@ def select_norm_groups(width: int, candidates: Sequence[int]) -> int:
     )
 
 
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    """Vectors that start from N(0, 1).
+
+    On the meta device, where nothing has values, normal_ imports torch's compiler: a
+    second of every program that loads a network.
+    """
+    weight = torch.empty(rows, width)
+    if not weight.is_meta:
+        nn.init.normal_(weight)
+    return nn.Embedding.from_pretrained(weight, freeze=False)
+
+
 class UNet(nn.Module):
     """Predicts the noise in x_t given timestep and label, eps_theta(x_t, t, y)."""
 
@@ -137,7 +149,7 @@ class UNet(nn.Module):
         width, emb = config.width, 4 * config.width
         self.time1 = nn.Linear(width, emb)
         self.time2 = nn.Linear(emb, emb)
-        self.label = nn.Embedding(config.num_classes + 1, emb)
+        self.label = _embedding(config.num_classes + 1, emb)
         self.conv_in = nn.Conv2d(config.channels, width, 3, padding=1)
         skips = self._build_encoder()
         channels = width * config.channel_mult[-1]
