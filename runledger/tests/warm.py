@@ -1,7 +1,7 @@
 """Start snakemake, dvc and Python modules from a process that imported them before.
 
 Importing snakemake takes 3 seconds of a core, a dry run of a small project then 0.3;
-dvc is alike. One process a pytest worker imports both, and forks for each call. The
+dvc is alike. One process a session imports both, and forks for each call. The
 program is the real one: its own script, arguments, environment, folder, output, exit
 status; what it starts itself starts as ever. Anything else is started as ever, too.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import importlib
 import itertools
 import json
@@ -23,8 +24,10 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 
 def _programs() -> Path:
@@ -178,44 +181,52 @@ def _line(connection: socket.socket) -> str:
     return text.decode()
 
 
-_started: dict[str, str] = {}
+SESSION = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+_servers: dict[str, Path] = {}
 _starting = threading.Lock()
 
 
 def _address() -> str:
     """Return the socket of the process that forks; the first call starts it.
 
-    One for each mount namespace: its programs see the files that this process sees.
+    All test processes of a session share one, which ends with the last of them. There
+    is one for each mount namespace: its programs see the files that this process sees.
     """
     with _starting:
-        world = os.readlink("/proc/thread-self/ns/mnt")
-        if world not in _started:
-            path = f"{tempfile.mkdtemp()}/socket"
-            own = subprocess.Popen(
-                [str(BIN / "python"), __file__, path],
-                stdin=subprocess.PIPE,  # closed when this process ends, however it does
-                start_new_session=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
-            atexit.register(_end, own)
-            while not os.path.exists(path):
-                assert own.poll() is None, "the process that starts programs ended"
-                time.sleep(0.02)
-            _started[world] = path
-        return _started[world]
+        world = os.readlink("/proc/thread-self/ns/mnt").strip("mnt:[]")
+        if world not in _servers:
+            folder = Path(tempfile.gettempdir()) / f"warm-{SESSION[:12]}-{world}"
+            folder.mkdir(exist_ok=True)
+            with open(folder / "starting", "w") as starting:
+                fcntl.flock(starting, fcntl.LOCK_EX)
+                _users.append(open(folder / "users", "w"))  # noqa: SIM115
+                fcntl.flock(_users[-1], fcntl.LOCK_SH)
+                if not (folder / "socket").exists():
+                    _start_server(folder)
+            _servers[world] = folder
+        return str(_servers[world] / "socket")
 
 
-def _end(server: subprocess.Popen) -> None:
-    """Let the process that forks end; its time counts as this process's."""
-    server.stdin.close()
-    server.wait()
+_users: list[IO[str]] = []  # locked while this process lives, however it ends
+
+
+def _start_server(folder: Path) -> None:
+    own = subprocess.Popen(
+        [str(BIN / "python"), __file__, str(folder)],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while not (folder / "socket").exists():
+        assert own.poll() is None, "the process that starts programs ended"
+        time.sleep(0.02)
 
 
 # -- in the process that forks
 
 
-def serve(path: str) -> None:
-    """Import, listen, and fork for every connection, until stdin is closed."""
+def serve(folder: Path) -> None:
+    """Import, listen, and fork for every connection, as long as there are users."""
     import gc
     import select
 
@@ -226,17 +237,23 @@ def serve(path: str) -> None:
     gc.freeze()
     signal.signal(signal.SIGCHLD, _reap)
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path + ".new")
+    listener.bind(f"{folder}/new")
     listener.listen(16)
-    os.rename(path + ".new", path)
-    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+    os.rename(f"{folder}/new", f"{folder}/socket")
+    users = os.open(f"{folder}/users", os.O_RDONLY)
+    while True:
+        if not select.select([listener], [], [], 5.0)[0]:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            continue
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
+            os.close(users)
             _attend(connection)
         connection.close()
-    os.unlink(path)
-    os.rmdir(os.path.dirname(path))
+    shutil.rmtree(folder)
 
 
 def _reap(*_: object) -> None:
@@ -336,4 +353,4 @@ def _execute(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(Path(sys.argv[1]))

@@ -290,7 +290,7 @@ def test_added_seed_and_added_student_leave_the_old_valid(tiny: Workspace) -> No
     (tiny.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     stale = tiny.stale()
     assert not stale & old
-    assert "train_student@glyphs-dash_small-w4-s42" in stale
+    assert "train_student@digits-dash_small-w4-s123" in stale
 
 
 def test_a_run_renews_what_dvc_reads(tiny: Workspace) -> None:
