@@ -29,9 +29,9 @@ FIRST = (
     "runledger/tests/test_anywhere.py",
     "tests/workflow/test_extend.py",
     "tests/workflow/test_init_to_table.py",
+    "tests/workflow/test_publication.py",  # by then its workspace has been made
+    "tests/workflow/test_docs.py",
 )
-# Of those that wait for a workspace, the longest.
-LONG = ("tests/workflow/test_publication.py", "tests/workflow/test_docs.py")
 # Long, and each of its tests by itself: shared out one by one, at the end.
 SHARED = "tests/workflow/test_audit.py"
 
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             return 0, FIRST.index(path)
         if path == SHARED:
             return 3, 0
-        return (2, path not in LONG) if path in waiting else (1, 0)
+        return (2 if path in waiting else 1), 0
 
     items.sort(key=turn)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -712,9 +713,15 @@ def test_the_account_of_a_number_is_whole(untouched: Audit) -> None:
     assert "snakemake" in known["regenerate"]["command"]
 
 
-def test_an_unknown_cell_names_its_neighbours(untouched: Audit) -> None:
+def test_an_unknown_cell_names_its_neighbours(
+    untouched: Audit, tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UserError, match="table3/dash/digits_fd"):
         account(untouched, "table3/dash/nothing")
+    nothing = AssertionError("something was checked before")
+    monkeypatch.setattr("dash_repro.audit.audit.audit_chain", Mock(side_effect=nothing))
+    with pytest.raises(UserError, match="table3/dash/digits_fd"):
+        run_audit(tiny.root, cell="table3/dash/nothing")
 
 
 def test_the_command_that_makes_a_number_again_plans_just_that(

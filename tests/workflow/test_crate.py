@@ -87,6 +87,7 @@ def test_the_public_validator_accepts_one_of_an_adopted_workflow(
     assert done.returncode == 0 and report["issues"] == []
 
 
+@pytest.mark.long
 def test_the_validator_is_not_asleep(
     crate: Path, validator: Path, tmp_path: Path
 ) -> None:

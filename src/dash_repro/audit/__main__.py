@@ -58,7 +58,7 @@ def audit(
 
         print(write(root, crate))
         return 0
-    audit = run_audit(root, not no_remote, every_metric)
+    audit = run_audit(root, not no_remote, every_metric, cell or None)
     against = audit.findings if strict else audit.objections
     failed = any(not (unfinished and one.kind in NOT_MADE) for one in against)
     if cell:

@@ -11,7 +11,6 @@ from dash_repro.audit.tables import recomputed
 from dash_repro.paper.intervals import interval_text
 from runledger import Record, provenance
 from runledger.audit import cost, on_gpu, run_seconds
-from runledger.errors import UserError
 
 WORDS = {
     "mean": "mean",
@@ -36,9 +35,7 @@ def account(audit: Audit, address: str) -> dict[str, Any]:
 def cell_account(audit: Audit, address: str) -> dict[str, Any]:
     """The account without the runs' details, which many cells share."""
     evidence = audit.evidence
-    cell = evidence.cells.get(address)
-    if cell is None:
-        raise _unknown(audit, address)
+    cell = evidence.cell(address)
     item, again = address.partition("/")[0], ""
     expected = evidence.expectations.expected_for(address)
     if expected is not None and cell["kind"] == "measured":
@@ -66,14 +63,6 @@ def cell_account(audit: Audit, address: str) -> dict[str, Any]:
         "regenerate": regenerate(audit, address),
         "run_names": [name for name in evidence.chain.instances if name in rests_on],
     }
-
-
-def _unknown(audit: Audit, address: str) -> UserError:
-    item, _, rest = address.partition("/")
-    cells = audit.evidence.sidecars.get(item, {}).get("cells", {})
-    near = [known for known in cells if rest.split("/")[0] in known] or list(cells)
-    listed = ", ".join(near[:8]) or ", ".join(audit.evidence.sidecars)
-    return UserError(f"there is no cell {address!r}", "--cell", f"for example {listed}")
 
 
 def rule(cell: Mapping[str, Any]) -> str:

@@ -90,17 +90,28 @@ class Audit:
         }
 
 
-def run_audit(root: Path, ask_remote: bool = True, every_metric: bool = False) -> Audit:
+def run_audit(
+    root: Path,
+    ask_remote: bool = True,
+    every_metric: bool = False,
+    cell: str | None = None,
+) -> Audit:
     """Audit a checkout; reads everything, writes nothing.
 
     Args:
         root: of the checkout.
         ask_remote: whether the DVC remote has what is not here.
         every_metric: metrics of samples that take long are computed again, too.
+        cell: that is asked for.
+
+    Raises:
+        UserError: there is no such cell, which is said before anything is checked.
     """
     start = time.perf_counter()
     chain = Chain(Path(root))
     evidence = Evidence(chain)
+    if cell is not None:
+        evidence.cell(cell)
     taint = Taint(evidence)
     findings = [
         *audit_chain(chain, ask_remote),

@@ -13,6 +13,7 @@ from dash_repro.audit import exact
 from dash_repro.audit.expected import DISTANCES, Expectations, Expected, Source
 from runledger import md5_file
 from runledger.audit import OBJECTION, Chain, Finding
+from runledger.errors import UserError
 
 RAW_FILES = {
     "compute_metrics": "metrics.json",
@@ -87,6 +88,21 @@ class Evidence:
             for sidecar in self.sidecars.values()
             for address, cell in sidecar["cells"].items()
         }
+
+    def cell(self, address: str) -> dict[str, Any]:
+        """The cell of that address.
+
+        Raises:
+            UserError: no table has it; the message names its neighbours.
+        """
+        if address in self.cells:
+            return self.cells[address]
+        item, _, rest = address.partition("/")
+        cells = self.sidecars.get(item, {}).get("cells", {})
+        near = [known for known in cells if rest.split("/")[0] in known] or list(cells)
+        listed = ", ".join(near[:8]) or ", ".join(self.sidecars)
+        what = f"there is no cell {address!r}"
+        raise UserError(what, "--cell", f"for example {listed}")
 
     @property
     def measured(self) -> list[str]:
