@@ -84,8 +84,14 @@ import torch
 from dash_repro.models.compiled import compile_network
 from dash_repro.models.unet import UNet, UNetConfig
 from dash_repro.runtime import configure
+from dash_repro.training.optimizer import kind_of
 
 configure()
+weight = torch.nn.Parameter(torch.ones(2))
+optimizer = kind_of(torch.optim.AdamW, torch.device("cpu"))([weight], fused=True)
+weight.sum().backward()
+optimizer.step()
+optimizer.zero_grad()
 with torch.device("meta"):
     UNet(UNetConfig(8, 1, 10, (1, 2), 4, 0.0, 4, 1e-5, 8))
 print(torch.get_deterministic_debug_mode(), "torch._dynamo" in sys.modules)

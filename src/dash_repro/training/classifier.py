@@ -24,6 +24,7 @@ from dash_repro.diffusion.levels import to_model_range
 from dash_repro.diffusion.noise import step_rng, step_seed
 from dash_repro.evaluation.progress import LogProgress
 from dash_repro.models.classifier import Classifier, ClassifierConfig, accuracy
+from dash_repro.training.optimizer import kind_of
 from dash_repro.training.settings import Cadence
 from dash_repro.training.state import load_state, save_state
 from runledger.job import Interrupted
@@ -98,7 +99,7 @@ def train_classifier(
     """
     seed, iterations = section["seed"], section["iterations"]
     network = _build(section, dataset).to(device)
-    optimizer = torch.optim.AdamW(
+    optimizer = kind_of(torch.optim.AdamW, device)(
         network.parameters(),
         lr=section["learning_rate"],
         weight_decay=section["weight_decay"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -41,11 +42,31 @@ def build_optimizer(
     recorded = cuda and launch != "eager"
     common = {"betas": settings.betas, "fused": True, "capturable": recorded}
     if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, **common)
+        return kind_of(torch.optim.Adam, device)(groups, **common)
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, **common)
+        common["weight_decay"] = settings.weight_decay
+        return kind_of(torch.optim.AdamW, device)(groups, **common)
     raise UserError(
         f"optimizer: {settings.optimizer!r} is not known",
         "train_teacher, train_student in params.yaml",
         "set it to adam or adamw",
     )
+
+
+def kind_of(kind: type[torch.optim.Optimizer], device: torch.device) -> Any:
+    """That optimiser, which on a CPU does not import torch's compiler.
+
+    torch wraps its methods to keep torch.compile out of them. The wrappers import it
+    even where nothing is compiled, which takes a second of a short training. That of
+    `step` turns gradients off, too.
+
+    Args:
+        kind: one of torch.optim.
+        device: of the parameters.
+    """
+    if device.type != "cpu":
+        return kind
+    names = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), methods)
