@@ -56,19 +56,18 @@ demo: needed $(READY)  ## the whole paper at demo scale, in demo/ (CPU, minutes)
     > /dev/null || code=$$?; \
 	  python -m dash_repro.workspace --summary; exit $$code
 
-# one thread each: more of them than cores wait for each other; those of `test` mostly wait for Slurm
+# one thread each: more of them than cores wait for each other; those of CI mostly wait for Slurm
 test check: export OMP_NUM_THREADS ?= 1
 # pytest rewrites each test's assertions: the result is kept for the next run
 test check: export PYTHONDONTWRITEBYTECODE =
-CLUSTER = [ -n "$$CI" ] || { [ -x /usr/sbin/slurmctld ] && command -v sinfo > /dev/null && unshare --mount true 2> /dev/null; }
 
 SHORT = not long and not thorough
 
-test: needed $(TOOLS)  ## all tests but the longest; those of the cluster where Slurm is installed (as root)
+test: needed $(TOOLS)  ## all tests but the longest and those of a cluster (which CI runs, too)
 	@$(MAKE) -s -j lint drift all-tests
 
 all-tests:
-	@if $(CLUSTER); then workers=5; only="$(SHORT)"; else workers=2; only="$(SHORT) and not cluster"; \
+	@if [ -n "$$CI" ]; then workers=5; only="$(SHORT)"; else workers=3; only="$(SHORT) and not cluster"; \
 	  echo "left out: make test-cluster (apt-get install slurm-wlm; as root)"; fi; \
 	env -u MAKEFLAGS -u MAKELEVEL pytest -q -n $$workers --dist loadfile -m "$$only" $(PYTEST)
 
