@@ -3,7 +3,6 @@
 import _path  # noqa: F401
 
 # isort: split
-import hashlib
 import json
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from dash_repro.evaluation.metrics import compute_metrics, recognised
 from dash_repro.evaluation.progress import LogProgress
 from dash_repro.evaluation.reference import load_reference
 from dash_repro.runtime import configure
+from runledger import md5_file
 from runledger.job import Job, main
 
 
@@ -40,9 +40,8 @@ def run(job: Job) -> None:
     """Make metrics.json and features.npz of one sample set."""
     device = configure()
     weights = job.input("train_classifier", "model.safetensors")
-    content = hashlib.md5(weights.read_bytes(), usedforsecurity=False).hexdigest()
     section = json.dumps(job.params["extractor"], sort_keys=True)
-    extractor, classifier = networks(section, device, weights, content)
+    extractor, classifier = networks(section, device, weights, md5_file(weights))
     samples = load_npz(job.input("generate_samples"), ["images", "labels"])
     images = samples["images"]
     metrics = compute_metrics(
