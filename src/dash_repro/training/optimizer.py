@@ -44,8 +44,8 @@ def build_optimizer(
     if settings.optimizer == "adam":
         return kind_of(torch.optim.Adam, device)(groups, **common)
     if settings.optimizer == "adamw":
-        common["weight_decay"] = settings.weight_decay
-        return kind_of(torch.optim.AdamW, device)(groups, **common)
+        adamw = kind_of(torch.optim.AdamW, device)
+        return adamw(groups, weight_decay=settings.weight_decay, **common)
     raise UserError(
         f"optimizer: {settings.optimizer!r} is not known",
         "train_teacher, train_student in params.yaml",
